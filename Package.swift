@@ -1,0 +1,115 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// True when a sanitizer or a fuzzer needs the C library's own allocator in place of jemalloc.
+let plainAllocator = Context.environment["SPILLWAY_PLAIN_MALLOC"] == "1"
+
+let house: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+  name: "spillway",
+  products: [.executable(name: "spillway", targets: ["spillway"])],
+  dependencies: [
+    // YAML with line and column marks for every node.
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    // Subcommands, help texts and shell completion.
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    // The operational log; the access log has its own path.
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+  ],
+  targets: [
+    .executableTarget(
+      name: "spillway",
+      dependencies: [
+        "Edge", "Configuration", "Routing", "Upstream", "Reactor", "Telemetry", "Units", "CLinux",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ] + (plainAllocator ? [] : ["CJemalloc"]),
+      swiftSettings: house + (plainAllocator ? [] : [.define("JEMALLOC")])
+    ),
+    .target(
+      name: "Edge",
+      dependencies: [
+        "Configuration", "Routing", "Upstream", "HTTPCodec", "Reactor", "Telemetry", "Units",
+        "CLinux",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: house
+    ),
+    .target(
+      name: "Configuration",
+      dependencies: ["Routing", "HTTPCodec", "Units", .product(name: "Yams", package: "Yams")],
+      swiftSettings: house
+    ),
+    .target(
+      name: "Upstream",
+      dependencies: ["Reactor", "Telemetry", "Units", "CCares", "CLinux"],
+      swiftSettings: house
+    ),
+    .target(name: "Routing", dependencies: ["HTTPCodec", "Units"], swiftSettings: house),
+    .target(name: "HTTPCodec", dependencies: ["Units"], swiftSettings: house),
+    .target(
+      name: "Reactor",
+      dependencies: ["Telemetry", "Units", "CLinux"],
+      swiftSettings: house
+    ),
+    .target(name: "Telemetry", dependencies: ["Units", "CLinux"], swiftSettings: house),
+    .target(name: "Units", swiftSettings: house),
+    // epoll, accept4 and io_uring as static inline functions: Glibc's own module lacks them.
+    .systemLibrary(name: "CLinux", pkgConfig: "liburing", providers: [.apt(["liburing-dev"])]),
+    // Names to addresses, with the TTLs that getaddrinfo hides.
+    .systemLibrary(name: "CCares", pkgConfig: "libcares", providers: [.apt(["libc-ares-dev"])]),
+    .systemLibrary(
+      name: "CJemalloc",
+      pkgConfig: "jemalloc",
+      providers: [.apt(["libjemalloc-dev"])]
+    ),
+    .testTarget(name: "HousePlanTests", swiftSettings: house),
+    .testTarget(name: "UnitsTests", dependencies: ["Units"], swiftSettings: house),
+    .testTarget(
+      name: "TelemetryTests",
+      dependencies: ["Telemetry", "Units"],
+      swiftSettings: house
+    ),
+    .testTarget(
+      name: "ReactorTests",
+      dependencies: ["Reactor", "Telemetry", "Units", "CLinux"],
+      swiftSettings: house
+    ),
+    .testTarget(
+      name: "HTTPCodecTests",
+      dependencies: ["HTTPCodec", "Units"],
+      swiftSettings: house
+    ),
+    .testTarget(
+      name: "RoutingTests",
+      dependencies: ["Routing", "HTTPCodec", "Units"],
+      swiftSettings: house
+    ),
+    .testTarget(
+      name: "ConfigurationTests",
+      dependencies: ["Configuration", "Routing", "Units"],
+      swiftSettings: house
+    ),
+    .testTarget(
+      name: "UpstreamTests",
+      dependencies: ["Upstream", "Reactor", "Telemetry", "Units"],
+      swiftSettings: house
+    ),
+    .testTarget(
+      name: "EdgeTests",
+      dependencies: [
+        "Edge", "Configuration", "Routing", "Upstream", "HTTPCodec", "Reactor", "Telemetry",
+        "Units",
+      ],
+      swiftSettings: house
+    ),
+    .testTarget(name: "WireTests", dependencies: ["Edge", "Configuration"], swiftSettings: house),
+  ]
+)

@@ -1,0 +1,2 @@
+#include <liburing.h>
+#include <sys/epoll.h>

@@ -1,0 +1,2 @@
+/// Reads the clock and calls the kernel; the only target that does.
+internal import Units

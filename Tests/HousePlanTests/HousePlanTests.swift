@@ -1,0 +1,76 @@
+import Foundation
+import Testing
+
+/// SwiftPM accepts imports that a target never declared, so the plan of the house is held here.
+struct HousePlanTests {
+  /// What each target may import of the house's own modules.
+  private static let plan: [String: Set<String>] = {
+    let order = [
+      "Units", "Telemetry", "Reactor", "HTTPCodec", "Routing", "Upstream", "Configuration", "Edge",
+      "spillway",
+    ]
+    var plan: [String: Set<String>] = [
+      "Units": [],
+      "Telemetry": ["Units", "CLinux"],
+      "Reactor": ["Telemetry", "Units", "CLinux"],
+      "HTTPCodec": ["Units"],
+      "Routing": ["HTTPCodec", "Units"],
+      "Upstream": ["Reactor", "Telemetry", "Units", "CCares", "CLinux"],
+      "Configuration": ["Routing", "HTTPCodec", "Units"],
+    ]
+    plan["Edge"] = Set(order.prefix { $0 != "Edge" }).union(["CLinux"])
+    plan["spillway"] = Set(order.dropLast()).union(["CLinux", "CJemalloc"])
+    return plan
+  }()
+
+  private static let houseModules = Set(plan.keys).union(["CLinux", "CCares", "CJemalloc"])
+
+  private static let root = URL(fileURLWithPath: #filePath)
+    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+  @Test func `imports point only downward`() throws {
+    let sources = Self.root.appendingPathComponent("Sources")
+    var seen = 0
+
+    for target in Self.plan.keys.sorted() {
+      let folder = sources.appendingPathComponent(target)
+      let allowed = Self.plan[target] ?? []
+      for file in Self.swiftFiles(below: folder) {
+        let text = try String(contentsOf: file, encoding: .utf8)
+        for module in Self.imports(of: text) where Self.houseModules.contains(module) {
+          seen += 1
+          #expect(
+            allowed.contains(module),
+            "\(file.lastPathComponent) of \(target) imports \(module)"
+          )
+        }
+      }
+    }
+
+    #expect(seen > 0, "no import was found: the test looks at the wrong place")
+  }
+
+  @Test func `every folder of Sources stands in the plan`() throws {
+    let sources = Self.root.appendingPathComponent("Sources")
+    let folders = try FileManager.default.contentsOfDirectory(atPath: sources.path)
+
+    for folder in folders where !folder.hasPrefix(".") {
+      #expect(Self.houseModules.contains(folder), "\(folder) is not in the plan")
+    }
+  }
+
+  private static func swiftFiles(below folder: URL) -> [URL] {
+    let walker = FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil)
+    return (walker?.compactMap { $0 as? URL } ?? []).filter { $0.pathExtension == "swift" }
+  }
+
+  private static func imports(of text: String) -> [String] {
+    text.split(separator: "\n").compactMap { line in
+      let words = line.split(separator: " ")
+      guard let at = words.firstIndex(of: "import"), at + 1 < words.count, at <= 2 else {
+        return nil
+      }
+      return words[at + 1].split(separator: ".").first.map(String.init)
+    }
+  }
+}
