@@ -43,6 +43,8 @@ struct Connection: BitwiseCopyable {
     static let peerEnded = Flags(rawValue: 1 << 3)
     /// The connection was counted against its address.
     static let isCounted = Flags(rawValue: 1 << 4)
+    /// The peer came over a UNIX socket and has no address.
+    static let peerIsUnix = Flags(rawValue: 1 << 5)
   }
 
   var socket: Int32

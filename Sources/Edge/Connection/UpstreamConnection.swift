@@ -1,4 +1,5 @@
 internal import Reactor
+internal import Telemetry
 internal import Units
 
 /// One transport to an endpoint: in use by one exchange, or idle in its endpoint's pool.
@@ -15,6 +16,9 @@ struct UpstreamConnection: BitwiseCopyable {
   var timer: Int32
   var exchange: Int32
   var endpoint: Int32
+  /// The service's place, for its bound on connections, and its cells in the metrics.
+  var service: Int32
+  var metrics: ServiceMetrics
   /// Neighbours in the endpoint's list of idle ones, the most recent first.
   var newer: Int32
   var older: Int32
@@ -23,4 +27,5 @@ struct UpstreamConnection: BitwiseCopyable {
   var input: Input
   /// When it goes if nobody needs it.
   var idleUntil: Instant
+  var idleTimeout: Nanoseconds
 }

@@ -44,6 +44,10 @@ struct Exchange: BitwiseCopyable {
     static let expectsContinue = Flags(rawValue: 1 << 9)
     /// The next attempt takes a fresh connection.
     static let wantsFresh = Flags(rawValue: 1 << 10)
+    /// The service ends its connection after this response.
+    static let upstreamCloses = Flags(rawValue: 1 << 11)
+    /// Tunnel: the service sent FIN.
+    static let upstreamEnded = Flags(rawValue: 1 << 12)
   }
 
   var phase: Phase
