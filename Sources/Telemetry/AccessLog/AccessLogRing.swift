@@ -137,11 +137,18 @@ public final class AccessLogRing: @unchecked Sendable {
     if first < count { bytes.copyMemory(from: source + first, byteCount: count - first) }
   }
 
+  /// Whether more than half of the ring waits to be drained.
+  var isHalfFull: Bool {
+    // The producer may miss a sleeper that misses its record: that costs one bounded nap.
+    head.pointee.load(ordering: .acquiring) - tail.pointee.load(ordering: .relaxed) > mask / 2
+  }
+
   /// Gives every committed record to `body` as one run of bytes; only the consumer calls it.
   ///
   /// - Parameters:
   ///   - limit: Most records to give.
   ///   - scratch: Room to join a record that runs over the end of the ring.
+  ///   - body: Called with each record; the bytes are valid during the call.
   /// - Returns: How many records there were.
   func drain(
     limit: Int = .max,
