@@ -1,5 +1,5 @@
 /// Writes bytes of strangers as JSON strings (RFC 8259 section 7).
-enum JSONText {
+public enum JSONText {
   /// Appends `bytes` in quotation marks.
   ///
   /// What is not UTF-8 becomes U+FFFD, one for each ill-formed part (Unicode 15, section 3.9), and
@@ -23,6 +23,11 @@ enum JSONText {
       }
     }
     line.append(UInt8(ascii: "\""))
+  }
+
+  /// The text as a JSON string with its quotation marks.
+  public static func literal(_ text: String) -> String {
+    String(decoding: quoted(text), as: UTF8.self)
   }
 
   static func quoted(_ text: String) -> [UInt8] {
