@@ -46,14 +46,6 @@ public final class BackgroundThread: Sendable {
     handle = Mutex(thread)
   }
 
-  /// Names the calling thread; Glibc's module has no `pthread_setname_np`.
-  private static func rename(_ name: String) {
-    let file = open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
-    guard file >= 0 else { return }
-    _ = write(file, name, name.utf8.count)
-    close(file)
-  }
-
   /// Waits for the end of the thread; further calls do nothing.
   public func join() {
     let thread = handle.withLock { handle in
@@ -61,5 +53,13 @@ public final class BackgroundThread: Sendable {
       return handle
     }
     if let thread { pthread_join(thread, nil) }
+  }
+
+  /// Names the calling thread; Glibc's module has no `pthread_setname_np`.
+  private static func rename(_ name: String) {
+    let file = open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
+    guard file >= 0 else { return }
+    _ = write(file, name, name.utf8.count)
+    close(file)
   }
 }
