@@ -3,7 +3,9 @@ enum PathScan {
   private static let ones: UInt64 = 0x0101_0101_0101_0101
   private static let highs: UInt64 = 0x8080_8080_8080_8080
 
-  /// Marks bytes of a word that equal `byte`. A byte above a hit that differs from it in the
+  /// Marks the bytes of a word that equal `byte`.
+  ///
+  /// A byte above a hit that differs from it in the
   /// lowest bit may be marked too, which here only costs a slower look.
   @inline(__always)
   private static func marks(_ word: UInt64, _ byte: UInt8) -> UInt64 {

@@ -6,7 +6,9 @@ public struct RouteRule: Sendable {
   public var name: String
   public var host: HostPattern
   public var path: PathPattern
-  /// Methods as sent (`GET`); empty for all. A rule for `GET` does not answer `HEAD`.
+  /// Methods as sent (`GET`), or none for all of them.
+  ///
+  /// A rule for `GET` does not answer `HEAD`.
   public var methods: [String]
   public var headers: [FieldCondition]
   public var query: [FieldCondition]
