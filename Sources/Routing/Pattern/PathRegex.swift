@@ -95,8 +95,10 @@ final class PathRegex: Sendable {
   }
 }
 
-/// Copies an array into memory that the caller owns; never empty, so that it has an address.
-func copy<Element: BitwiseCopyable>(_ elements: [Element]) -> UnsafePointer<Element> {
+/// Copies an array of plain values into memory that the caller owns.
+///
+/// It is never empty, so that it has an address.
+func copy<Element>(_ elements: [Element]) -> UnsafePointer<Element> {
   let memory = UnsafeMutableBufferPointer<Element>.allocate(capacity: max(1, elements.count))
   _ = memory.initialize(from: elements)
   return UnsafePointer(UnsafeMutablePointer(memory.baseAddress.unsafelyUnwrapped))

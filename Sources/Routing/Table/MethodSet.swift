@@ -25,3 +25,15 @@ public struct MethodSet: OptionSet, Hashable, Sendable {
   /// the sum of all names.
   static let maximumOwn = 31 - firstOwnBit
 }
+
+extension MethodSet {
+  /// The names, the known methods first; empty for `all`.
+  static func names(of methods: MethodSet, own: [String]) -> [String] {
+    if methods == .all { return [] }
+    let known = Method.allCases.filter { $0 != .other && methods.contains(MethodSet($0)) }
+    return known.map { "\($0.name)" }
+      + own.enumerated().filter {
+        methods.rawValue >> UInt32(firstOwnBit + $0.offset) & 1 != 0
+      }.map(\.element)
+  }
+}
