@@ -97,7 +97,10 @@ struct Authority {
 
   /// Whether two authorities are the same but for case.
   static func isSame(
-    _ a: UnsafePointer<UInt8>, _ aCount: Int, _ b: UnsafePointer<UInt8>, _ bCount: Int
+    _ a: UnsafePointer<UInt8>,
+    _ aCount: Int,
+    _ b: UnsafePointer<UInt8>,
+    _ bCount: Int
   ) -> Bool {
     guard aCount == bCount else { return false }
     for index in 0..<aCount {

@@ -38,7 +38,9 @@ public struct ChunkedDecoder: Sendable, BitwiseCopyable {
 
   /// Looks at the bytes from `offset` and moves it.
   public mutating func next(
-    _ bytes: UnsafePointer<UInt8>, count: Int, offset: inout Int
+    _ bytes: UnsafePointer<UInt8>,
+    count: Int,
+    offset: inout Int
   ) -> Step {
     while offset < count {
       let byte = bytes[offset]

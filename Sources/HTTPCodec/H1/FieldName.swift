@@ -19,20 +19,49 @@ extension KnownField {
     case 6:
       if first == UInt8(ascii: "a") { return .accept }
       return pick(
-        first, "c", .cookie, "e", .expect, "o", .origin,
-        "s", .server, "p", .pragma)
+        first,
+        "c",
+        .cookie,
+        "e",
+        .expect,
+        "o",
+        .origin,
+        "s",
+        .server,
+        "p",
+        .pragma
+      )
     case 7: return pick(first, "u", .upgrade, "t", .trailer, "r", .referer, "-", .other)
     case 8: return .location
     case 9: return .forwarded
     case 10:
       return pick(
-        first, "c", .connection, "u", .userAgent, "k", .keepAlive,
-        "s", .setCookie, "t", .tracestate)
+        first,
+        "c",
+        .connection,
+        "u",
+        .userAgent,
+        "k",
+        .keepAlive,
+        "s",
+        .setCookie,
+        "t",
+        .tracestate
+      )
     case 11: return pick(first, "t", .traceparent, "r", .retryAfter, "-", .other, "-", .other)
     case 12: return pick(first, "c", .contentType, "x", .xRequestID, "-", .other, "-", .other)
     case 13:
       return pick(
-        first, "a", .authorization, "c", .cacheControl, "i", .ifNoneMatch, "l", .lastModified)
+        first,
+        "a",
+        .authorization,
+        "c",
+        .cacheControl,
+        "i",
+        .ifNoneMatch,
+        "l",
+        .lastModified
+      )
     case 14: return pick(first, "c", .contentLength, "h", .http2Settings, "-", .other, "-", .other)
     case 15:
       if first == UInt8(ascii: "x") { return .xForwardedFor }
@@ -55,9 +84,17 @@ extension KnownField {
 
   @inline(__always)
   private static func pick(
-    _ first: UInt8, _ a: Unicode.Scalar, _ forA: KnownField, _ b: Unicode.Scalar,
-    _ forB: KnownField, _ c: Unicode.Scalar, _ forC: KnownField, _ d: Unicode.Scalar,
-    _ forD: KnownField, _ e: Unicode.Scalar = "-", _ forE: KnownField = .other
+    _ first: UInt8,
+    _ a: Unicode.Scalar,
+    _ forA: KnownField,
+    _ b: Unicode.Scalar,
+    _ forB: KnownField,
+    _ c: Unicode.Scalar,
+    _ forC: KnownField,
+    _ d: Unicode.Scalar,
+    _ forD: KnownField,
+    _ e: Unicode.Scalar = "-",
+    _ forE: KnownField = .other
   ) -> KnownField {
     if first == UInt8(ascii: a) { return forA }
     if first == UInt8(ascii: b) { return forB }

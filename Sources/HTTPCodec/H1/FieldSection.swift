@@ -28,7 +28,10 @@ struct FieldSection {
 
   /// Reads field lines from `offset` to the empty line.
   mutating func parse(
-    _ bytes: UnsafePointer<UInt8>, count length: Int, from offset: Int, limits: HeadLimits,
+    _ bytes: UnsafePointer<UInt8>,
+    count length: Int,
+    from offset: Int,
+    limits: HeadLimits,
     fields: UnsafeMutablePointer<HeadField>
   ) -> Outcome {
     let bound = min(length, limits.maximumBytes)
@@ -62,9 +65,12 @@ struct FieldSection {
       while last > value, ByteClass.isBlank(bytes[last &- 1]) { last &-= 1 }
       let known = KnownField.recognise(bytes + at, end &- at)
       fields[count] = HeadField(
-        nameStart: UInt16(truncatingIfNeeded: at), nameLength: UInt16(truncatingIfNeeded: end &- at),
+        nameStart: UInt16(truncatingIfNeeded: at),
+        nameLength: UInt16(truncatingIfNeeded: end &- at),
         valueStart: UInt16(truncatingIfNeeded: value),
-        valueLength: UInt16(truncatingIfNeeded: last &- value), known: known)
+        valueLength: UInt16(truncatingIfNeeded: last &- value),
+        known: known
+      )
       if let fault = note(known, bytes + value, last &- value) { return .refused(fault) }
       count &+= 1
       at = stop &+ 2
@@ -82,7 +88,9 @@ struct FieldSection {
 
   @inline(__always)
   private mutating func note(
-    _ known: KnownField, _ value: UnsafePointer<UInt8>, _ length: Int
+    _ known: KnownField,
+    _ value: UnsafePointer<UInt8>,
+    _ length: Int
   ) -> ParseFault? {
     switch known {
     case .host:
@@ -118,7 +126,8 @@ struct FieldSection {
   }
 
   private mutating func noteConnection(
-    _ value: UnsafePointer<UInt8>, _ length: Int
+    _ value: UnsafePointer<UInt8>,
+    _ length: Int
   ) -> ParseFault? {
     var list = TokenList(value, length)
     while let token = list.next() {

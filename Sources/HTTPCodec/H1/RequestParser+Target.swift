@@ -1,7 +1,10 @@
 /// The four forms of a request target (RFC 9112 section 3.2).
 extension RequestParser {
   static func readTarget(
-    _ bytes: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ head: inout RequestHead
+    _ bytes: UnsafePointer<UInt8>,
+    _ start: Int,
+    _ end: Int,
+    _ head: inout RequestHead
   ) -> ParseFault? {
     if head.method == .connect { return readAuthorityForm(bytes, start, end, &head) }
     switch bytes[start] {
@@ -17,7 +20,10 @@ extension RequestParser {
   }
 
   private static func readAuthorityForm(
-    _ bytes: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ head: inout RequestHead
+    _ bytes: UnsafePointer<UInt8>,
+    _ start: Int,
+    _ end: Int,
+    _ head: inout RequestHead
   ) -> ParseFault? {
     guard let authority = Authority.parse(bytes + start, end &- start), authority.port >= 0 else {
       return .malformedTarget
@@ -28,7 +34,10 @@ extension RequestParser {
   }
 
   private static func readAbsoluteForm(
-    _ bytes: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ head: inout RequestHead
+    _ bytes: UnsafePointer<UInt8>,
+    _ start: Int,
+    _ end: Int,
+    _ head: inout RequestHead
   ) -> ParseFault? {
     var at = start
     if end &- start > 7, Scan.equals(bytes + start, 7, "http://") {
@@ -49,7 +58,10 @@ extension RequestParser {
   }
 
   private static func note(
-    _ authority: Authority, _ start: Int, _ length: Int, _ head: inout RequestHead
+    _ authority: Authority,
+    _ start: Int,
+    _ length: Int,
+    _ head: inout RequestHead
   ) {
     head.authorityStart = UInt16(truncatingIfNeeded: start)
     head.authorityLength = UInt16(truncatingIfNeeded: length)
@@ -59,7 +71,10 @@ extension RequestParser {
 
   /// Path and query; a fragment has no place in a request.
   private static func readPath(
-    _ bytes: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ head: inout RequestHead
+    _ bytes: UnsafePointer<UInt8>,
+    _ start: Int,
+    _ end: Int,
+    _ head: inout RequestHead
   ) -> ParseFault? {
     var at = start
     while at < end, bytes[at] != UInt8(ascii: "?") {

@@ -14,8 +14,11 @@ public enum RequestParser {
   ///   - fields: Room for `limits.maximumFields`.
   ///   - head: Filled in; meaningful only after `.complete`.
   public static func parse(
-    _ bytes: UnsafePointer<UInt8>, count: Int, limits: HeadLimits,
-    fields: UnsafeMutablePointer<HeadField>, into head: inout RequestHead
+    _ bytes: UnsafePointer<UInt8>,
+    count: Int,
+    limits: HeadLimits,
+    fields: UnsafeMutablePointer<HeadField>,
+    into head: inout RequestHead
   ) -> ParseOutcome {
     var start = 0
     // One empty line before a request is forgiven (RFC 9112 section 2.2).
@@ -45,7 +48,10 @@ public enum RequestParser {
   }
 
   private static func requestLine(
-    _ bytes: UnsafePointer<UInt8>, _ count: Int, _ start: Int, _ limits: HeadLimits,
+    _ bytes: UnsafePointer<UInt8>,
+    _ count: Int,
+    _ start: Int,
+    _ limits: HeadLimits,
     _ head: inout RequestHead
   ) -> FieldSection.Outcome {
     let bound = min(count, limits.maximumBytes)
@@ -83,7 +89,10 @@ public enum RequestParser {
 
   /// `HTTP/1.1` and the line's end, exactly.
   private static func version(
-    _ bytes: UnsafePointer<UInt8>, _ bound: Int, _ start: Int, _ head: inout RequestHead
+    _ bytes: UnsafePointer<UInt8>,
+    _ bound: Int,
+    _ start: Int,
+    _ head: inout RequestHead
   ) -> FieldSection.Outcome {
     let text: StaticString = "HTTP/"
     for index in 0..<5 {
@@ -139,7 +148,9 @@ public enum RequestParser {
   // MARK: - What the head means
 
   private static func conclude(
-    _ bytes: UnsafePointer<UInt8>, _ section: FieldSection, _ fields: UnsafePointer<HeadField>,
+    _ bytes: UnsafePointer<UInt8>,
+    _ section: FieldSection,
+    _ fields: UnsafePointer<HeadField>,
     _ head: inout RequestHead
   ) -> ParseFault? {
     if section.hasTransferEncoding {
@@ -160,7 +171,9 @@ public enum RequestParser {
   }
 
   private static func concludeHost(
-    _ bytes: UnsafePointer<UInt8>, _ section: FieldSection, _ fields: UnsafePointer<HeadField>,
+    _ bytes: UnsafePointer<UInt8>,
+    _ section: FieldSection,
+    _ fields: UnsafePointer<HeadField>,
     _ head: inout RequestHead
   ) -> ParseFault? {
     guard section.hostField >= 0 else {
@@ -173,7 +186,11 @@ public enum RequestParser {
     if head.authorityLength > 0 {
       // The target's own authority rules, but two that differ are one of two attacks.
       let isSame = Authority.isSame(
-        bytes + Int(head.authorityStart), Int(head.authorityLength), bytes + start, length)
+        bytes + Int(head.authorityStart),
+        Int(head.authorityLength),
+        bytes + start,
+        length
+      )
       return isSame ? nil : .disagreeingHost
     }
     head.authorityStart = field.valueStart

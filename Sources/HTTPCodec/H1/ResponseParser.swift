@@ -8,8 +8,12 @@ public enum ResponseParser {
   ///   - fields: Room for `limits.maximumFields`.
   ///   - head: Filled in; meaningful only after `.complete`.
   public static func parse(
-    _ bytes: UnsafePointer<UInt8>, count: Int, limits: HeadLimits, request method: Method,
-    fields: UnsafeMutablePointer<HeadField>, into head: inout ResponseHead
+    _ bytes: UnsafePointer<UInt8>,
+    count: Int,
+    limits: HeadLimits,
+    request method: Method,
+    fields: UnsafeMutablePointer<HeadField>,
+    into head: inout ResponseHead
   ) -> ParseOutcome {
     head = ResponseHead()
     let at: Int
@@ -33,7 +37,9 @@ public enum ResponseParser {
 
   /// `HTTP/1.1 200 OK`; the reason may be missing, with its space or without.
   private static func statusLine(
-    _ bytes: UnsafePointer<UInt8>, _ bound: Int, _ head: inout ResponseHead
+    _ bytes: UnsafePointer<UInt8>,
+    _ bound: Int,
+    _ head: inout ResponseHead
   ) -> FieldSection.Outcome {
     let text: StaticString = "HTTP/1."
     for index in 0..<7 {
@@ -77,7 +83,9 @@ public enum ResponseParser {
 
   /// RFC 9112 section 6.3, in its order.
   private static func conclude(
-    _ section: FieldSection, _ method: Method, _ head: inout ResponseHead
+    _ section: FieldSection,
+    _ method: Method,
+    _ head: inout ResponseHead
   ) -> ParseFault? {
     if section.hasTransferEncoding {
       guard section.contentLength < 0 else { return .conflictingFraming }

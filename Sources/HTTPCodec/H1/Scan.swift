@@ -11,7 +11,9 @@ enum Scan {
   /// A tab is reported too; it is rare and the caller steps over it.
   @inline(__always)
   static func controlByte(
-    _ bytes: UnsafePointer<UInt8>, from offset: Int, count: Int
+    _ bytes: UnsafePointer<UInt8>,
+    from offset: Int,
+    count: Int
   ) -> Int {
     var at = offset
     while at &+ 8 <= count {

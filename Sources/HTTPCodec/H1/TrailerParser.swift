@@ -14,8 +14,11 @@ public enum TrailerParser {
   ///
   /// Fields that would change the framing are refused: they could only be meant to confuse.
   public static func parse(
-    _ bytes: UnsafePointer<UInt8>, count: Int, limits: HeadLimits,
-    fields: UnsafeMutablePointer<HeadField>, into trailers: inout TrailerSection
+    _ bytes: UnsafePointer<UInt8>,
+    count: Int,
+    limits: HeadLimits,
+    fields: UnsafeMutablePointer<HeadField>,
+    into trailers: inout TrailerSection
   ) -> ParseOutcome {
     trailers = TrailerSection()
     var section = FieldSection()
