@@ -34,6 +34,10 @@ static inline int64_t clinux_recv(int fd, void *bytes, size_t count) {
   return clinux_result(recv(fd, bytes, count, 0));
 }
 
+static inline int64_t clinux_peek(int fd, void *byte) {
+  return clinux_result(recv(fd, byte, 1, MSG_PEEK | MSG_DONTWAIT));
+}
+
 static inline int64_t clinux_send(int fd, const void *bytes, size_t count) {
   return clinux_result(send(fd, bytes, count, MSG_NOSIGNAL));
 }
