@@ -106,10 +106,12 @@ let package = Package(
       name: "EdgeTests",
       dependencies: [
         "Edge", "Configuration", "Routing", "Upstream", "HTTPCodec", "Reactor", "Telemetry",
-        "Units",
+        "Units", "CLinux", .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: house
     ),
+    // Runs the built executable as an operator would.
+    .testTarget(name: "ProcessTests", swiftSettings: house),
     .testTarget(name: "WireTests", dependencies: ["Edge", "Configuration"], swiftSettings: house),
   ]
 )
