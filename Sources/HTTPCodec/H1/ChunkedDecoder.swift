@@ -13,7 +13,7 @@
 /// A size is 1 to 16 hexadecimal digits, at most 2^63 - 1, with nothing around it; line ends are
 /// CRLF. A lone line feed in an extension or behind data is the stuff of smuggling and refused.
 /// Source: RFC 9112 section 7.1.
-public struct ChunkedDecoder: Sendable {
+public struct ChunkedDecoder: Sendable, BitwiseCopyable {
   /// What the decoder found next.
   public enum Step: Equatable, Sendable {
     /// All bytes are used up.

@@ -1,5 +1,5 @@
 /// Bounds on a head or trailer section.
-public struct HeadLimits: Sendable {
+public struct HeadLimits: Sendable, BitwiseCopyable {
   /// The largest head any limit may allow: one buffer block, and what 16-bit offsets address.
   public static let largestHead = 16_384
   /// The most fields any limit may allow.

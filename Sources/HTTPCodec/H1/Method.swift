@@ -1,7 +1,7 @@
 /// The request method, where `get` in lower case is `other`: methods are case-sensitive.
 ///
 /// Source: RFC 9110 section 9.3; PATCH is RFC 5789.
-public enum Method: UInt8, CaseIterable, Sendable {
+public enum Method: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case get
   case head
   case post

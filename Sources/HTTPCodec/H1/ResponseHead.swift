@@ -1,5 +1,5 @@
 /// How the end of a response body is found (RFC 9112 section 6.3).
-public enum BodyFraming: UInt8, Sendable {
+public enum BodyFraming: UInt8, Sendable, BitwiseCopyable {
   /// There is no body.
   case none
   /// `contentLength` bytes.
