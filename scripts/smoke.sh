@@ -52,6 +52,7 @@ status_of() { curl -sS -o /dev/null -w '%{http_code}' "$@"; }
 is_status() { [ "$(status_of "$2")" = "$1" ]; }
 has_new_version() { [ "$(version)" != "$1" ]; }
 is_sent() { grep -q '^> GET /sleep' "$work/slow.trace"; }
+has_refused() { curl -fsS "$admin_url/metrics" | grep -q '^spillway_config_reloads_total{outcome="refused"} [1-9]'; }
 is_ready_or_ended() { has_ended "$edge" || is_status 200 "$admin_url/readyz"; }
 
 run_once() { # run_once REACTOR [OPTION]
@@ -94,7 +95,8 @@ run_once() { # run_once REACTOR [OPTION]
   echo 'listeners: nonsense' >"$work/edge.yaml"
   if "$products/spillway" check "$work/edge.yaml" >/dev/null 2>&1; then fail "check accepts a bad file"; fi
   kill -HUP "$edge"
-  wait_until 10 "the bad file is reported" grep -q 'edge\.yaml:1:' "$work/edge.log" || fail "the log does not name the fault"
+  wait_until 10 "the bad file is refused" has_refused || fail "no refused reload is counted"
+  grep -q 'edge\.yaml:1:' "$work/edge.log" || fail "the log does not say where the bad file is wrong"
   [ "$(status_of "$edge_url/answer")" = 410 ] || fail "a bad file took effect"
   [ "$(version)" = "$before" ] || fail "a bad file became a version"
 
