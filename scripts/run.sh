@@ -64,7 +64,7 @@ Spillway listens on 127.0.0.1:$edge_port. Try:
   curl -s http://127.0.0.1:$edge_port/v1/orders/echo         what the service sees
   curl -i http://127.0.0.1:$edge_port/v1/catalog/bytes/64    another service
   curl -i http://127.0.0.1:$edge_port/v1/legacy              answered by the edge itself
-  $products/spillway route examples/quickstart.yaml GET http://127.0.0.1/v1/orders/7
+  .build/release/spillway route examples/quickstart.yaml GET http://127.0.0.1/v1/orders/7
 
   metrics  http://127.0.0.1:$admin_port/metrics
   admin    http://127.0.0.1:$admin_port/readyz  /healthz  /admin/config-version

@@ -115,7 +115,7 @@ run_once() { # run_once REACTOR [OPTION]
   [ "$status" = 0 ] || fail "a drained edge ended with status $status"
   grep -q '"route":"all"' "$work/access.log" || fail "the access log has no line of the route"
   rm -rf "$work/state" "$work/access.log"
-  echo "smoke: reactor $reactor ${*:-, supervised}: passed"
+  echo "smoke: reactor $reactor ${*:-supervised}: passed"
 }
 
 "$products/demo" --port "$demo_port" --name smoke 2>/dev/null &
