@@ -62,7 +62,7 @@ fi
 
 install() {
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-    apt-get install -y --no-install-recommends "${missing[@]}" >"$log" 2>&1
+    apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}" >"$log" 2>&1
 }
 
 log=$(mktemp)
@@ -71,6 +71,7 @@ echo "setup: installing ${missing[*]}"
 # The package lists of a fresh image are empty or old: only then are they fetched.
 if ! install; then
   echo "setup: updating the package lists"
-  "${as_root[@]}" apt-get update >"$log" 2>&1 || { tail -n 5 "$log" >&2; fail "apt-get update failed"; }
+  # One source of several may be out of reach; whether that matters, the next attempt tells.
+  "${as_root[@]}" apt-get update >"$log" 2>&1 || tail -n 5 "$log" >&2
   install || { tail -n 15 "$log" >&2; fail "apt-get could not install ${missing[*]}"; }
 fi
