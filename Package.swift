@@ -33,6 +33,8 @@ let package = Package(
       ] + (plainAllocator ? [] : ["CJemalloc"]),
       swiftSettings: house + (plainAllocator ? [] : [.define("JEMALLOC")])
     ),
+    // A small service to stand behind the edge in `make run`, the README and the smoke test.
+    .executableTarget(name: "demo", swiftSettings: house),
     .target(
       name: "Edge",
       dependencies: [
