@@ -21,6 +21,20 @@
 
 static inline char **clinux_environment(void) { return __environ; }
 
+// glibc declares these three with _GNU_SOURCE only.
+extern int setresuid(uid_t real, uid_t effective, uid_t saved);
+extern int setresgid(gid_t real, gid_t effective, gid_t saved);
+typedef struct clinux_symbol {
+  const char *file;
+  void *base;
+  const char *name;
+  void *address;
+} clinux_symbol;
+static inline int clinux_find_symbol(const void *address, clinux_symbol *symbol) {
+  extern int dladdr(const void *, clinux_symbol *);
+  return dladdr(address, symbol);
+}
+
 // Each returns 0 or an error number.
 static inline int clinux_die_with_parent(int signal) {
   return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0) ? errno : 0;

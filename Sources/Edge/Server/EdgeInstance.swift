@@ -1,8 +1,9 @@
 public import Configuration
+internal import CLinux
 internal import Glibc
 internal import Synchronization
 internal import Telemetry
-public import Units
+internal import Units
 
 /// A whole edge: the server with its admin address, its access log and its readiness.
 ///
@@ -97,12 +98,10 @@ public final class EdgeInstance: Sendable {
   }
 
   private func adopted(_ loaded: LoadedConfiguration) {
-    var now = timespec()
-    clock_gettime(CLOCK_REALTIME, &now)
     readiness.adopt(
       ConfigurationVersion(
         number: UInt64(max(0, loaded.version)),
-        loadedAt: Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec),
+        loadedAt: clinux_wall_now(),
         checksum: loaded.checksum, isLastGoodCopy: loaded.fromLastGood))
   }
 
@@ -152,9 +151,5 @@ public final class EdgeInstance: Sendable {
   /// Counts a stall of a worker that the watchdog saw.
   public func recordStall() { server.registry.add(server.edge.workerStalls) }
 
-  private static var now: Instant {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return Instant(Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
-  }
+  private static var now: Instant { Instant(clinux_monotonic_now()) }
 }

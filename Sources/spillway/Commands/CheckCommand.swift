@@ -27,9 +27,9 @@ struct CheckCommand: ParsableCommand {
             + "\(settings.services.count) services, \(settings.routes.count) routes, "
             + loaded.checksum)
       }
-    } catch let error as ConfigurationError {
+    } catch {
       FaultReport.print(error)
-      throw ExitCode.failure
+      throw ArgumentParser.ExitCode.failure
     }
   }
 }
@@ -50,6 +50,7 @@ enum FaultReport {
       output += "  " + String(repeating: " ", count: max(0, fault.column - 1)) + "\(red)^\(plain)\n"
     }
     if error.faults.count > 1 { output += "\(error.faults.count) faults\n" }
-    fputs(output, stderr)
+    let bytes = Array(output.utf8)
+    _ = write(2, bytes, bytes.count)
   }
 }

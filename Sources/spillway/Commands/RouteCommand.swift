@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Configuration
 internal import Glibc
 internal import Routing
+internal import Units
 
 /// Says which route a request takes, and why the others do not.
 struct RouteCommand: ParsableCommand {
@@ -26,18 +27,18 @@ struct RouteCommand: ParsableCommand {
     let settings: Settings
     do {
       settings = try ConfigurationSource.load(file).settings
-    } catch let error as ConfigurationError {
+    } catch {
       FaultReport.print(error)
-      throw ExitCode.failure
+      throw ArgumentParser.ExitCode.failure
     }
     let policy = settings.listeners.first?.paths ?? PathPolicy()
     let probe: RouteProbe
     do {
       probe = try RouteProbe(
         method: method, url: url, headers: header.map(Self.split), policy: policy)
-    } catch let fault as PathFault {
-      print("refused with 400 before routing: \(fault.reason)")
-      throw ExitCode.failure
+    } catch {
+      print("refused with 400 before routing: \(error.reason)")
+      throw ArgumentParser.ExitCode.failure
     }
     print("\(probe.method) \(probe.host.isEmpty ? "(no host)" : probe.host) \(probe.path)")
     let table = try RouteTable(rules: settings.routes.map(\.match), policy: policy)
@@ -45,7 +46,7 @@ struct RouteCommand: ParsableCommand {
     guard let winner = explanations.first(where: { $0.verdict == .matched }) else {
       print("no route matches: the edge answers 404, or 405 where only the method differs")
       Self.printOthers(explanations)
-      throw ExitCode.failure
+      throw ArgumentParser.ExitCode.failure
     }
     Self.describe(settings.routes[winner.rule], settings)
     Self.printOthers(explanations.filter { $0.rule != winner.rule })
