@@ -24,12 +24,16 @@ public enum ConfigurationSource {
     do {
       node = try Document.read(text)
     } catch {
-      throw ConfigurationError(file: file, faults: [error])
+      throw ConfigurationError(file: file, faults: [error], text: text)
     }
     let (settings, places) = SettingsReader.read(Field(node: node, path: "", reader: reader))
     Validation.judge(settings, places)
     guard reader.faults.isEmpty else {
-      throw ConfigurationError(file: file, faults: Array(Set(reader.faults)).sorted())
+      throw ConfigurationError(
+        file: file,
+        faults: Array(Set(reader.faults)).sorted(),
+        text: text
+      )
     }
     return LoadedConfiguration(
       settings: settings,

@@ -50,7 +50,6 @@ import Testing
     Bad(1, "accessLog: {output: stderr}", "1:21: accessLog.output", "stdout"),
     Bad(1, "accessLog: {sample: {6xx: 1}}", "1:22: accessLog.sample.6xx", "404"),
     Bad(1, "accessLog: {sample: {2xx: 2}}", "1:27: accessLog.sample.2xx", "from 0 to 1"),
-    Bad(1, "accessLog: &x stdout", "1:12: ", "anchors"),
     Bad(1, "environment: test\nenvironment: x", "1:1: ", "given twice"),
     Bad(3, "  - name: Public", "3:11: listeners[0].name", "kebab-case"),
     Bad(4, "    address: localhost:8080", "4:14: listeners[0].address", "IP address"),

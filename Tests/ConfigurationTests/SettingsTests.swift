@@ -18,7 +18,7 @@ import Units
     #expect(settings.routes[0].classIndex == 0)
     #expect(settings.routes[1].classIndex == 2)
     #expect(settings.routes[1].action == .respond(.init(status: 410, body: "gone\n")))
-    #expect(settings.routeRules().map(\.name) == ["orders", "legacy"])
+    #expect(settings.routes.map(\.name) == ["orders", "legacy"])
   }
 
   @Test func `what is in effect reads back as itself`() throws {
@@ -40,6 +40,16 @@ import Units
     let loaded = try ConfigurationSource.parse(text, file: "x.json")
 
     #expect(loaded.settings.routes.count == 1)
+  }
+
+  @Test func `a few aliases stand for what they name`() throws {
+    let text =
+      ConfigurationFaultTests.good.replacing("{auth: none}", with: "&open {auth: none}")
+      + "\n  - {name: b, match: {path: /b}, respond: {status: 204}, policies: *open}"
+
+    let settings = try ConfigurationSource.parse(text, file: "x.yaml").settings
+
+    #expect(settings.routes.map(\.isAuthStated) == [true, true])
   }
 
   @Test func `the checksum is the SHA-256 of the text`() throws {

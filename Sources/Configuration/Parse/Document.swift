@@ -14,14 +14,14 @@ enum Document {
   static let maximumIndent = 1_000
   /// Brackets and braces that open, even in comments and quotes.
   static let maximumOpenings = 65_536
-  /// Aliases that are looked at in order to refuse them: more could expand to gigabytes.
-  static let maximumAliases = 20
-  private static let aliasMessage = "anchors and aliases are not supported; write the value out"
+  /// Aliases: comparing keys walks what they stand for, which grows with their nesting.
+  static let maximumAliases = 32
+  /// Nodes once aliases are written out: a few lines of them can stand for gigabytes.
+  static let maximumNodes = 2_000_000
   private static let stackBytes = 256 << 20
 
   /// Reads one document.
   ///
-  /// Anchors are refused: a few lines of them can stand for gigabytes.
   /// - Throws: The first fault.
   static func read(_ text: String) throws(Fault) -> Node {
     try checkBounds(text)
@@ -62,7 +62,7 @@ enum Document {
         throw at(line, "more than \(maximumOpenings) brackets and braces")
       }
       if aliases > maximumAliases, text.utf8.contains(UInt8(ascii: "&")) {
-        throw at(line, aliasMessage)
+        throw at(line, "more than \(maximumAliases) aliases; write the values out")
       }
     }
   }
@@ -86,13 +86,12 @@ enum Document {
 
   private static func compose(_ text: String) throws(Fault) -> Node {
     do {
-      // Anchors live as long as the parser does.
-      let parser = try Parser(yaml: text)
-      guard let root = try parser.singleRoot() else {
+      guard let root = try Parser(yaml: text).singleRoot() else {
         throw whole("the file is empty; it needs at least listeners and routes")
       }
-      try check(root)
-      return withExtendedLifetime(parser) { root }
+      var room = maximumNodes
+      try check(root, room: &room)
+      return root
     } catch let fault as Fault {
       throw fault
     } catch let error as YamlError {
@@ -102,23 +101,25 @@ enum Document {
     }
   }
 
-  /// Refuses what the rest of the target does not expect to meet.
-  private static func check(_ node: Node, depth: Int = 0) throws(Fault) {
+  /// Refuses trees that are too deep or too large to walk.
+  private static func check(_ node: Node, depth: Int = 0, room: inout Int) throws(Fault) {
     func refusal(_ message: String) -> Fault {
       Fault(line: node.mark?.line ?? 1, column: node.mark?.column ?? 1, path: "", message: message)
     }
-    if node.anchor != nil { throw refusal(aliasMessage) }
+    room -= 1
+    guard room >= 0 else {
+      throw refusal("more than \(maximumNodes) values once aliases are written out")
+    }
     guard depth <= maximumDepth else { throw refusal("nested deeper than \(maximumDepth) levels") }
     switch node {
-    case .scalar: break
+    case .scalar, .alias: break
     case .sequence(let items):
-      for item in items { try check(item, depth: depth + 1) }
+      for item in items { try check(item, depth: depth + 1, room: &room) }
     case .mapping(let pairs):
       for pair in pairs {
-        try check(pair.key, depth: depth + 1)
-        try check(pair.value, depth: depth + 1)
+        try check(pair.key, depth: depth + 1, room: &room)
+        try check(pair.value, depth: depth + 1, room: &room)
       }
-    case .alias: throw refusal(aliasMessage)
     }
   }
 
