@@ -110,6 +110,10 @@ let package = Package(
       ],
       swiftSettings: house
     ),
-    .testTarget(name: "WireTests", dependencies: ["Edge", "Configuration"], swiftSettings: house),
+    .testTarget(
+      name: "WireTests",
+      dependencies: ["Edge", "Configuration", "Telemetry", "Units"],
+      swiftSettings: house
+    ),
   ]
 )
