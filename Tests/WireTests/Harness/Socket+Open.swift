@@ -168,3 +168,11 @@ extension Socket {
     }
   }
 }
+
+extension Socket {
+  /// Bytes that the peer has not acknowledged yet.
+  var unsentBytes: Int32 {
+    var count: Int32 = 0
+    return ioctl(descriptor, UInt(TIOCOUTQ), &count) == 0 ? count : 0
+  }
+}
