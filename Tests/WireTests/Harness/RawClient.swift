@@ -1,6 +1,8 @@
 /// A client that sends what it is told, byte for byte, and reads responses strictly.
 final class RawClient {
   let socket: Socket
+  /// What `sendInBackground` left for `flush`.
+  var unsent: [UInt8] = []
   private let stream: ByteStream
 
   init(_ socket: Socket) {
