@@ -124,19 +124,5 @@ extension WireTests {
         }
       }
     }
-
-    @Test(arguments: Backend.allCases)
-    func `a client that says it sends no more still gets every answer`(backend: Backend) throws {
-      try Scene.play(backend, .echoingTarget()) { scene in
-        let client = try scene.client()
-
-        try client.send(Self.get("/1") + Self.get("/2"))
-        client.finish()
-
-        #expect(try client.response().text == "/1")
-        #expect(try client.response().text == "/2")
-        #expect(client.isClosedSilently())
-      }
-    }
   }
 }

@@ -150,7 +150,7 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
-    func `DESIGN 6: a refused request with a large body closes and still delivers its answer`(
+    func `a refused request with a large body closes and still delivers its answer`(
       backend: Backend
     ) throws {
       var settings = EdgeSettings(hasDefaultRoute: false)

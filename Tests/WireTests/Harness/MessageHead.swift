@@ -58,3 +58,7 @@ struct MessageHead: Sendable {
 
   var isChunked: Bool { members("transfer-encoding").last == "chunked" }
 }
+
+extension MessageHead: CustomStringConvertible {
+  var description: String { startLine }
+}

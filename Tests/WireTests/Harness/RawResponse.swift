@@ -46,3 +46,10 @@ struct RawResponse {
     return (try? JSONSerialization.jsonObject(with: Data(body))) as? [String: Any]
   }
 }
+
+extension RawResponse: CustomStringConvertible {
+  var description: String {
+    let rest = isComplete ? "" : " (cut off)"
+    return "\(head.startLine) + \(body.count) bytes\(rest) after \(interim.map(\.status))"
+  }
+}

@@ -30,3 +30,7 @@ struct UpstreamRequest: Sendable {
 
   subscript(name: String) -> String? { head[name] }
 }
+
+extension UpstreamRequest: CustomStringConvertible {
+  var description: String { "\(head.startLine) + \(body.count) bytes" }
+}
