@@ -1,7 +1,8 @@
 /// A point on the monotonic clock, in nanoseconds since an arbitrary start.
 ///
 /// Only the reactor makes these from a real clock; tests make their own.
-public struct Instant: Hashable, Comparable, Sendable {
+@frozen
+public struct Instant: Hashable, Comparable, Sendable, BitwiseCopyable {
   /// Nanoseconds since the start of the clock.
   public var rawValue: Int64
 

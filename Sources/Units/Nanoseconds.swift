@@ -1,7 +1,8 @@
 /// A span of time in whole nanoseconds, signed, about 292 years each way.
 ///
 /// `Duration` is 128 bits wide; the request path adds and compares spans a dozen times a request.
-public struct Nanoseconds: Hashable, Comparable, Sendable {
+@frozen
+public struct Nanoseconds: Hashable, Comparable, Sendable, BitwiseCopyable {
   /// The span in nanoseconds.
   public var rawValue: Int64
 

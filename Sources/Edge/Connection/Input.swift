@@ -1,0 +1,26 @@
+/// Bytes that were received and not used yet: a stretch of a block, and more behind it.
+///
+/// Nearly always there is one stretch or none. More pile up only where reading was paused and the
+/// kernel still handed over what it had, or where a head is split between two receives.
+struct Input: BitwiseCopyable {
+  var block: Int32 = -1
+  var start: Int32 = 0
+  var end: Int32 = 0
+  var firstMore: Int32 = -1
+  var lastMore: Int32 = -1
+  /// Bytes in the stretches behind the first.
+  var moreBytes: Int32 = 0
+
+  var isEmpty: Bool { block < 0 }
+  /// Bytes in the first stretch.
+  var count: Int { Int(end - start) }
+  var total: Int { count + Int(moreBytes) }
+}
+
+/// A stretch behind the first one.
+struct Stretch: BitwiseCopyable {
+  var block: Int32
+  var start: Int32
+  var end: Int32
+  var next: Int32
+}

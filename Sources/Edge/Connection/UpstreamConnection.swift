@@ -1,0 +1,31 @@
+internal import Reactor
+internal import Telemetry
+internal import Units
+
+/// One transport to an endpoint: in use by one exchange, or idle in its endpoint's pool.
+struct UpstreamConnection: BitwiseCopyable {
+  enum Phase: UInt8, BitwiseCopyable {
+    case connecting
+    case busy
+    /// In the pool.
+    case idle
+  }
+
+  var phase: Phase
+  var socket: Int32
+  var timer: Int32
+  var exchange: Int32
+  var endpoint: Int32
+  /// The service's place, for its bound on connections, and its cells in the metrics.
+  var service: Int32
+  var metrics: ServiceMetrics
+  /// Neighbours in the endpoint's list of idle ones, the most recent first.
+  var newer: Int32
+  var older: Int32
+  /// Requests that it has carried.
+  var requests: Int32
+  var input: Input
+  /// When it goes if nobody needs it.
+  var idleUntil: Instant
+  var idleTimeout: Nanoseconds
+}

@@ -1,0 +1,209 @@
+internal import Glibc
+internal import HTTPCodec
+internal import Reactor
+internal import Units
+
+/// A client connection's events, from its first byte to its end.
+extension Worker {
+  func connectionReceived(_ index: Int32, _ block: Int32, _ count: Int) {
+    let connection = connections[index]
+    connection.pointee.bytesIn += Int64(count)
+    switch connection.pointee.phase {
+    case .lingering, .closing:
+      reactor.pool.release(block)
+    case .idle, .head:
+      // Only a line end can complete anything: a head that dribbles in is not parsed for each byte.
+      let canComplete =
+        connection.pointee.phase == .idle
+        || memchr(reactor.pool.bytes(block), 0x0A, count) != nil
+        || connection.pointee.input.total + count >= limits(connection).headBytes
+      guard append(&connection.pointee.input, block, count) else {
+        return closeConnection(index, reset: true)
+      }
+      if canComplete { readHeads(index) }
+    case .exchange:
+      guard append(&connection.pointee.input, block, count) else {
+        return abandon(index)
+      }
+      pumpRequest(connection.pointee.exchange)
+    case .discard:
+      guard append(&connection.pointee.input, block, count) else {
+        return closeConnection(index, reset: true)
+      }
+      discard(index)
+    case .tunnel:
+      tunnelFromClient(index, block, count)
+    }
+  }
+
+  func connectionEnded(_ index: Int32) {
+    let connection = connections[index]
+    connection.pointee.flags.insert(.peerEnded)
+    switch connection.pointee.phase {
+    case .exchange:
+      // A client that ends its side while it waits has gone away, as for every proxy we know.
+      abandon(index)
+    case .tunnel:
+      tunnelClientEnded(index)
+    case .closing:
+      // The reply is still being sent; there is nobody left to linger for.
+      connection.pointee.flags.remove(.lingers)
+    case .head:
+      meter.clientAborted()
+      closeConnection(index, reset: false)
+    case .idle, .discard, .lingering:
+      closeConnection(index, reset: false)
+    }
+  }
+
+  func connectionFailed(_ index: Int32) {
+    let connection = connections[index]
+    if connection.pointee.exchange >= 0 {
+      abandon(index)
+    } else {
+      closeConnection(index, reset: false)
+    }
+  }
+
+  func connectionDrained(_ index: Int32) {
+    let connection = connections[index]
+    switch connection.pointee.phase {
+    case .closing:
+      finishClosing(index)
+    case .exchange:
+      resumeUpstream(connection.pointee.exchange)
+    case .tunnel:
+      tunnelClientDrained(index)
+    case .idle, .head, .discard, .lingering:
+      break
+    }
+  }
+
+  /// Begins every request that lies in the input whole, one after another.
+  func readHeads(_ index: Int32) {
+    let connection = connections[index]
+    while connection.pointee.phase == .idle || connection.pointee.phase == .head {
+      guard !connection.pointee.input.isEmpty else {
+        if connection.pointee.phase == .idle { waitForRequest(index) }
+        return
+      }
+      if connection.pointee.phase == .idle {
+        connection.pointee.phase = .head
+        setDeadline(connection, reactor.now + limits(connection).headTimeout)
+      }
+      var head = RequestHead()
+      let outcome = RequestParser.parse(
+        bytes(&connection.pointee.input), count: connection.pointee.input.count,
+        limits: limits(connection).head, fields: requestFields, into: &head)
+      switch outcome {
+      case .complete:
+        begin(index, head)
+      case .incomplete:
+        guard join(&connection.pointee.input) else { return }
+      case .refused(let fault):
+        refuseHead(index, fault)
+      }
+    }
+  }
+
+  /// Between requests: nothing to read, nothing to send.
+  private func waitForRequest(_ index: Int32) {
+    let connection = connections[index]
+    guard !isClosingIdle else { return closeConnection(index, reset: false) }
+    setDeadline(connection, reactor.now + limits(connection).keepAliveIdle)
+  }
+
+  /// The exchange is over and the connection stays: the next request may lie there already.
+  func connectionFreed(_ index: Int32) {
+    let connection = connections[index]
+    connection.pointee.phase = .idle
+    connection.pointee.exchange = -1
+    if connection.pointee.flags.contains(.paused) {
+      connection.pointee.flags.remove(.paused)
+      reactor.resume(connection.pointee.socket)
+    }
+    readHeads(index)
+  }
+
+  /// Drops the rest of a refused request's body, then goes on.
+  func discard(_ index: Int32) {
+    let connection = connections[index]
+    while !connection.pointee.input.isEmpty, connection.pointee.discardLeft > 0 {
+      let count = Int(
+        min(Int64(connection.pointee.input.count), connection.pointee.discardLeft))
+      consume(&connection.pointee.input, count)
+      connection.pointee.discardLeft -= Int64(count)
+    }
+    if connection.pointee.discardLeft == 0 { connectionFreed(index) }
+  }
+
+  // MARK: - Ending
+
+  /// Ends the connection once what is queued is sent.
+  ///
+  /// - Parameter lingering: The client may still be sending: closing now would reset the
+  ///   connection and could take the reply with it (RFC 9112 section 9.6).
+  func closeWhenSent(_ index: Int32, lingering: Bool) {
+    let connection = connections[index]
+    connection.pointee.phase = .closing
+    connection.pointee.exchange = -1
+    drop(&connection.pointee.input)
+    if lingering, !connection.pointee.flags.contains(.peerEnded) {
+      connection.pointee.flags.insert(.lingers)
+      // Its bytes are dropped, but they must be read.
+      resumeReading(connection)
+    }
+    judgePaceFromNow(connection)
+    if reactor.queuedBytes(connection.pointee.socket) == 0 {
+      finishClosing(index)
+    } else {
+      reactor.notifyWhenDrained(connection.pointee.socket, below: 0)
+    }
+  }
+
+  private func finishClosing(_ index: Int32) {
+    let connection = connections[index]
+    guard connection.pointee.flags.contains(.lingers) else {
+      return closeConnection(index, reset: false)
+    }
+    connection.pointee.phase = .lingering
+    reactor.finishWriting(connection.pointee.socket)
+    setDeadline(connection, reactor.now + Self.lingerTime)
+  }
+
+  /// How long a client that was refused may take to notice: as nginx's lingering_timeout, less.
+  static let lingerTime = Nanoseconds.seconds(2)
+
+  func resumeReading(_ connection: UnsafeMutablePointer<Connection>) {
+    guard connection.pointee.flags.contains(.paused) else { return }
+    connection.pointee.flags.remove(.paused)
+    reactor.resume(connection.pointee.socket)
+  }
+
+  func pauseReading(_ connection: UnsafeMutablePointer<Connection>) {
+    guard !connection.pointee.flags.contains(.paused) else { return }
+    connection.pointee.flags.insert(.paused)
+    reactor.pause(connection.pointee.socket)
+  }
+
+  /// Forgets the connection at once. Its exchange, if any, must have ended.
+  func closeConnection(_ index: Int32, reset: Bool) {
+    let connection = connections[index]
+    drop(&connection.pointee.input)
+    reactor.close(connection.pointee.socket, reset: reset)
+    reactor.timers.release(connection.pointee.timer)
+    let listener = Int(connection.pointee.listener)
+    listeners[listener].connectionClosed(connection)
+    meter.connectionClosed(listeners[listener].metrics)
+    connections.release(index)
+  }
+
+  func limits(_ connection: UnsafeMutablePointer<Connection>) -> ListenerLimits {
+    listeners[Int(connection.pointee.listener)].limits
+  }
+
+  func setDeadline(_ connection: UnsafeMutablePointer<Connection>, _ instant: Instant) {
+    connection.pointee.deadline = instant
+    reactor.timers.set(connection.pointee.timer, at: instant)
+  }
+}

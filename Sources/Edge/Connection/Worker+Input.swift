@@ -1,0 +1,114 @@
+internal import Glibc
+internal import Reactor
+internal import Units
+
+/// Unread bytes of a connection of either side.
+extension Worker {
+  /// Puts received bytes behind what is unread; the block's reference moves to the input.
+  ///
+  /// A small arrival is copied behind the first stretch where there is room, so that a head that
+  /// comes in pieces lies in one piece.
+  ///
+  /// - Returns: `false` when the table of stretches is full and the bytes were dropped: the
+  ///   connection must be given up.
+  func append(_ input: UnsafeMutablePointer<Input>, _ block: Int32, _ count: Int) -> Bool {
+    guard !input.pointee.isEmpty else {
+      input.pointee.block = block
+      input.pointee.start = 0
+      input.pointee.end = Int32(count)
+      return true
+    }
+    if input.pointee.firstMore < 0, reactor.pool.isUnique(input.pointee.block) {
+      let room = BlockPool.blockSize - Int(input.pointee.end)
+      if count <= room {
+        (reactor.pool.bytes(input.pointee.block) + Int(input.pointee.end))
+          .update(from: reactor.pool.bytes(block), count: count)
+        input.pointee.end += Int32(count)
+        reactor.pool.release(block)
+        return true
+      }
+    }
+    let stretch = stretches.allocate()
+    guard stretch >= 0 else {
+      reactor.pool.release(block)
+      return false
+    }
+    stretches[stretch].initialize(to: Stretch(block: block, start: 0, end: Int32(count), next: -1))
+    if input.pointee.lastMore >= 0 {
+      stretches[input.pointee.lastMore].pointee.next = stretch
+    } else {
+      input.pointee.firstMore = stretch
+    }
+    input.pointee.lastMore = stretch
+    input.pointee.moreBytes += Int32(count)
+    return true
+  }
+
+  /// Takes bytes off the front of the first stretch.
+  func consume(_ input: UnsafeMutablePointer<Input>, _ count: Int) {
+    input.pointee.start += Int32(count)
+    guard input.pointee.start == input.pointee.end else { return }
+    reactor.pool.release(input.pointee.block)
+    let next = input.pointee.firstMore
+    guard next >= 0 else {
+      input.pointee = Input()
+      return
+    }
+    let stretch = stretches[next].pointee
+    stretches.release(next)
+    input.pointee.block = stretch.block
+    input.pointee.start = stretch.start
+    input.pointee.end = stretch.end
+    input.pointee.firstMore = stretch.next
+    if stretch.next < 0 { input.pointee.lastMore = -1 }
+    input.pointee.moreBytes -= stretch.end - stretch.start
+  }
+
+  /// Brings up to a block of unread bytes together, for a head or trailers split between stretches.
+  ///
+  /// - Returns: Whether the first stretch grew.
+  func join(_ input: UnsafeMutablePointer<Input>) -> Bool {
+    guard input.pointee.firstMore >= 0 else { return false }
+    let before = input.pointee.count
+    guard before < BlockPool.blockSize else { return false }
+    if !reactor.pool.isUnique(input.pointee.block) {
+      let copy = reactor.pool.acquire()
+      guard copy >= 0 else { return false }
+      reactor.pool.bytes(copy).update(
+        from: reactor.pool.bytes(input.pointee.block) + Int(input.pointee.start), count: before)
+      reactor.pool.release(input.pointee.block)
+      input.pointee.block = copy
+    } else if input.pointee.start > 0 {
+      let bytes = reactor.pool.bytes(input.pointee.block)
+      memmove(bytes, bytes + Int(input.pointee.start), before)
+    }
+    input.pointee.start = 0
+    input.pointee.end = Int32(before)
+    let next = stretches[input.pointee.firstMore]
+    let taken = min(
+      BlockPool.blockSize - before, Int(next.pointee.end - next.pointee.start))
+    (reactor.pool.bytes(input.pointee.block) + before).update(
+      from: reactor.pool.bytes(next.pointee.block) + Int(next.pointee.start), count: taken)
+    input.pointee.end += Int32(taken)
+    input.pointee.moreBytes -= Int32(taken)
+    next.pointee.start += Int32(taken)
+    if next.pointee.start == next.pointee.end {
+      let emptied = input.pointee.firstMore
+      reactor.pool.release(next.pointee.block)
+      input.pointee.firstMore = next.pointee.next
+      if next.pointee.next < 0 { input.pointee.lastMore = -1 }
+      stretches.release(emptied)
+    }
+    return true
+  }
+
+  /// Forgets all unread bytes.
+  func drop(_ input: UnsafeMutablePointer<Input>) {
+    while !input.pointee.isEmpty { consume(input, input.pointee.count) }
+  }
+
+  /// Where the first stretch begins.
+  func bytes(_ input: UnsafeMutablePointer<Input>) -> UnsafeMutablePointer<UInt8> {
+    reactor.pool.bytes(input.pointee.block) + Int(input.pointee.start)
+  }
+}

@@ -1,0 +1,114 @@
+internal import CLinux
+internal import Glibc
+internal import Reactor
+internal import Units
+internal import Upstream
+
+/// Idle upstream connections: the most recently used one goes out first, the oldest one expires.
+extension Worker {
+  /// Takes an idle connection to an endpoint.
+  ///
+  /// - Parameter mustBeOpen: Whether the request could not be repeated if the connection turned
+  ///   out closed: then the kernel is asked first.
+  /// - Returns: The connection, or -1.
+  func takeIdle(_ place: Int32, mustBeOpen: Bool) -> Int32 {
+    let endpoint = endpoints + Int(place)
+    while endpoint.pointee.newestIdle >= 0 {
+      let index = endpoint.pointee.newestIdle
+      unlinkIdle(index)
+      if !mustBeOpen || isOpen(upstreams[index].pointee.socket) { return index }
+      meter.staleConnection(upstreams[index].pointee.metrics)
+      closeUpstream(index, reset: false)
+    }
+    return -1
+  }
+
+  /// Whether neither an end nor unasked bytes wait on the socket.
+  private func isOpen(_ socket: Int32) -> Bool {
+    var byte: UInt8 = 0
+    return clinux_peek(reactor.descriptor(socket), &byte) == -Int64(EAGAIN)
+  }
+
+  /// Puts a connection that may carry another request into its endpoint's pool.
+  func makeIdle(_ index: Int32) {
+    let upstream = upstreams[index]
+    let endpoint = endpoints + Int(upstream.pointee.endpoint)
+    upstream.pointee.phase = .idle
+    upstream.pointee.exchange = -1
+    upstream.pointee.idleUntil = reactor.now + upstream.pointee.idleTimeout
+    reactor.timers.set(upstream.pointee.timer, at: upstream.pointee.idleUntil)
+    upstream.pointee.older = endpoint.pointee.newestIdle
+    upstream.pointee.newer = -1
+    if upstream.pointee.older >= 0 {
+      upstreams[upstream.pointee.older].pointee.newer = index
+    } else {
+      endpoint.pointee.oldestIdle = index
+    }
+    endpoint.pointee.newestIdle = index
+    endpoint.pointee.idleCount += 1
+    meter.idle(upstream.pointee.metrics, +1)
+    if Int(endpoint.pointee.idleCount) > Self.maximumIdlePerEndpoint {
+      let oldest = endpoint.pointee.oldestIdle
+      unlinkIdle(oldest)
+      closeUpstream(oldest, reset: false)
+    }
+  }
+
+  /// Idle connections that one worker keeps to one endpoint; beyond it the oldest goes.
+  static let maximumIdlePerEndpoint = 1_024
+
+  private func unlinkIdle(_ index: Int32) {
+    let upstream = upstreams[index]
+    let endpoint = endpoints + Int(upstream.pointee.endpoint)
+    if upstream.pointee.newer >= 0 {
+      upstreams[upstream.pointee.newer].pointee.older = upstream.pointee.older
+    } else {
+      endpoint.pointee.newestIdle = upstream.pointee.older
+    }
+    if upstream.pointee.older >= 0 {
+      upstreams[upstream.pointee.older].pointee.newer = upstream.pointee.newer
+    } else {
+      endpoint.pointee.oldestIdle = upstream.pointee.newer
+    }
+    endpoint.pointee.idleCount -= 1
+    upstream.pointee.phase = .busy
+    meter.idle(upstream.pointee.metrics, -1)
+    reactor.timers.set(upstream.pointee.timer, at: .never)
+  }
+
+  func upstreamTimerFired(_ index: Int32) {
+    let upstream = upstreams[index]
+    guard upstream.pointee.phase == .idle else { return }
+    guard upstream.pointee.idleUntil <= reactor.now else {
+      return reactor.timers.set(upstream.pointee.timer, at: upstream.pointee.idleUntil)
+    }
+    unlinkIdle(index)
+    closeUpstream(index, reset: false)
+  }
+
+  /// An idle connection spoke or ended: it is of no use.
+  func idleBroken(_ index: Int32) {
+    unlinkIdle(index)
+    closeUpstream(index, reset: false)
+  }
+
+  /// Closes a connection that no pool holds, and forgets it.
+  func closeUpstream(_ index: Int32, reset: Bool) {
+    let upstream = upstreams[index]
+    let endpoint = endpoints + Int(upstream.pointee.endpoint)
+    // One in the pool was unlinked before; all others count as in flight while an exchange has them.
+    if upstream.pointee.exchange >= 0 { endpoint.pointee.inFlight -= 1 }
+    endpoint.pointee.connections -= 1
+    drop(&upstream.pointee.input)
+    reactor.close(upstream.pointee.socket, reset: reset)
+    reactor.timers.release(upstream.pointee.timer)
+    shared.returnConnection(upstream.pointee.service)
+    meter.upstreamClosed(upstream.pointee.metrics)
+    upstreams.release(index)
+  }
+
+  /// Closes every idle connection to an endpoint that left the configuration.
+  func closeIdle(_ place: Int32) {
+    while endpoints[Int(place)].newestIdle >= 0 { idleBroken(endpoints[Int(place)].newestIdle) }
+  }
+}

@@ -1,0 +1,94 @@
+internal import HTTPCodec
+internal import Units
+
+/// One request and its response.
+///
+/// ```
+/// connecting -> waiting -> relaying -> done
+///      ^           |           '-> tunnel -> done
+///      '-- retry --'
+/// ```
+struct Exchange: BitwiseCopyable {
+  enum Phase: UInt8, BitwiseCopyable {
+    /// An upstream connection is being opened.
+    case connecting
+    /// The request is sent or being sent; no response head yet.
+    case waiting
+    /// The response head is passed on.
+    case relaying
+    /// Upgraded: bytes in both directions.
+    case tunnel
+  }
+
+  struct Flags: OptionSet, BitwiseCopyable {
+    var rawValue: UInt16
+
+    /// The client speaks HTTP/1.0: no chunks, no interim responses.
+    static let isHTTP10 = Flags(rawValue: 1 << 0)
+    /// The client connection may carry another request afterwards.
+    static let keepsAlive = Flags(rawValue: 1 << 1)
+    /// All that was sent upstream lies in `requestBlock` still.
+    static let canReplay = Flags(rawValue: 1 << 2)
+    /// The method promises that sending it twice is harmless (RFC 9110 section 9.2.2).
+    static let isIdempotent = Flags(rawValue: 1 << 3)
+    /// The upstream connection had carried a request before.
+    static let isReused = Flags(rawValue: 1 << 4)
+    /// Something of a response came from the upstream.
+    static let hasResponse = Flags(rawValue: 1 << 5)
+    static let wantsUpgrade = Flags(rawValue: 1 << 6)
+    /// The upstream's socket is paused because the client reads slowly.
+    static let upstreamPaused = Flags(rawValue: 1 << 7)
+    /// The one automatic repeat on a fresh connection was used.
+    static let hasRepeated = Flags(rawValue: 1 << 8)
+    /// The client waits for 100 and no body byte came yet.
+    static let expectsContinue = Flags(rawValue: 1 << 9)
+    /// The next attempt takes a fresh connection.
+    static let wantsFresh = Flags(rawValue: 1 << 10)
+    /// The service ends its connection after this response.
+    static let upstreamCloses = Flags(rawValue: 1 << 11)
+    /// Tunnel: the service sent FIN.
+    static let upstreamEnded = Flags(rawValue: 1 << 12)
+  }
+
+  var phase: Phase
+  var flags: Flags
+  var method: Method
+  /// Attempts that were begun.
+  var attempts: UInt8
+  /// The response's status, 0 before its head.
+  var status: UInt16
+  var connection: Int32
+  var upstream: Int32
+  var route: Int32
+  var service: Int32
+  var snapshot: Int32
+  var timer: Int32
+  /// The head as it goes upstream, with what of the body came along.
+  var requestBlock: Int32
+  var requestCount: Int32
+  var pathStart: UInt16
+  var pathLength: UInt16
+  var identifierStart: UInt16
+  var identifierLength: UInt16
+  var methodLength: UInt16
+  /// How the body goes to the client.
+  var responseFraming: BodyFraming
+  /// The endpoint of this attempt and of the one before, -1 for none.
+  var endpoint: Int32
+  var previousEndpoint: Int32
+  var request: BodyReader
+  var response: BodyReader
+  var started: Instant
+  /// When the present attempt had its request on an open connection.
+  var attemptStarted: Instant
+  /// When the response head came.
+  var headAt: Instant
+  /// End of the whole exchange.
+  var deadline: Instant
+  /// End of the connect or of the attempt, whichever is under way.
+  var attemptDeadline: Instant
+  /// Since when a tunnel or a stream is silent.
+  var lastActivity: Instant
+  var bytesIn: Int64
+  var bytesOut: Int64
+}

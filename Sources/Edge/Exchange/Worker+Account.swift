@@ -1,0 +1,121 @@
+internal import HTTPCodec
+internal import Reactor
+internal import Telemetry
+internal import Units
+
+/// Stage 15: what an exchange came to, in the metrics and in the access log.
+extension Worker {
+  /// Accounts for an exchange that is about to end.
+  ///
+  /// - Parameter reason: Why the edge answered by itself, or `nil` for the service's response.
+  func account(_ index: Int32, reason: ReplyReason? = nil) {
+    let exchange = exchanges[index]
+    let snapshot = snapshots[exchange.pointee.snapshot]
+    let route = snapshot.route(exchange.pointee.route)
+    let duration = reactor.now - exchange.pointee.started
+    meter.finished(
+      route.pointee.metrics, method: exchange.pointee.method, status: exchange.pointee.status,
+      duration: duration, bytesIn: exchange.pointee.bytesIn, bytesOut: exchange.pointee.bytesOut)
+    if exchange.pointee.headAt != .never {
+      let upstream = exchange.pointee.headAt - exchange.pointee.attemptStarted
+      let total = exchange.pointee.headAt - exchange.pointee.started
+      meter.added(total - upstream)
+    }
+    guard meter.wantsLog(status: exchange.pointee.status, using: &random) else { return }
+    let service = snapshot.service(exchange.pointee.service)
+    var record = newRecord(exchange.pointee.connection, snapshot, exchange.pointee.status, reason)
+    record.latency = duration.rawValue
+    record.deadline =
+      exchange.pointee.deadline == .never
+      ? -1 : (exchange.pointee.deadline - exchange.pointee.started).rawValue
+    record.route = route.pointee.name
+    record.priorityClass = route.pointee.className
+    record.upstream = service.pointee.name
+    if exchange.pointee.endpoint >= 0 {
+      record.endpoint = snapshot.endpointName(of: exchange.pointee.endpoint, in: service)
+    }
+    record.attempts = exchange.pointee.attempts
+    record.bytesIn = UInt64(exchange.pointee.bytesIn)
+    record.bytesOut = UInt64(exchange.pointee.bytesOut)
+    let block = UnsafePointer(reactor.pool.bytes(exchange.pointee.requestBlock))
+    meter.log(
+      record, method: (block, Int(exchange.pointee.methodLength)),
+      path: (block + Int(exchange.pointee.pathStart), Int(exchange.pointee.pathLength)),
+      identifier: (
+        block + Int(exchange.pointee.identifierStart), Int(exchange.pointee.identifierLength)
+      ))
+  }
+
+  /// Accounts for a request that was answered without an exchange.
+  func accountReply(
+    _ index: Int32, _ view: RequestView, _ status: UInt16, _ reason: ReplyReason?, _ route: Int32
+  ) {
+    let snapshot = snapshots.newest
+    let compiled = route >= 0 ? snapshot.route(route) : nil
+    meter.finished(
+      compiled?.pointee.metrics ?? meter.unrouted, method: view.head.method, status: status, duration: .zero,
+      bytesIn: 0, bytesOut: 0)
+    guard meter.wantsLog(status: status, using: &random) else { return }
+    var record = newRecord(index, snapshot, status, reason)
+    if let compiled {
+      record.route = compiled.pointee.name
+      record.priorityClass = compiled.pointee.className
+    }
+    meter.log(
+      record, method: (view.bytes + Int(view.head.methodStart), Int(view.head.methodLength)),
+      path: (view.path, view.pathLength), identifier: (view.identifier, view.identifierLength))
+  }
+
+  /// Accounts for bytes that were no request.
+  func accountBroken(_ index: Int32, _ status: UInt16, _ reason: ReplyReason) {
+    meter.finished(
+      meter.unrouted, method: .other, status: status, duration: .zero, bytesIn: 0, bytesOut: 0)
+    guard meter.wantsLog(status: status, using: &random) else { return }
+    let record = newRecord(index, snapshots.newest, status, reason)
+    meter.log(
+      record, method: (UnsafePointer(identifier), 0), path: (UnsafePointer(identifier), 0),
+      identifier: (UnsafePointer(identifier), 32))
+  }
+
+  /// A log record with what every line has.
+  private func newRecord(
+    _ index: Int32, _ snapshot: Snapshot, _ status: UInt16, _ reason: ReplyReason?
+  ) -> AccessRecord {
+    date.refresh(at: reactor.now)
+    let connection = connections[index]
+    var record = AccessRecord()
+    record.time = reactor.now.rawValue + date.wallOffset
+    record.configVersion = UInt64(snapshot.configVersion)
+    record.status = status
+    record.listener = listeners[Int(connection.pointee.listener)].settings.nameID
+    if let reason { record.error = meter.names.reason(reason) }
+    if !connection.pointee.flags.contains(.peerIsUnix) {
+      record.client.high = connection.pointee.peer.high
+      record.client.low = connection.pointee.peer.low
+      record.client.family = connection.pointee.peer.isIPv4 ? .ipv4 : .ipv6
+    }
+    return record
+  }
+
+  /// Ends an exchange whose client is gone, or whose response cannot be completed.
+  ///
+  /// - Parameters:
+  ///   - reset: Whether the client gets RST: it must not take what it has for everything.
+  ///   - asClient: Whether the client is the cause; logs then say 499.
+  func abandon(_ connection: Int32, reset: Bool = false, asClient: Bool = true) {
+    let entry = connections[connection]
+    let index = entry.pointee.exchange
+    if index >= 0 {
+      let exchange = exchanges[index]
+      if asClient {
+        meter.clientAborted()
+        exchange.pointee.status = 499
+      }
+      releaseUpstream(index, reusable: false)
+      account(index)
+      endExchange(index)
+      entry.pointee.exchange = -1
+    }
+    closeConnection(connection, reset: reset)
+  }
+}

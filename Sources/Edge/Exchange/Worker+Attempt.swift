@@ -1,0 +1,193 @@
+internal import CLinux
+internal import Glibc
+internal import Reactor
+internal import Telemetry
+internal import Units
+internal import Upstream
+
+/// An attempt: an endpoint, a connection to it, the request on its way.
+extension Worker {
+  /// Endpoints that one request may try when connects fail, the first included.
+  static let maximumAttempts = 3
+
+  /// Starts an attempt on an idle connection or a new one.
+  func attempt(_ index: Int32) {
+    let exchange = exchanges[index]
+    let snapshot = snapshots[exchange.pointee.snapshot]
+    let service = snapshot.service(exchange.pointee.service)
+    exchange.pointee.attempts += 1
+    exchange.pointee.phase = .connecting
+    let place = chooseEndpoint(snapshot, service, exchange)
+    guard place >= 0 else { return fail(index, .noEndpoint) }
+    exchange.pointee.previousEndpoint = exchange.pointee.endpoint
+    exchange.pointee.endpoint = place
+
+    if !exchange.pointee.flags.contains(.wantsFresh) {
+      let idle = takeIdle(place, mustBeOpen: !canRepeat(exchange))
+      if idle >= 0 {
+        exchange.pointee.flags.insert(.isReused)
+        bind(index, idle)
+        return sendRequest(index)
+      }
+    }
+    exchange.pointee.flags.remove([.isReused, .wantsFresh])
+    open(index, place, service)
+  }
+
+  private func chooseEndpoint(
+    _ snapshot: Snapshot, _ service: UnsafePointer<CompiledService>,
+    _ exchange: UnsafeMutablePointer<Exchange>
+  ) -> Int32 {
+    let candidates = Candidates(
+      places: snapshot.places + Int(service.pointee.firstEndpoint),
+      count: Int(service.pointee.endpointCount), states: endpoints)
+    return candidates.choose(
+      service.pointee.balance, avoiding: exchange.pointee.endpoint, at: reactor.now,
+      cursor: &cursors[Int(service.pointee.place)], using: &random)
+  }
+
+  /// Whether a broken connection may be answered by sending everything once more.
+  func canRepeat(_ exchange: UnsafeMutablePointer<Exchange>) -> Bool {
+    exchange.pointee.flags.isSuperset(of: [.canReplay, .isIdempotent])
+  }
+
+  private func open(
+    _ index: Int32, _ place: Int32, _ service: UnsafePointer<CompiledService>
+  ) {
+    let exchange = exchanges[index]
+    let snapshot = snapshots[exchange.pointee.snapshot]
+    guard shared.reserveConnection(service.pointee.place, service.pointee.maximumConnections)
+    else {
+      return fail(index, .connectionLimit)
+    }
+    let upstream = upstreams.allocate()
+    guard upstream >= 0 else {
+      shared.returnConnection(service.pointee.place)
+      return fail(index, .buffersExhausted)
+    }
+    let generation = upstreams.generation(upstream)
+    let timer = reactor.timers.allocate(for: owner(.upstreamTimer, upstream, generation))
+    let socket =
+      timer < 0
+      ? -ENOBUFS
+      : reactor.connect(
+        to: snapshot.address(of: place, in: service),
+        owner: owner(.upstream, upstream, generation))
+    guard socket >= 0 else {
+      if timer >= 0 { reactor.timers.release(timer) }
+      upstreams.release(upstream)
+      shared.returnConnection(service.pointee.place)
+      return connectFailed(index, place, code: -socket)
+    }
+    upstreams[upstream].initialize(
+      to: UpstreamConnection(
+        phase: .connecting, socket: socket, timer: timer, exchange: index, endpoint: place,
+        service: service.pointee.place, metrics: service.pointee.metrics, newer: -1, older: -1,
+        requests: 0, input: Input(), idleUntil: .never,
+        idleTimeout: service.pointee.idleTimeout))
+    endpoints[Int(place)].connections += 1
+    endpoints[Int(place)].inFlight += 1
+    meter.upstreamOpened(service.pointee.metrics)
+    exchange.pointee.upstream = upstream
+    setAttemptDeadline(exchange, reactor.now + service.pointee.connectTimeout)
+  }
+
+  /// Gives an idle connection to the exchange.
+  private func bind(_ index: Int32, _ upstream: Int32) {
+    let connection = upstreams[upstream]
+    connection.pointee.phase = .busy
+    connection.pointee.exchange = index
+    endpoints[Int(connection.pointee.endpoint)].inFlight += 1
+    exchanges[index].pointee.upstream = upstream
+  }
+
+  func upstreamConnected(_ index: Int32) {
+    let upstream = upstreams[index]
+    guard upstream.pointee.phase == .connecting else { return }
+    upstream.pointee.phase = .busy
+    endpoints[Int(upstream.pointee.endpoint)].connected()
+    let exchange = upstream.pointee.exchange
+    sendRequest(exchange)
+    if exchanges[exchange].pointee.upstream == index { pumpRequest(exchange) }
+  }
+
+  /// Sends the head, with what of the body travels in its block.
+  private func sendRequest(_ index: Int32) {
+    let exchange = exchanges[index]
+    let upstream = upstreams[exchange.pointee.upstream]
+    let snapshot = snapshots[exchange.pointee.snapshot]
+    let route = snapshot.route(exchange.pointee.route)
+    exchange.pointee.phase = .waiting
+    exchange.pointee.attemptStarted = reactor.now
+    upstream.pointee.requests += 1
+    setAttemptDeadline(exchange, reactor.now + route.pointee.perTryTimeout)
+    reactor.pool.retain(exchange.pointee.requestBlock)
+    let count = Int(exchange.pointee.requestCount)
+    meter.sentUpstream(count)
+    guard
+      reactor.write(
+        upstream.pointee.socket, block: exchange.pointee.requestBlock, start: 0, count: count)
+    else { return fail(index, .buffersExhausted) }
+  }
+
+  /// A connect did not work out: another endpoint at once, while there are attempts left.
+  func connectFailed(_ index: Int32, _ place: Int32, code: Int32) {
+    let exchange = exchanges[index]
+    let service = snapshots[exchange.pointee.snapshot].service(exchange.pointee.service)
+    endpoints[Int(place)].connectFailed(
+      at: reactor.now, jitter: Double(random.next() >> 11) * 0x1p-53)
+    meter.connectFailed(service.pointee.metrics)
+    guard Int(exchange.pointee.attempts) < Self.maximumAttempts,
+      service.pointee.endpointCount > 1
+    else {
+      return fail(index, code == ETIMEDOUT ? .connectTimeout : .connectFailed)
+    }
+    attempt(index)
+    if exchanges.generation(index) & 1 == 1, exchange.pointee.phase == .waiting {
+      pumpRequest(index)
+    }
+  }
+
+  /// The reused connection turned out closed: everything once more on a fresh one.
+  func repeatOnFresh(_ index: Int32) {
+    let exchange = exchanges[index]
+    exchange.pointee.flags.formUnion([.hasRepeated, .wantsFresh])
+    // Not the endpoint's fault: it may be chosen again.
+    exchange.pointee.endpoint = -1
+    meter.repeatedOnFresh()
+    attempt(index)
+  }
+
+  // MARK: - Time
+
+  func setAttemptDeadline(_ exchange: UnsafeMutablePointer<Exchange>, _ instant: Instant) {
+    exchange.pointee.attemptDeadline = instant
+    reactor.timers.set(exchange.pointee.timer, at: min(instant, exchange.pointee.deadline))
+  }
+
+  func exchangeTimerFired(_ index: Int32) {
+    let exchange = exchanges[index]
+    let due = min(exchange.pointee.attemptDeadline, exchange.pointee.deadline)
+    guard due <= reactor.now else {
+      return reactor.timers.set(exchange.pointee.timer, at: due)
+    }
+    let isOverall = exchange.pointee.deadline <= reactor.now
+    switch exchange.pointee.phase {
+    case .connecting where !isOverall:
+      meter.timedOut(.connect)
+      let place = exchange.pointee.endpoint
+      closeUpstream(exchange.pointee.upstream, reset: false)
+      exchange.pointee.upstream = -1
+      connectFailed(index, place, code: ETIMEDOUT)
+    case .connecting, .waiting:
+      meter.timedOut(isOverall ? .request : .perTry)
+      fail(index, .upstreamTimeout)
+    case .relaying:
+      meter.timedOut(.request)
+      // The head is out: all that can be done is to show that bytes are missing.
+      abandon(exchange.pointee.connection, reset: true, asClient: false)
+    case .tunnel:
+      reactor.timers.set(exchange.pointee.timer, at: .never)
+    }
+  }
+}

@@ -1,0 +1,212 @@
+internal import HTTPCodec
+internal import Reactor
+internal import Routing
+internal import Units
+
+/// The stages of a request, in order, until it has an exchange or an answer.
+extension Worker {
+  /// Takes a whole head off the input and carries it through the pipeline.
+  func begin(_ index: Int32, _ head: RequestHead) {
+    let connection = connections[index]
+    connection.pointee.phase = .exchange
+    connection.pointee.exchange = -1
+    connection.pointee.requests += 1
+    stopJudging(connection)
+
+    var view = RequestView(
+      bytes: bytes(&connection.pointee.input), fields: UnsafePointer(requestFields), head: head,
+      path: UnsafePointer(path), pathLength: 0, identifier: UnsafePointer(path),
+      identifierLength: 0, peer: connection.pointee.peer,
+      peerIsUnix: connection.pointee.flags.contains(.peerIsUnix),
+      isTrusted: connection.pointee.flags.contains(.isTrusted))
+    identify(&view)
+
+    if let refusal = refuse(view, connection) {
+      return answer(index, view, refusal, route: -1)
+    }
+    let policy = listeners[Int(connection.pointee.listener)].pathPolicy
+    switch normalise(&view, policy) {
+    case .refused: return answer(index, view, .pathRefused, route: -1)
+    case .unchanged, .rewritten: break
+    }
+    switch snapshots.newest.routes.find(routeRequest(view)) {
+    case .notFound:
+      answer(index, view, .noRoute, route: -1)
+    case .methodNotAllowed(let methods):
+      allowedLength = snapshots.newest.routes.writeAllow(
+        methods, into: allowed, capacity: Self.allowedCapacity)
+      answer(index, view, .methodNotAllowed, route: -1)
+    case .route(let route):
+      serve(index, view, route)
+    }
+  }
+
+  /// Stage 2: the request's id, the client's where its word counts.
+  private func identify(_ view: inout RequestView) {
+    if view.isTrusted {
+      let given = view.first(.xRequestID)
+      if given >= 0, (1...Self.longestIdentifier).contains(Int(view.fields[given].valueLength)) {
+        view.identifier = view.bytes + Int(view.fields[given].valueStart)
+        view.identifierLength = Int(view.fields[given].valueLength)
+        if Self.isPlain(view.identifier, view.identifierLength) { return }
+      }
+    }
+    var writer = ByteWriter(identifier, capacity: 32)
+    writer.fixedHexadecimal(random.next())
+    writer.fixedHexadecimal(random.next())
+    view.identifier = UnsafePointer(identifier)
+    view.identifierLength = 32
+  }
+
+  /// Longest request id that is taken over from a trusted peer, in bytes.
+  static let longestIdentifier = 128
+
+  /// Whether an id can stand in a JSON string and a log line as it is.
+  private static func isPlain(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> Bool {
+    for index in 0..<count {
+      let byte = bytes[index]
+      guard byte > 0x20, byte < 0x7F, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\") else {
+        return false
+      }
+    }
+    return true
+  }
+
+  /// Stage 3, first half: what needs no route to be refused.
+  private func refuse(
+    _ view: RequestView, _ connection: UnsafeMutablePointer<Connection>
+  ) -> ReplyReason? {
+    switch view.head.method {
+    case .connect, .trace: return .methodNotImplemented
+    default: break
+    }
+    if view.head.contentLength > limits(connection).bodyBytes { return .bodyTooLarge }
+    return nil
+  }
+
+  /// Stage 3, second half: the path in the one form that is matched and sent on.
+  private func normalise(_ view: inout RequestView, _ policy: PathPolicy) -> PathOutcome {
+    if view.head.form == .asterisk {
+      path[0] = UInt8(ascii: "*")
+      view.pathLength = 1
+      return .unchanged
+    }
+    guard view.head.pathLength > 0 else {
+      // An absolute-form target without a path means the root (RFC 9112 section 3.2.2).
+      path[0] = UInt8(ascii: "/")
+      view.pathLength = 1
+      return .unchanged
+    }
+    let given = view.bytes + Int(view.head.pathStart)
+    let outcome = PathNormaliser.normalise(
+      given, count: Int(view.head.pathLength), into: path, capacity: BlockPool.blockSize,
+      policy: policy)
+    switch outcome {
+    case .unchanged:
+      view.path = given
+      view.pathLength = Int(view.head.pathLength)
+    case .rewritten(let count):
+      view.pathLength = count
+    case .refused: break
+    }
+    return outcome
+  }
+
+  private func routeRequest(_ view: RequestView) -> RouteRequest {
+    let head = view.head
+    return RouteRequest(
+      bytes: view.bytes, hostStart: Int(head.authorityStart), hostLength: Int(head.hostLength),
+      path: UnsafeBufferPointer(start: view.path, count: view.pathLength),
+      queryStart: Int(head.queryStart), queryLength: Int(head.queryLength), method: head.method,
+      methodStart: Int(head.methodStart), methodLength: Int(head.methodLength),
+      fields: view.fields, fieldCount: Int(head.fieldCount))
+  }
+
+  /// Stages 4 to 13: the route's policies, then an attempt.
+  private func serve(_ index: Int32, _ view: RequestView, _ route: Int32) {
+    let compiled = snapshots.newest.route(route)
+    guard compiled.pointee.service >= 0 else {
+      return answerRoute(index, view, route)
+    }
+    guard let exchange = makeExchange(index, view, route) else {
+      return answer(index, view, .buffersExhausted, route: route)
+    }
+    let connection = connections[index]
+    // The head, and a body that makeExchange took along.
+    let taken = Int(view.head.headLength) + Int(exchanges[exchange].pointee.bytesIn)
+    consume(&connection.pointee.input, taken)
+    connection.pointee.exchange = exchange
+    attempt(exchange)
+    // A reply of our own may have ended it already.
+    if connection.pointee.phase == .exchange, connection.pointee.exchange == exchange {
+      pumpRequest(exchange)
+    }
+  }
+
+  /// Writes the head for the service and makes the exchange; `nil` when a bound is reached.
+  private func makeExchange(_ index: Int32, _ view: RequestView, _ route: Int32) -> Int32? {
+    let block = reactor.pool.acquire()
+    guard block >= 0 else { return nil }
+    var writer = ByteWriter(reactor.pool.bytes(block), capacity: BlockPool.blockSize)
+    let isUpgrade = view.head.wantsUpgrade
+    guard let layout = UpstreamHead.write(view, isUpgrade: isUpgrade, into: &writer) else {
+      reactor.pool.release(block)
+      return nil
+    }
+    let exchange = exchanges.allocate()
+    guard exchange >= 0 else {
+      reactor.pool.release(block)
+      return nil
+    }
+    let timer = reactor.timers.allocate(
+      for: owner(.exchangeTimer, exchange, exchanges.generation(exchange)))
+    guard timer >= 0 else {
+      reactor.pool.release(block)
+      exchanges.release(exchange)
+      return nil
+    }
+    let compiled = snapshots.newest.route(route)
+    let framing: BodyFraming =
+      view.head.isChunked ? .chunked : view.head.contentLength > 0 ? .length : .none
+    var flags: Exchange.Flags = .canReplay
+    if view.head.minorVersion == 0 { flags.insert(.isHTTP10) }
+    if view.head.keepsAlive { flags.insert(.keepsAlive) }
+    if view.head.method.isIdempotent { flags.insert(.isIdempotent) }
+    if isUpgrade { flags.insert(.wantsUpgrade) }
+    if view.head.expectsContinue { flags.insert(.expectsContinue) }
+    exchanges[exchange].initialize(
+      to: Exchange(
+        phase: .connecting, flags: flags, method: view.head.method, attempts: 0, status: 0,
+        connection: index, upstream: -1, route: route, service: compiled.pointee.service,
+        snapshot: snapshots.use(), timer: timer, requestBlock: block,
+        requestCount: Int32(layout.count), pathStart: UInt16(layout.pathStart),
+        pathLength: UInt16(view.pathLength), identifierStart: UInt16(layout.identifierStart),
+        identifierLength: UInt16(view.identifierLength), methodLength: view.head.methodLength,
+        responseFraming: .none, endpoint: -1, previousEndpoint: -1,
+        request: BodyReader(framing, length: view.head.contentLength),
+        response: BodyReader(.none, length: 0), started: reactor.now, attemptStarted: reactor.now,
+        headAt: .never, deadline: reactor.now + compiled.pointee.timeout,
+        attemptDeadline: .never, lastActivity: reactor.now, bytesIn: 0, bytesOut: 0))
+    takeEarlyBody(exchange, view)
+    return exchange
+  }
+
+  /// A small body that came with its head travels in the same block: one send, and a request that
+  /// can be repeated.
+  private func takeEarlyBody(_ exchange: Int32, _ view: RequestView) {
+    let entry = exchanges[exchange]
+    guard entry.pointee.request.framing == .length else { return }
+    let connection = connections[entry.pointee.connection]
+    let available = connection.pointee.input.count - Int(view.head.headLength)
+    let length = Int(entry.pointee.request.left)
+    let used = Int(entry.pointee.requestCount)
+    guard length <= available, used + length <= BlockPool.blockSize else { return }
+    (reactor.pool.bytes(entry.pointee.requestBlock) + used)
+      .update(from: view.bytes + Int(view.head.headLength), count: length)
+    entry.pointee.requestCount += Int32(length)
+    entry.pointee.request.left = 0
+    entry.pointee.request.seen = Int64(length)
+    entry.pointee.request.state = .complete
+    entry.pointee.bytesIn = Int64(length)
+  }
+}

@@ -1,0 +1,190 @@
+internal import HTTPCodec
+internal import Reactor
+internal import Units
+
+/// What a look at a body's bytes came to.
+enum RelayOutcome {
+  /// All there was is passed on; more is to come.
+  case wantsMore
+  /// The body, trailers included, is passed on.
+  case complete
+  /// The bytes are no body.
+  case malformed(ParseFault)
+  /// No buffer, or more than the bound.
+  case exhausted
+}
+
+/// Bodies on their way through: never collected, copied only when that is cheaper than a send part.
+extension Worker {
+  /// Slices up to this many bytes are copied behind what is queued: one contiguous send.
+  static let copyThreshold = 4_096
+
+  /// Passes on what of a body lies in the input.
+  ///
+  /// - Parameters:
+  ///   - framing: How the body goes out: `chunked`, or as plain bytes for anything else.
+  ///   - passed: Grows by the bytes queued.
+  func relay(
+    _ reader: UnsafeMutablePointer<BodyReader>, from input: UnsafeMutablePointer<Input>,
+    to socket: Int32, framing: BodyFraming, passed: inout Int64
+  ) -> RelayOutcome {
+    while !input.pointee.isEmpty, !reader.pointee.isComplete {
+      if reader.pointee.state == .trailers {
+        let outcome = relayTrailers(reader, from: input, to: socket, framing: framing)
+        guard case .complete = outcome else { return outcome }
+        break
+      }
+      switch reader.pointee.framing {
+      case .none: return .complete
+      case .length:
+        let count = Int(min(Int64(input.pointee.count), reader.pointee.left))
+        guard emit(input, 0, count, socket, framing, &passed) else { return .exhausted }
+        reader.pointee.left -= Int64(count)
+        reader.pointee.seen += Int64(count)
+        consume(input, count)
+        if reader.pointee.left == 0 { reader.pointee.state = .complete }
+      case .untilClose:
+        let count = input.pointee.count
+        guard emit(input, 0, count, socket, framing, &passed) else { return .exhausted }
+        reader.pointee.seen += Int64(count)
+        consume(input, count)
+      case .chunked:
+        switch relayChunks(reader, from: input, to: socket, framing: framing, passed: &passed) {
+        case .wantsMore, .complete: break
+        case .malformed(let fault): return .malformed(fault)
+        case .exhausted: return .exhausted
+        }
+      }
+    }
+    guard reader.pointee.isComplete else { return .wantsMore }
+    if reader.pointee.framing != .chunked, framing == .chunked {
+      guard endChunks(socket) else { return .exhausted }
+    }
+    return .complete
+  }
+
+  /// Ends a chunked body that has no trailers.
+  func endChunks(_ socket: Int32) -> Bool { put(socket, "0\r\n\r\n") }
+
+  private func relayChunks(
+    _ reader: UnsafeMutablePointer<BodyReader>, from input: UnsafeMutablePointer<Input>,
+    to socket: Int32, framing: BodyFraming, passed: inout Int64
+  ) -> RelayOutcome {
+    let start = bytes(input)
+    let count = input.pointee.count
+    var offset = 0
+    while true {
+      switch reader.pointee.decoder.next(start, count: count, offset: &offset) {
+      case .needMore:
+        consume(input, count)
+        return .wantsMore
+      case .data(let from, let length):
+        reader.pointee.seen += Int64(length)
+        guard emit(input, from, length, socket, framing, &passed) else { return .exhausted }
+      case .trailersBegin:
+        if offset > 0 { consume(input, offset) }
+        reader.pointee.state = .trailers
+        return .wantsMore
+      case .refused(let fault):
+        return .malformed(fault)
+      }
+    }
+  }
+
+  /// Passes trailers on, without those that change what was already said (RFC 9110 section 6.5.1).
+  private func relayTrailers(
+    _ reader: UnsafeMutablePointer<BodyReader>, from input: UnsafeMutablePointer<Input>,
+    to socket: Int32, framing: BodyFraming
+  ) -> RelayOutcome {
+    var section = TrailerSection()
+    while true {
+      let start = bytes(input)
+      switch TrailerParser.parse(
+        start, count: input.pointee.count, limits: Self.trailerLimits, fields: responseFields,
+        into: &section)
+      {
+      case .refused(let fault): return .malformed(fault)
+      case .incomplete:
+        guard join(input) else { return .wantsMore }
+      case .complete:
+        if framing == .chunked {
+          guard put(socket, "0\r\n") else { return .exhausted }
+          for index in 0..<Int(section.fieldCount) {
+            let field = responseFields[index]
+            guard !Self.isForbiddenInTrailers(field.known) else { continue }
+            guard put(socket, start + Int(field.nameStart), Int(field.nameLength)),
+              put(socket, ": "), put(socket, start + Int(field.valueStart), Int(field.valueLength)),
+              put(socket, "\r\n")
+            else { return .exhausted }
+          }
+          guard put(socket, "\r\n") else { return .exhausted }
+        }
+        consume(input, Int(section.length))
+        reader.pointee.state = .complete
+        return .complete
+      }
+    }
+  }
+
+  /// Fields that would change routing, framing or identity after the fact.
+  private static func isForbiddenInTrailers(_ field: KnownField) -> Bool {
+    switch field {
+    case .host, .contentLength, .transferEncoding, .connection, .keepAlive, .proxyConnection, .te,
+      .trailer, .upgrade, .expect, .via, .xForwardedFor, .xForwardedProto, .xForwardedHost,
+      .forwarded, .xRequestID, .authorization, .cookie, .setCookie, .contentType:
+      true
+    default: false
+    }
+  }
+
+  /// Bounds on a trailer section; checksums and gRPC statuses need little.
+  static let trailerLimits = HeadLimits(maximumBytes: 8_192, maximumFields: 64)
+
+  /// Queues a slice of the input, framed.
+  private func emit(
+    _ input: UnsafeMutablePointer<Input>, _ offset: Int, _ count: Int, _ socket: Int32,
+    _ framing: BodyFraming, _ passed: inout Int64
+  ) -> Bool {
+    guard count > 0 else { return true }
+    passed += Int64(count)
+    let bytes = bytes(input) + offset
+    guard framing == .chunked else { return putBody(input, bytes, count, socket) }
+    return putChunkSize(socket, count) && putBody(input, bytes, count, socket)
+      && put(socket, "\r\n")
+  }
+
+  private func putBody(
+    _ input: UnsafeMutablePointer<Input>, _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int,
+    _ socket: Int32
+  ) -> Bool {
+    if count <= Self.copyThreshold, reactor.append(socket, bytes, count: count) { return true }
+    let block = input.pointee.block
+    reactor.pool.retain(block)
+    return reactor.write(
+      socket, block: block, start: bytes - reactor.pool.bytes(block), count: count)
+  }
+
+  private func putChunkSize(_ socket: Int32, _ count: Int) -> Bool {
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 18) { text in
+      guard let base = text.baseAddress else { return false }
+      var writer = ByteWriter(base, capacity: 18)
+      writer.hexadecimal(UInt64(count))
+      writer.crlf()
+      return put(socket, base, writer.count)
+    }
+  }
+
+  func put(_ socket: Int32, _ text: StaticString) -> Bool {
+    put(socket, text.utf8Start, text.utf8CodeUnitCount)
+  }
+
+  /// Queues a few bytes by copying them, into a fresh block where the last one has no room.
+  func put(_ socket: Int32, _ bytes: UnsafePointer<UInt8>, _ count: Int) -> Bool {
+    guard count > 0 else { return true }
+    if reactor.append(socket, bytes, count: count) { return true }
+    let block = reactor.pool.acquire()
+    guard block >= 0 else { return false }
+    reactor.pool.bytes(block).update(from: bytes, count: count)
+    return reactor.write(socket, block: block, start: 0, count: count)
+  }
+}

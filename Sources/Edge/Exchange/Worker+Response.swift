@@ -1,0 +1,210 @@
+internal import HTTPCodec
+internal import Reactor
+internal import Units
+internal import Upstream
+
+/// Stage 14: the response head, what it means for both connections, and the exchange's end.
+extension Worker {
+  /// Passes a response head on.
+  ///
+  /// - Returns: Whether the exchange goes on reading; `false` once it ended.
+  func responseHead(_ index: Int32, _ head: ResponseHead) -> Bool {
+    let exchange = exchanges[index]
+    guard head.status >= 200 || head.isUpgrade else { return interim(index, head) }
+    if head.isUpgrade, !exchange.pointee.flags.contains(.wantsUpgrade) {
+      // A tunnel that nobody asked for would be a way past every check (request smuggling).
+      fail(index, .upstreamMalformed)
+      return false
+    }
+    exchange.pointee.status = head.status
+    exchange.pointee.headAt = reactor.now
+    noteLatency(exchange)
+    if head.isUpgrade {
+      guard writeHead(index, head, tunnelFraming) else { return false }
+      beginTunnel(index)
+      return false
+    }
+    let framing = frame(exchange, head)
+    exchange.pointee.response = BodyReader(head.framing, length: head.contentLength)
+    exchange.pointee.responseFraming = framing.body
+    if !head.keepsAlive { exchange.pointee.flags.insert(.upstreamCloses) }
+    exchange.pointee.phase = .relaying
+    // The rest has the whole exchange's time; a stream without end has the idle bound instead.
+    if head.framing == .chunked || head.framing == .untilClose, isEventStream(index, head) {
+      exchange.pointee.deadline = .never
+      touchStream(exchange)
+    } else {
+      setAttemptDeadline(exchange, .never)
+    }
+    guard writeHead(index, head, framing) else { return false }
+    if exchange.pointee.response.isComplete {
+      responseComplete(index)
+      return false
+    }
+    return true
+  }
+
+  private var tunnelFraming: DownstreamHead.Framing {
+    DownstreamHead.Framing(
+      body: .none, keepsLength: false, connection: "upgrade", isUpgrade: true)
+  }
+
+  /// What the client is told about the body and the connection.
+  private func frame(
+    _ exchange: UnsafeMutablePointer<Exchange>, _ head: ResponseHead
+  ) -> DownstreamHead.Framing {
+    let isOld = exchange.pointee.flags.contains(.isHTTP10)
+    var body = head.framing
+    if body == .untilClose || body == .chunked { body = isOld ? .untilClose : .chunked }
+    if body == .untilClose { exchange.pointee.flags.remove(.keepsAlive) }
+    if shouldRetire(exchange.pointee.connection) { exchange.pointee.flags.remove(.keepsAlive) }
+    if !exchange.pointee.request.isComplete, !canDiscard(exchange.pointee.request) {
+      exchange.pointee.flags.remove(.keepsAlive)
+    }
+    let keepsAlive = exchange.pointee.flags.contains(.keepsAlive)
+    return DownstreamHead.Framing(
+      body: body, keepsLength: head.framing == .length || head.framing == .none,
+      connection: keepsAlive ? (isOld ? "keep-alive" : nil) : "close", isUpgrade: false)
+  }
+
+  /// Whether this is the connection's last response: it is old, has carried enough, or we drain.
+  func shouldRetire(_ index: Int32) -> Bool {
+    let connection = connections[index]
+    return isDraining || reactor.now >= connection.pointee.retiresAt
+      || Int(connection.pointee.requests)
+        >= listeners[Int(connection.pointee.listener)].limits.requestsPerConnection
+  }
+
+  /// Whether what is missing of a body is little enough to read and drop.
+  func canDiscard(_ body: BodyReader) -> Bool {
+    body.isComplete || (body.framing == .length && body.left <= Self.maximumDiscard)
+  }
+
+  /// Bytes of an unwanted body that are read so that the connection can stay: as much as a
+  /// client sends without waiting for acknowledgements anyway.
+  static let maximumDiscard: Int64 = 65_536
+
+  private func writeHead(
+    _ index: Int32, _ head: ResponseHead, _ framing: DownstreamHead.Framing
+  ) -> Bool {
+    let exchange = exchanges[index]
+    let upstream = upstreams[exchange.pointee.upstream]
+    let connection = connections[exchange.pointee.connection]
+    let block = reactor.pool.acquire()
+    guard block >= 0 else {
+      fail(index, .buffersExhausted)
+      return false
+    }
+    var writer = ByteWriter(reactor.pool.bytes(block), capacity: BlockPool.blockSize)
+    DownstreamHead.write(
+      bytes(&upstream.pointee.input), head, responseFields, framing, into: &writer)
+    consume(&upstream.pointee.input, Int(head.headLength))
+    guard !writer.isFull else {
+      reactor.pool.release(block)
+      exchange.pointee.phase = .waiting
+      fail(index, .upstreamMalformed)
+      return false
+    }
+    connection.pointee.bytesOut += Int64(writer.count)
+    guard
+      reactor.write(connection.pointee.socket, block: block, start: 0, count: writer.count)
+    else {
+      failOrAbandon(index, .buffersExhausted)
+      return false
+    }
+    return true
+  }
+
+  /// 100 and 103: passed on to those who understand them (RFC 9110 section 15.2).
+  private func interim(_ index: Int32, _ head: ResponseHead) -> Bool {
+    let exchange = exchanges[index]
+    guard !exchange.pointee.flags.contains(.isHTTP10) else {
+      let upstream = upstreams[exchange.pointee.upstream]
+      consume(&upstream.pointee.input, Int(head.headLength))
+      return true
+    }
+    return writeHead(
+      index, head,
+      DownstreamHead.Framing(body: .none, keepsLength: false, connection: nil, isUpgrade: false))
+  }
+
+  private func noteLatency(_ exchange: UnsafeMutablePointer<Exchange>) {
+    let latency = reactor.now - exchange.pointee.attemptStarted
+    endpoints[Int(exchange.pointee.endpoint)].latency.observe(latency.seconds, at: reactor.now)
+    let service = snapshots[exchange.pointee.snapshot].service(exchange.pointee.service)
+    meter.upstreamAnswered(service.pointee.metrics, latency)
+  }
+
+  private func isEventStream(_ index: Int32, _ head: ResponseHead) -> Bool {
+    let upstream = upstreams[exchanges[index].pointee.upstream]
+    let start = UnsafePointer(bytes(&upstream.pointee.input))
+    return MediaType.isStream(start, head, responseFields)
+  }
+
+  /// Whatever comes on a stream starts its idle time anew.
+  func touchStream(_ exchange: UnsafeMutablePointer<Exchange>) {
+    setAttemptDeadline(exchange, reactor.now + Self.streamIdle)
+  }
+
+  /// Silence after which an event stream is ended: Envoy's stream idle timeout.
+  static let streamIdle = Nanoseconds.seconds(300)
+
+  /// The response is queued whole: the upstream connection is free, and so is the client's.
+  func responseComplete(_ index: Int32) {
+    let exchange = exchanges[index]
+    let upstream = upstreams[exchange.pointee.upstream]
+    let isClean =
+      exchange.pointee.request.isComplete && upstream.pointee.input.isEmpty
+      && !exchange.pointee.flags.contains(.upstreamCloses)
+      && reactor.queuedBytes(upstream.pointee.socket) == 0
+    releaseUpstream(index, reusable: isClean)
+    let connection = exchange.pointee.connection
+    let body = exchange.pointee.request
+    let keepsAlive = exchange.pointee.flags.contains(.keepsAlive)
+    account(index)
+    endExchange(index)
+    settle(connection, body, keepsAlive: keepsAlive)
+  }
+
+  /// After a reply: the next request, the rest of this one's body, or the end.
+  func settle(_ index: Int32, _ body: BodyReader, keepsAlive: Bool) {
+    let connection = connections[index]
+    guard keepsAlive else {
+      return closeWhenSent(index, lingering: !body.isComplete || !connection.pointee.input.isEmpty)
+    }
+    guard !body.isComplete else { return connectionFreed(index) }
+    connection.pointee.phase = .discard
+    connection.pointee.exchange = -1
+    connection.pointee.discardLeft = body.left
+    resumeReading(connection)
+    setDeadline(connection, reactor.now + limits(connection).bodyIdle)
+    discard(index)
+  }
+
+  /// Parts the exchange from its upstream connection.
+  func releaseUpstream(_ index: Int32, reusable: Bool) {
+    let exchange = exchanges[index]
+    let upstream = exchange.pointee.upstream
+    guard upstream >= 0 else { return }
+    exchange.pointee.upstream = -1
+    guard reusable else { return closeUpstream(upstream, reset: false) }
+    endpoints[Int(exchange.pointee.endpoint)].inFlight -= 1
+    if exchange.pointee.flags.contains(.upstreamPaused) {
+      reactor.resume(upstreams[upstream].pointee.socket)
+    }
+    if !endpoints[Int(exchange.pointee.endpoint)].isPresent {
+      upstreams[upstream].pointee.exchange = -1
+      return closeUpstream(upstream, reset: false)
+    }
+    makeIdle(upstream)
+  }
+
+  /// Frees the exchange; its upstream connection is parted already.
+  func endExchange(_ index: Int32) {
+    let exchange = exchanges[index]
+    reactor.pool.release(exchange.pointee.requestBlock)
+    reactor.timers.release(exchange.pointee.timer)
+    snapshots.release(exchange.pointee.snapshot)
+    exchanges.release(index)
+  }
+}

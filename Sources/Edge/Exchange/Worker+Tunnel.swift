@@ -1,0 +1,123 @@
+internal import HTTPCodec
+internal import Reactor
+internal import Telemetry
+internal import Units
+
+/// An upgraded exchange: bytes in both directions until both sides ended, or both are silent.
+extension Worker {
+  func beginTunnel(_ index: Int32) {
+    let exchange = exchanges[index]
+    let upstream = upstreams[exchange.pointee.upstream]
+    let connection = connections[exchange.pointee.connection]
+    exchange.pointee.phase = .tunnel
+    exchange.pointee.deadline = .never
+    setAttemptDeadline(exchange, .never)
+    connection.pointee.phase = .tunnel
+    resumeReading(connection)
+    touchTunnel(exchange, connection)
+    // What either side sent behind its head belongs to the tunnel already.
+    forward(&upstream.pointee.input, to: connection.pointee.socket)
+    forward(&connection.pointee.input, to: upstream.pointee.socket)
+  }
+
+  private func forward(_ input: UnsafeMutablePointer<Input>, to socket: Int32) {
+    while !input.pointee.isEmpty {
+      let block = input.pointee.block
+      reactor.pool.retain(block)
+      reactor.write(
+        socket, block: block, start: Int(input.pointee.start), count: input.pointee.count)
+      consume(input, input.pointee.count)
+    }
+  }
+
+  private func touchTunnel(
+    _ exchange: UnsafeMutablePointer<Exchange>, _ connection: UnsafeMutablePointer<Connection>
+  ) {
+    exchange.pointee.lastActivity = reactor.now
+    setDeadline(connection, reactor.now + limits(connection).upgradeIdle)
+  }
+
+  func tunnelFromClient(_ index: Int32, _ block: Int32, _ count: Int) {
+    let connection = connections[index]
+    let exchange = exchanges[connection.pointee.exchange]
+    let socket = upstreams[exchange.pointee.upstream].pointee.socket
+    exchange.pointee.bytesIn += Int64(count)
+    meter.sentUpstream(count)
+    touchTunnel(exchange, connection)
+    guard reactor.write(socket, block: block, start: 0, count: count) else {
+      return endTunnel(connection.pointee.exchange, reset: true)
+    }
+    guard reactor.queuedBytes(socket) > Self.highWatermark else { return }
+    pauseReading(connection)
+    reactor.notifyWhenDrained(socket, below: Self.lowWatermark)
+  }
+
+  func tunnelFromUpstream(_ index: Int32, _ block: Int32, _ count: Int) {
+    let exchange = exchanges[index]
+    let connection = connections[exchange.pointee.connection]
+    exchange.pointee.bytesOut += Int64(count)
+    connection.pointee.bytesOut += Int64(count)
+    touchTunnel(exchange, connection)
+    guard reactor.write(connection.pointee.socket, block: block, start: 0, count: count) else {
+      return endTunnel(index, reset: true)
+    }
+    guard reactor.queuedBytes(connection.pointee.socket) > Self.highWatermark else { return }
+    exchange.pointee.flags.insert(.upstreamPaused)
+    reactor.pause(upstreams[exchange.pointee.upstream].pointee.socket)
+    reactor.notifyWhenDrained(connection.pointee.socket, below: Self.lowWatermark)
+  }
+
+  func tunnelClientDrained(_ index: Int32) {
+    let exchange = exchanges[connections[index].pointee.exchange]
+    guard exchange.pointee.flags.contains(.upstreamPaused) else { return }
+    exchange.pointee.flags.remove(.upstreamPaused)
+    reactor.resume(upstreams[exchange.pointee.upstream].pointee.socket)
+  }
+
+  func tunnelUpstreamDrained(_ index: Int32) {
+    resumeReading(connections[exchanges[index].pointee.connection])
+  }
+
+  /// Each side's end is passed on; the second one ends the tunnel.
+  func tunnelClientEnded(_ index: Int32) {
+    let connection = connections[index]
+    let exchange = exchanges[connection.pointee.exchange]
+    guard !exchange.pointee.flags.contains(.upstreamEnded) else {
+      return endTunnel(connection.pointee.exchange, reset: false)
+    }
+    reactor.finishWriting(upstreams[exchange.pointee.upstream].pointee.socket)
+  }
+
+  func tunnelUpstreamEnded(_ index: Int32) {
+    let exchange = exchanges[index]
+    let connection = connections[exchange.pointee.connection]
+    exchange.pointee.flags.insert(.upstreamEnded)
+    guard !connection.pointee.flags.contains(.peerEnded) else {
+      return endTunnel(index, reset: false)
+    }
+    reactor.finishWriting(connection.pointee.socket)
+  }
+
+  func tunnelTimerFired(_ index: Int32) {
+    meter.timedOut(.tunnelIdle)
+    endTunnel(connections[index].pointee.exchange, reset: false)
+  }
+
+  /// Ends both connections; what is queued for the client is still sent unless it is reset.
+  func endTunnel(_ index: Int32, reset: Bool) {
+    let exchange = exchanges[index]
+    let connection = exchange.pointee.connection
+    if exchange.pointee.upstream >= 0 {
+      closeUpstream(exchange.pointee.upstream, reset: reset)
+      exchange.pointee.upstream = -1
+    }
+    account(index)
+    endExchange(index)
+    connections[connection].pointee.exchange = -1
+    if reset {
+      closeConnection(connection, reset: true)
+    } else {
+      closeWhenSent(connection, lingering: false)
+    }
+  }
+}

@@ -1,0 +1,243 @@
+internal import Glibc
+internal import HTTPCodec
+internal import Reactor
+internal import Units
+
+/// An upstream connection's events, and the two pumps that move bodies.
+extension Worker {
+  /// Unsent bytes above which a direction's source is paused, and below which it resumes.
+  static let highWatermark = 65_536
+  static let lowWatermark = 16_384
+
+  func upstreamReceived(_ index: Int32, _ block: Int32, _ count: Int) {
+    let upstream = upstreams[index]
+    guard upstream.pointee.phase == .busy else {
+      reactor.pool.release(block)
+      if upstream.pointee.phase == .idle {
+        meter.unasked(upstream.pointee.metrics)
+        idleBroken(index)
+      }
+      return
+    }
+    let exchange = upstream.pointee.exchange
+    meter.receivedUpstream(count)
+    if exchanges[exchange].pointee.phase == .tunnel {
+      return tunnelFromUpstream(exchange, block, count)
+    }
+    guard append(&upstream.pointee.input, block, count) else {
+      return failOrAbandon(exchange, .buffersExhausted)
+    }
+    pumpResponse(exchange)
+  }
+
+  func upstreamEnded(_ index: Int32) {
+    let upstream = upstreams[index]
+    switch upstream.pointee.phase {
+    case .idle: idleBroken(index)
+    case .connecting: upstreamFailed(index, code: ECONNRESET)
+    case .busy:
+      let exchange = upstream.pointee.exchange
+      let entry = exchanges[exchange]
+      if entry.pointee.phase == .tunnel { return tunnelUpstreamEnded(exchange) }
+      if entry.pointee.phase == .relaying, entry.pointee.response.framing == .untilClose {
+        return responseEndedByClose(exchange)
+      }
+      upstreamBroke(exchange)
+    }
+  }
+
+  func upstreamFailed(_ index: Int32, code: Int32) {
+    let upstream = upstreams[index]
+    switch upstream.pointee.phase {
+    case .idle: idleBroken(index)
+    case .connecting:
+      let exchange = upstream.pointee.exchange
+      let place = upstream.pointee.endpoint
+      closeUpstream(index, reset: false)
+      exchanges[exchange].pointee.upstream = -1
+      connectFailed(exchange, place, code: code)
+    case .busy:
+      let exchange = upstream.pointee.exchange
+      if exchanges[exchange].pointee.phase == .tunnel { return endTunnel(exchange, reset: true) }
+      upstreamBroke(exchange)
+    }
+  }
+
+  /// The connection ended before the response did.
+  private func upstreamBroke(_ index: Int32) {
+    let exchange = exchanges[index]
+    let isUntouched =
+      !exchange.pointee.flags.contains(.hasResponse) && exchange.pointee.phase == .waiting
+    if isUntouched, exchange.pointee.flags.contains(.isReused),
+      !exchange.pointee.flags.contains(.hasRepeated), canRepeat(exchange)
+    {
+      meter.staleConnection(upstreams[exchange.pointee.upstream].pointee.metrics)
+      closeUpstream(exchange.pointee.upstream, reset: false)
+      exchange.pointee.upstream = -1
+      return repeatOnFresh(index)
+    }
+    failOrAbandon(index, .upstreamReset)
+  }
+
+  /// A reply while that is possible, a visible break when the response is already out.
+  func failOrAbandon(_ index: Int32, _ reason: ReplyReason) {
+    let exchange = exchanges[index]
+    switch exchange.pointee.phase {
+    case .connecting, .waiting: fail(index, reason)
+    case .relaying, .tunnel:
+      meter.truncated()
+      abandon(exchange.pointee.connection, reset: true, asClient: false)
+    }
+  }
+
+  func upstreamDrained(_ index: Int32) {
+    let upstream = upstreams[index]
+    guard upstream.pointee.phase == .busy else { return }
+    let exchange = upstream.pointee.exchange
+    if exchanges[exchange].pointee.phase == .tunnel { return tunnelUpstreamDrained(exchange) }
+    let connection = connections[exchanges[exchange].pointee.connection]
+    resumeReading(connection)
+    judgePaceFromNow(connection)
+    pumpRequest(exchange)
+  }
+
+  /// The client took what it was sent: its source may go on.
+  func resumeUpstream(_ index: Int32) {
+    guard index >= 0 else { return }
+    let exchange = exchanges[index]
+    guard exchange.pointee.flags.contains(.upstreamPaused), exchange.pointee.upstream >= 0 else {
+      return
+    }
+    exchange.pointee.flags.remove(.upstreamPaused)
+    reactor.resume(upstreams[exchange.pointee.upstream].pointee.socket)
+    pumpResponse(index)
+  }
+
+  // MARK: - Request body
+
+  /// Passes on what the client sent of the body, as far as the service takes it.
+  func pumpRequest(_ index: Int32) {
+    guard index >= 0 else { return }
+    let exchange = exchanges[index]
+    let connection = connections[exchange.pointee.connection]
+    guard !exchange.pointee.request.isComplete else {
+      // What lies behind the body is the next request: it waits, and so does its sender.
+      if !connection.pointee.input.isEmpty { pauseReading(connection) }
+      return
+    }
+    guard exchange.pointee.phase != .connecting, exchange.pointee.upstream >= 0 else {
+      // Until the service is reached, what has come is held and no more is asked for.
+      if !connection.pointee.input.isEmpty { pauseReading(connection) }
+      return
+    }
+    let socket = upstreams[exchange.pointee.upstream].pointee.socket
+    resumeReading(connection)
+    guard !connection.pointee.input.isEmpty else {
+      if connection.pointee.deadline == .never { judgePaceFromNow(connection) }
+      return
+    }
+    var passed: Int64 = 0
+    let framing: BodyFraming =
+      exchange.pointee.request.framing == .chunked ? .chunked : .length
+    let outcome = relay(
+      &exchange.pointee.request, from: &connection.pointee.input, to: socket, framing: framing,
+      passed: &passed)
+    if passed > 0 { exchange.pointee.flags.remove([.canReplay, .expectsContinue]) }
+    exchange.pointee.bytesIn += passed
+    meter.sentUpstream(Int(passed))
+    switch outcome {
+    case .malformed(let fault):
+      meter.refused(fault)
+      return failOrAbandon(index, .malformedBody)
+    case .exhausted:
+      return failOrAbandon(index, .buffersExhausted)
+    case .complete:
+      exchange.pointee.flags.remove(.canReplay)
+      stopJudging(connection)
+      if !connection.pointee.input.isEmpty { pauseReading(connection) }
+    case .wantsMore:
+      if exchange.pointee.request.seen > limits(connection).bodyBytes {
+        return failOrAbandon(index, .bodyTooLarge)
+      }
+      if connection.pointee.deadline == .never { judgePaceFromNow(connection) }
+    }
+    if reactor.queuedBytes(socket) > Self.highWatermark {
+      if !exchange.pointee.request.isComplete { pauseReading(connection) }
+      reactor.notifyWhenDrained(socket, below: Self.lowWatermark)
+    }
+  }
+
+  // MARK: - Response
+
+  /// Passes on what the service answered, as far as the client takes it.
+  func pumpResponse(_ index: Int32) {
+    let exchange = exchanges[index]
+    let upstream = upstreams[exchange.pointee.upstream]
+    while exchange.pointee.phase == .waiting {
+      guard !upstream.pointee.input.isEmpty else { return }
+      exchange.pointee.flags.insert(.hasResponse)
+      var head = ResponseHead()
+      let outcome = ResponseParser.parse(
+        bytes(&upstream.pointee.input), count: upstream.pointee.input.count,
+        limits: Self.responseLimits, request: exchange.pointee.method, fields: responseFields,
+        into: &head)
+      switch outcome {
+      case .incomplete:
+        guard join(&upstream.pointee.input) else { return }
+      case .refused(let fault):
+        meter.refused(fault)
+        return fail(index, .upstreamMalformed)
+      case .complete:
+        guard responseHead(index, head) else { return }
+      }
+    }
+    guard exchange.pointee.phase == .relaying else { return }
+    relayResponse(index)
+  }
+
+  /// A service is given the largest head that a block holds; it is not an attacker's first choice.
+  static let responseLimits = HeadLimits(maximumBytes: 16_384, maximumFields: 256)
+
+  func relayResponse(_ index: Int32) {
+    let exchange = exchanges[index]
+    let upstream = upstreams[exchange.pointee.upstream]
+    let connection = connections[exchange.pointee.connection]
+    var passed: Int64 = 0
+    let outcome = relay(
+      &exchange.pointee.response, from: &upstream.pointee.input, to: connection.pointee.socket,
+      framing: exchange.pointee.responseFraming, passed: &passed)
+    exchange.pointee.bytesOut += passed
+    connection.pointee.bytesOut += passed
+    switch outcome {
+    case .malformed(let fault):
+      meter.refused(fault)
+      failOrAbandon(index, .upstreamMalformed)
+    case .exhausted:
+      failOrAbandon(index, .buffersExhausted)
+    case .complete:
+      responseComplete(index)
+    case .wantsMore:
+      if exchange.pointee.deadline == .never { touchStream(exchange) }
+      guard reactor.queuedBytes(connection.pointee.socket) > Self.highWatermark else { return }
+      if !exchange.pointee.flags.contains(.upstreamPaused) {
+        exchange.pointee.flags.insert(.upstreamPaused)
+        reactor.pause(upstream.pointee.socket)
+      }
+      reactor.notifyWhenDrained(connection.pointee.socket, below: Self.lowWatermark)
+      if connection.pointee.deadline == .never { judgePaceFromNow(connection) }
+    }
+  }
+
+  /// A body that lasts until the connection ends has ended.
+  private func responseEndedByClose(_ index: Int32) {
+    let exchange = exchanges[index]
+    exchange.pointee.response.state = .complete
+    if exchange.pointee.responseFraming == .chunked {
+      let connection = connections[exchange.pointee.connection]
+      guard endChunks(connection.pointee.socket) else {
+        return failOrAbandon(index, .buffersExhausted)
+      }
+    }
+    responseComplete(index)
+  }
+}

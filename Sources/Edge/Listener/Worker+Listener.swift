@@ -1,0 +1,122 @@
+internal import CLinux
+internal import Glibc
+internal import Reactor
+internal import Routing
+internal import Telemetry
+internal import Units
+
+/// A listener as one worker has it.
+struct WorkerListener {
+  var settings: ListenerSettings
+  var limits: ListenerLimits { settings.limits }
+  var pathPolicy: PathPolicy { settings.pathPolicy }
+  var metrics: ConnectionMetrics { settings.metrics }
+  var descriptor: Int32
+  /// The reactor's watch, or -1 when nothing is accepted.
+  var watch: Int32
+  var timer: Int32
+  let shared: SharedState
+
+  func connectionClosed(_ connection: UnsafeMutablePointer<Connection>) {
+    shared.returnClient(settings.place)
+    guard connection.pointee.flags.contains(.isCounted) else { return }
+    shared.returnAddress(connection.pointee.peer)
+  }
+}
+
+/// New connections: who may come, how many, for how long.
+extension Worker {
+  func handleListener(_ index: Int, _ event: Event) {
+    switch event.kind {
+    case .accepted:
+      accept(index, event.value)
+    case .failed:
+      // Out of descriptors or memory: try again when something may have been freed.
+      meter.acceptFailed()
+      reactor.pauseAccepting(listeners[index].watch)
+      reactor.timers.set(listeners[index].timer, at: reactor.now + .milliseconds(100))
+    default: break
+    }
+  }
+
+  func resumeListener(_ index: Int) {
+    guard listeners[index].watch >= 0 else { return }
+    reactor.resumeAccepting(listeners[index].watch)
+  }
+
+  func accept(_ index: Int, _ descriptor: Int32) {
+    let listener = listeners[index].settings
+    guard let peer = KernelAddress(peerOf: descriptor) else {
+      close(descriptor)
+      return
+    }
+    let address = peer.ip
+    guard peer.isUnix || listener.admits(address) else {
+      return refuseConnection(descriptor, .denied)
+    }
+    guard shared.reserveClient(listener.place, listener.maximumConnections) else {
+      return refuseConnection(descriptor, .total)
+    }
+    guard peer.isUnix || shared.reserveAddress(address, listener.perAddress) else {
+      shared.returnClient(listener.place)
+      return refuseConnection(descriptor, .perAddress)
+    }
+    let connection = connections.allocate()
+    let generation = connection >= 0 ? connections.generation(connection) : 0
+    let timer =
+      connection < 0
+      ? -1 : reactor.timers.allocate(for: owner(.connectionTimer, connection, generation))
+    let socket: Int32
+    if timer < 0 {
+      close(descriptor)
+      socket = -1
+    } else {
+      socket = reactor.adopt(descriptor, owner: owner(.connection, connection, generation))
+    }
+    guard socket >= 0 else {
+      if timer >= 0 { reactor.timers.release(timer) }
+      if connection >= 0 { connections.release(connection) }
+      shared.returnClient(listener.place)
+      if !peer.isUnix { shared.returnAddress(address) }
+      meter.acceptFailed()
+      return
+    }
+    var flags: Connection.Flags = []
+    if peer.isUnix { flags.insert(.peerIsUnix) } else { flags.insert(.isCounted) }
+    if peer.isUnix || listener.trusts(address) { flags.insert(.isTrusted) }
+    connections[connection].initialize(
+      to: Connection(
+        socket: socket, timer: timer, exchange: -1, listener: Int32(index), phase: .idle,
+        flags: flags, peerPort: peer.port, requests: 0, input: Input(), discardLeft: 0,
+        deadline: .never, retiresAt: reactor.now + jittered(listener.limits.maximumAge),
+        paceSince: reactor.now, paceMark: 0, bytesIn: 0, bytesOut: 0, peer: address))
+    // A client that connects and says nothing has the time for a head, not that of keep-alive.
+    setDeadline(connections[connection], reactor.now + listener.limits.headTimeout)
+    meter.connectionOpened(listener.metrics)
+  }
+
+  /// Spreads the ends of connections that began together, so that they do not come back together.
+  private func jittered(_ age: Nanoseconds) -> Nanoseconds {
+    let part = Double(random.next() >> 11) * 0x1p-53
+    return Nanoseconds(Int64(Double(age.rawValue) * (0.8 + 0.2 * part)))
+  }
+
+  private func refuseConnection(_ descriptor: Int32, _ reason: ConnectionRefusal) {
+    meter.connectionRefused(reason)
+    clinux_reset_on_close(descriptor)
+    close(descriptor)
+  }
+}
+
+/// Why a connection was closed before its first byte.
+enum ConnectionRefusal: Int, CaseIterable {
+  case denied, total, perAddress
+
+  var label: String {
+    switch self {
+    case .denied: "denied"
+    case .total: "connections"
+    case .perAddress: "connections-per-address"
+    }
+  }
+}

@@ -1,0 +1,68 @@
+internal import HTTPCodec
+
+/// The response head as the client gets it (RFC 9110 section 7.6).
+enum DownstreamHead {
+  /// How the head says what follows.
+  struct Framing {
+    /// How the body goes out; `untilClose` says nothing and ends with the connection.
+    var body: BodyFraming
+    /// The service's Content-Length is passed on.
+    var keepsLength: Bool
+    var connection: StaticString?
+    /// Upgrade fields are passed on: this is the 101.
+    var isUpgrade: Bool
+  }
+
+  /// Writes the head, through its empty line.
+  static func write(
+    _ bytes: UnsafePointer<UInt8>, _ head: ResponseHead, _ fields: UnsafePointer<HeadField>,
+    _ framing: Framing, into writer: inout ByteWriter
+  ) {
+    writer.text("HTTP/1.1 ")
+    writer.decimal(UInt64(head.status))
+    writer.byte(UInt8(ascii: " "))
+    writer.bytes(bytes + Int(head.reasonStart), Int(head.reasonLength))
+    writer.crlf()
+    var runStart = -1
+    let count = Int(head.fieldCount)
+    for index in 0..<count {
+      let field = fields[index]
+      if isKept(field, bytes, head, fields, framing) {
+        if runStart < 0 { runStart = Int(field.nameStart) }
+        continue
+      }
+      if runStart >= 0 {
+        writer.bytes(bytes + runStart, Int(field.nameStart) - runStart)
+        runStart = -1
+      }
+    }
+    if runStart >= 0 { writer.bytes(bytes + runStart, Int(head.headLength) - 2 - runStart) }
+    if framing.body == .chunked { writer.text("transfer-encoding: chunked\r\n") }
+    writer.text(head.minorVersion == 0 ? "via: 1.0 spillway\r\n" : "via: 1.1 spillway\r\n")
+    if let connection = framing.connection {
+      writer.text("connection: ")
+      writer.text(connection)
+      writer.crlf()
+    }
+    writer.crlf()
+  }
+
+  @inline(__always)
+  private static func isKept(
+    _ field: HeadField, _ bytes: UnsafePointer<UInt8>, _ head: ResponseHead,
+    _ fields: UnsafePointer<HeadField>, _ framing: Framing
+  ) -> Bool {
+    switch field.known {
+    case .connection, .keepAlive, .proxyConnection, .transferEncoding, .te:
+      return false
+    case .upgrade:
+      return framing.isUpgrade
+    case .contentLength:
+      return framing.keepsLength
+    default:
+      guard head.connectionNamesOthers else { return true }
+      return !ConnectionOptions.names(
+        field, bytes: bytes, fields: fields, count: Int(head.fieldCount))
+    }
+  }
+}

@@ -1,0 +1,109 @@
+internal import HTTPCodec
+internal import Reactor
+
+/// Who the request came from, for the service: `via`, `x-forwarded-*` and `forwarded`.
+///
+/// A trusted peer's fields are continued; anybody else's are replaced, since a service that
+/// believes them would believe the attacker.
+enum ForwardingFields {
+  static func write(_ view: RequestView, into writer: inout ByteWriter) {
+    writer.text(view.head.minorVersion == 0 ? "via: 1.0 spillway\r\n" : "via: 1.1 spillway\r\n")
+    writer.text("x-forwarded-for: ")
+    if view.isTrusted { values(view, .xForwardedFor, &writer) }
+    address(view, &writer)
+    writer.text("\r\nx-forwarded-proto: ")
+    let scheme = view.isTrusted ? view.first(.xForwardedProto) : -1
+    if scheme >= 0 { value(view, scheme, &writer) } else { writer.text("http") }
+    if view.head.authorityLength > 0 || view.isTrusted {
+      writer.text("\r\nx-forwarded-host: ")
+      let host = view.isTrusted ? view.first(.xForwardedHost) : -1
+      if host >= 0 { value(view, host, &writer) } else { authority(view, &writer) }
+    }
+    writer.text("\r\nforwarded: ")
+    if view.isTrusted { values(view, .forwarded, &writer) }
+    writer.text("for=")
+    node(view, &writer)
+    if view.head.authorityLength > 0 {
+      writer.text(";host=\"")
+      authority(view, &writer)
+      writer.text("\"")
+    }
+    writer.text(";proto=http\r\n")
+  }
+
+  private static func authority(_ view: RequestView, _ writer: inout ByteWriter) {
+    writer.bytes(
+      view.bytes + Int(view.head.authorityStart), Int(view.head.authorityLength))
+  }
+
+  private static func value(_ view: RequestView, _ index: Int, _ writer: inout ByteWriter) {
+    writer.bytes(
+      view.bytes + Int(view.fields[index].valueStart), Int(view.fields[index].valueLength))
+  }
+
+  /// All values of a list field, each with a comma behind it.
+  private static func values(
+    _ view: RequestView, _ kind: KnownField, _ writer: inout ByteWriter
+  ) {
+    for index in 0..<Int(view.head.fieldCount)
+    where view.fields[index].known == kind && view.fields[index].valueLength > 0 {
+      value(view, index, &writer)
+      writer.text(", ")
+    }
+  }
+
+  private static func address(_ view: RequestView, _ writer: inout ByteWriter) {
+    if view.peerIsUnix { writer.text("unknown") } else { AddressText.write(view.peer, &writer) }
+  }
+
+  /// A node as RFC 7239 section 6 writes it: IPv6 in brackets and quotes.
+  private static func node(_ view: RequestView, _ writer: inout ByteWriter) {
+    if view.peerIsUnix {
+      writer.text("unknown")
+    } else if view.peer.isIPv4 {
+      AddressText.write(view.peer, &writer)
+    } else {
+      writer.text("\"[")
+      AddressText.write(view.peer, &writer)
+      writer.text("]\"")
+    }
+  }
+}
+
+/// IP addresses in text, without the allocations of the library's way.
+enum AddressText {
+  static func write(_ address: IPBytes, _ writer: inout ByteWriter) {
+    if address.isIPv4 {
+      var shift: UInt64 = 32
+      while shift > 0 {
+        shift -= 8
+        writer.decimal(address.low >> shift & 0xFF)
+        if shift > 0 { writer.byte(UInt8(ascii: ".")) }
+      }
+      return
+    }
+    // RFC 5952: the longest run of two or more zero groups is left out, the first of equal ones.
+    var best = (start: 8, length: 1)
+    var run = 0
+    for group in 0..<8 {
+      run = Self.group(address, group) == 0 ? run + 1 : 0
+      if run > best.length { best = (group - run + 1, run) }
+    }
+    var index = 0
+    while index < 8 {
+      if index == best.start {
+        writer.text("::")
+        index += best.length
+        continue
+      }
+      if index > 0, index != best.start + best.length { writer.byte(UInt8(ascii: ":")) }
+      writer.hexadecimal(Self.group(address, index))
+      index += 1
+    }
+  }
+
+  private static func group(_ address: IPBytes, _ index: Int) -> UInt64 {
+    let word = index < 4 ? address.high : address.low
+    return word >> UInt64(48 - (index & 3) * 16) & 0xFFFF
+  }
+}

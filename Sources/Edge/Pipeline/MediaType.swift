@@ -1,0 +1,27 @@
+internal import HTTPCodec
+
+/// The few media types that change how a response is relayed.
+enum MediaType {
+  /// Whether the response is a stream that may last for hours: server-sent events, gRPC.
+  static func isStream(
+    _ bytes: UnsafePointer<UInt8>, _ head: ResponseHead, _ fields: UnsafePointer<HeadField>
+  ) -> Bool {
+    for index in 0..<Int(head.fieldCount) where fields[index].known == .contentType {
+      let value = bytes + Int(fields[index].valueStart)
+      let count = Int(fields[index].valueLength)
+      return begins(value, count, "text/event-stream") || begins(value, count, "application/grpc")
+    }
+    return false
+  }
+
+  private static func begins(
+    _ value: UnsafePointer<UInt8>, _ count: Int, _ prefix: StaticString
+  ) -> Bool {
+    guard count >= prefix.utf8CodeUnitCount else { return false }
+    for index in 0..<prefix.utf8CodeUnitCount
+    where value[index] | 0x20 != prefix.utf8Start[index] | 0x20 {
+      return false
+    }
+    return true
+  }
+}

@@ -1,0 +1,33 @@
+internal import HTTPCodec
+internal import Reactor
+
+/// A request head while the stages look at it: pointers that live as long as the look.
+///
+/// Nothing of it outlives the turn; what must is copied into the exchange's request block.
+struct RequestView {
+  /// The head's first byte; all offsets count from here.
+  var bytes: UnsafePointer<UInt8>
+  var fields: UnsafePointer<HeadField>
+  var head: RequestHead
+  /// The normalised path.
+  var path: UnsafePointer<UInt8>
+  var pathLength: Int
+  /// The request's id: the client's, when it is trusted, or 32 digits of ours.
+  var identifier: UnsafePointer<UInt8>
+  var identifierLength: Int
+  var peer: IPBytes
+  var peerIsUnix: Bool
+  var isTrusted: Bool
+
+  /// The line of a field, its end included: from its name to the next field's.
+  func lineEnd(_ index: Int) -> Int {
+    index + 1 < Int(head.fieldCount)
+      ? Int(fields[index + 1].nameStart) : Int(head.headLength) - 2
+  }
+
+  /// The first field of a kind, or -1.
+  func first(_ kind: KnownField) -> Int {
+    for index in 0..<Int(head.fieldCount) where fields[index].known == kind { return index }
+    return -1
+  }
+}

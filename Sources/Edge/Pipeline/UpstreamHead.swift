@@ -1,0 +1,138 @@
+internal import HTTPCodec
+internal import Reactor
+
+/// The request head as the service gets it (RFC 9110 sections 7.6 and 7.7).
+///
+/// Runs of unchanged fields are copied at once; hop-by-hop fields, and those that Connection names,
+/// go; who the client is, is said anew unless the client is one whose word counts.
+enum UpstreamHead {
+  /// Where parts of the written head lie, from its start.
+  struct Layout {
+    var pathStart = 0
+    var identifierStart = 0
+    var count = 0
+  }
+
+  /// Writes the head, through its empty line.
+  ///
+  /// - Returns: `nil` when it does not fit the block.
+  static func write(_ view: RequestView, isUpgrade: Bool, into writer: inout ByteWriter) -> Layout? {
+    var layout = Layout()
+    let head = view.head
+    writer.bytes(view.bytes + Int(head.methodStart), Int(head.methodLength))
+    writer.byte(UInt8(ascii: " "))
+    layout.pathStart = writer.count
+    writer.bytes(view.path, view.pathLength)
+    if head.hasQuery {
+      writer.byte(UInt8(ascii: "?"))
+      writer.bytes(view.bytes + Int(head.queryStart), Int(head.queryLength))
+    }
+    writer.text(" HTTP/1.1\r\nhost: ")
+    writer.bytes(view.bytes + Int(head.authorityStart), Int(head.authorityLength))
+    writer.crlf()
+    copyFields(view, into: &writer)
+    if head.isChunked { writer.text("transfer-encoding: chunked\r\n") }
+    if isUpgrade {
+      writer.text("connection: upgrade\r\n")
+      copyLines(view, .upgrade, into: &writer)
+    } else if head.acceptsTrailers {
+      writer.text("te: trailers\r\nconnection: te\r\n")
+    }
+    ForwardingFields.write(view, into: &writer)
+    writer.text("x-request-id: ")
+    layout.identifierStart = writer.count
+    writer.bytes(view.identifier, view.identifierLength)
+    writer.text("\r\n\r\n")
+    layout.count = writer.count
+    return writer.isFull ? nil : layout
+  }
+
+  private static func copyFields(_ view: RequestView, into writer: inout ByteWriter) {
+    var runStart = -1
+    let count = Int(view.head.fieldCount)
+    for index in 0..<count {
+      let field = view.fields[index]
+      if isKept(field, view) {
+        if runStart < 0 { runStart = Int(field.nameStart) }
+        continue
+      }
+      if runStart >= 0 {
+        writer.bytes(view.bytes + runStart, Int(field.nameStart) - runStart)
+        runStart = -1
+      }
+    }
+    if runStart >= 0 {
+      writer.bytes(view.bytes + runStart, Int(view.head.headLength) - 2 - runStart)
+    }
+  }
+
+  @inline(__always)
+  private static func isKept(_ field: HeadField, _ view: RequestView) -> Bool {
+    switch field.known {
+    case .other, .accept, .acceptEncoding, .userAgent, .cookie, .authorization, .contentType:
+      break
+    case .host, .connection, .keepAlive, .proxyConnection, .te, .upgrade,
+      .transferEncoding, .http2Settings, .proxyAuthorization, .xForwardedFor, .xForwardedProto,
+      .xForwardedHost, .forwarded, .xRequestID:
+      return false
+    case .contentLength:
+      // Never dropped because Connection names it: the body would become a request.
+      return true
+    default:
+      break
+    }
+    return !view.head.connectionNamesOthers || !ConnectionOptions.names(field, in: view)
+  }
+
+  static func copyLines(
+    _ view: RequestView, _ kind: KnownField, into writer: inout ByteWriter
+  ) {
+    for index in 0..<Int(view.head.fieldCount) where view.fields[index].known == kind {
+      let start = Int(view.fields[index].nameStart)
+      writer.bytes(view.bytes + start, view.lineEnd(index) - start)
+    }
+  }
+}
+
+/// The options of Connection, which name fields that concern this hop alone.
+enum ConnectionOptions {
+  /// Whether a Connection field of the head names the field.
+  static func names(_ field: HeadField, in view: RequestView) -> Bool {
+    names(field, bytes: view.bytes, fields: view.fields, count: Int(view.head.fieldCount))
+  }
+
+  static func names(
+    _ field: HeadField, bytes: UnsafePointer<UInt8>, fields: UnsafePointer<HeadField>, count: Int
+  ) -> Bool {
+    let name = bytes + Int(field.nameStart)
+    let length = Int(field.nameLength)
+    for index in 0..<count where fields[index].known == .connection {
+      let value = bytes + Int(fields[index].valueStart)
+      let end = Int(fields[index].valueLength)
+      var start = 0
+      while start < end {
+        while start < end, isSeparator(value[start]) { start += 1 }
+        var stop = start
+        while stop < end, !isSeparator(value[stop]) { stop += 1 }
+        if stop - start == length, equalsIgnoringCase(value + start, name, length) { return true }
+        start = stop
+      }
+    }
+    return false
+  }
+
+  private static func isSeparator(_ byte: UInt8) -> Bool {
+    byte == UInt8(ascii: ",") || byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t")
+  }
+
+  private static func equalsIgnoringCase(
+    _ a: UnsafePointer<UInt8>, _ b: UnsafePointer<UInt8>, _ count: Int
+  ) -> Bool {
+    for index in 0..<count where lower(a[index]) != lower(b[index]) { return false }
+    return true
+  }
+
+  private static func lower(_ byte: UInt8) -> UInt8 {
+    byte >= 65 && byte <= 90 ? byte | 32 : byte
+  }
+}

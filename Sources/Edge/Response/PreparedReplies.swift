@@ -1,0 +1,113 @@
+/// Replies that the edge gives by itself, written out once per configuration.
+///
+/// A reply is four runs of bytes around two holes, the request's id and what depends on the
+/// connection, so that answering costs copies and no formatting. Bodies are RFC 9457 problem
+/// documents; routes that answer by themselves bring their own.
+final class PreparedReplies: @unchecked Sendable {
+  /// One reply: fields before the id, body before the id, body behind it.
+  struct Reply: BitwiseCopyable {
+    var status: UInt16
+    /// The body is the same for every request: no id in it.
+    var isPlain: Bool
+    var head: Run
+    var bodyStart: Run
+    var bodyEnd: Run
+  }
+
+  struct Run: BitwiseCopyable {
+    var offset: Int32
+    var count: Int32
+  }
+
+  // Immutable after init, which is what makes it sendable.
+  let memory: UnsafeMutablePointer<UInt8>
+  private let replies: UnsafeMutablePointer<Reply>
+  private let classCount: Int
+
+  /// - Parameters:
+  ///   - classes: The names of the priority classes.
+  ///   - configVersion: Stands in each problem body.
+  ///   - answers: The answers of routes, in the order of `CompiledRoute.answer`.
+  init(classes: [String], configVersion: Int, answers: [RouteAnswer]) {
+    var bytes: [UInt8] = []
+    var table: [Reply] = []
+    func run(_ text: String) -> Run {
+      let start = bytes.count
+      bytes += Array(text.utf8)
+      return Run(offset: Int32(start), count: Int32(bytes.count - start))
+    }
+    classCount = classes.count + 1
+    for reason in ReplyReason.allCases {
+      let wording = reason.wording
+      var head = "HTTP/1.1 \(wording.status) \(ReasonPhrase.text(wording.status))\r\n"
+      head += "content-type: application/problem+json\r\ncache-control: no-store\r\n"
+      if let error = wording.proxyError { head += "proxy-status: spillway; error=\(error)\r\n" }
+      if wording.status == 503 { head += "retry-after: 1\r\n" }
+      let headRun = run(head)
+      for name in [nil] + classes.map(Optional.some) {
+        let quoted = name.map { "\"\($0)\"" } ?? "null"
+        let start =
+          "{\"type\":\"urn:spillway:problem:\(wording.token)\",\"title\":\"\(wording.title)\","
+          + "\"status\":\(wording.status),\"detail\":\"\(wording.detail)\","
+          + "\"reason\":\"\(wording.token)\",\"class\":\(quoted),\"configVersion\":\(configVersion),"
+          + "\"requestId\":\""
+        table.append(
+          Reply(
+            status: wording.status, isPlain: false, head: headRun, bodyStart: run(start),
+            bodyEnd: run("\"}\n")))
+      }
+    }
+    for answer in answers {
+      var head = "HTTP/1.1 \(answer.status) \(ReasonPhrase.text(UInt16(answer.status)))\r\n"
+      for (name, value) in answer.fields { head += "\(name): \(value)\r\n" }
+      table.append(
+        Reply(
+          status: UInt16(answer.status), isPlain: true, head: run(head),
+          bodyStart: run(answer.body), bodyEnd: run("")))
+    }
+    memory = .allocate(capacity: max(1, bytes.count))
+    memory.initialize(from: bytes, count: bytes.count)
+    replies = .allocate(capacity: table.count)
+    replies.initialize(from: table, count: table.count)
+  }
+
+  deinit {
+    memory.deallocate()
+    replies.deallocate()
+  }
+
+  /// - Parameter className: The class's place, highest first, or -1 before a route is known.
+  func problem(_ reason: ReplyReason, className: Int) -> Reply {
+    replies[Int(reason.rawValue) * classCount + className + 1]
+  }
+
+  func answer(_ index: Int32) -> Reply {
+    replies[ReplyReason.allCases.count * classCount + Int(index)]
+  }
+}
+
+/// What a route answers by itself.
+struct RouteAnswer {
+  var status: Int
+  var fields: [(String, String)]
+  var body: String
+}
+
+/// Reason phrases of RFC 9110 section 15 and the registry.
+enum ReasonPhrase {
+  static func text(_ status: UInt16) -> String {
+    let known: [UInt16: String] = [
+      200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 301: "Moved Permanently",
+      302: "Found", 303: "See Other", 304: "Not Modified", 307: "Temporary Redirect",
+      308: "Permanent Redirect", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden",
+      404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout", 409: "Conflict",
+      410: "Gone", 413: "Content Too Large", 414: "URI Too Long", 415: "Unsupported Media Type",
+      418: "Unused", 421: "Misdirected Request", 422: "Unprocessable Content",
+      425: "Too Early", 428: "Precondition Required", 429: "Too Many Requests",
+      431: "Request Header Fields Too Large", 451: "Unavailable For Legal Reasons",
+      500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway",
+      503: "Service Unavailable", 504: "Gateway Timeout", 505: "HTTP Version Not Supported",
+    ]
+    return known[status] ?? "Status \(status)"
+  }
+}

@@ -1,0 +1,184 @@
+internal import HTTPCodec
+internal import Reactor
+internal import Units
+
+/// Replies of the edge itself: refusals, routes that answer, and failures of the service.
+extension Worker {
+  /// Room for a reply's fields around its prepared parts.
+  private static let replyRoom = 512
+
+  /// Answers a request whose head lies at the front of the input and that has no exchange.
+  func answer(_ index: Int32, _ view: RequestView, _ reason: ReplyReason, route: Int32) {
+    let className =
+      route >= 0 ? Int(snapshots.newest.route(route).pointee.classPlace) : -1
+    let reply = snapshots.newest.replies.problem(reason, className: className)
+    meter.replied(reason)
+    finish(index, view, reply, reason, route)
+  }
+
+  /// A route that answers by itself.
+  func answerRoute(_ index: Int32, _ view: RequestView, _ route: Int32) {
+    let compiled = snapshots.newest.route(route)
+    finish(index, view, snapshots.newest.replies.answer(compiled.pointee.answer), nil, route)
+  }
+
+  private func finish(
+    _ index: Int32, _ view: RequestView, _ reply: PreparedReplies.Reply, _ reason: ReplyReason?,
+    _ route: Int32
+  ) {
+    let connection = connections[index]
+    var body = BodyReader(
+      view.head.isChunked ? .chunked : view.head.contentLength > 0 ? .length : .none,
+      length: view.head.contentLength)
+    // A client that waits for 100 will not send the body: nothing to drop, but no next request
+    // can be told from a body that comes all the same, so the connection ends.
+    let isDroppable = canDiscard(body) && !view.head.expectsContinue
+    let keepsAlive =
+      view.head.keepsAlive && isDroppable && !shouldRetire(index)
+      && reason != .methodNotImplemented
+    let isSent = send(
+      connection, reply, replies: snapshots.newest.replies,
+      identifier: (view.identifier, view.identifierLength),
+      isHead: view.head.method == .head, isOld: view.head.minorVersion == 0,
+      keepsAlive: keepsAlive,
+      listsAllowed: reason == .methodNotAllowed)
+    accountReply(index, view, reply.status, reason, route)
+    guard isSent else { return closeConnection(index, reset: true) }
+    consume(&connection.pointee.input, Int(view.head.headLength))
+    if body.framing == .chunked, keepsAlive { body.state = .complete }
+    settle(index, body, keepsAlive: keepsAlive)
+  }
+
+  /// Ends an exchange that has no response yet with a reply of our own.
+  func fail(_ index: Int32, _ reason: ReplyReason) {
+    let exchange = exchanges[index]
+    let connection = exchange.pointee.connection
+    let entry = connections[connection]
+    releaseUpstream(index, reusable: false)
+    meter.replied(reason)
+    let snapshot = snapshots[exchange.pointee.snapshot]
+    let className = Int(snapshot.route(exchange.pointee.route).pointee.classPlace)
+    let reply = snapshot.replies.problem(reason, className: className)
+    let body = exchange.pointee.request
+    let isDroppable = canDiscard(body) && !exchange.pointee.flags.contains(.expectsContinue)
+    let keepsAlive =
+      exchange.pointee.flags.contains(.keepsAlive) && isDroppable && !shouldRetire(connection)
+      && reason != .malformedBody && reason != .bodyTooLarge && reason != .bodyTimeout
+    let bytes = reactor.pool.bytes(exchange.pointee.requestBlock)
+    let isSent = send(
+      entry, reply, replies: snapshot.replies,
+      identifier: (
+        UnsafePointer(bytes) + Int(exchange.pointee.identifierStart),
+        Int(exchange.pointee.identifierLength)
+      ),
+      isHead: exchange.pointee.method == .head,
+      isOld: exchange.pointee.flags.contains(.isHTTP10), keepsAlive: keepsAlive, listsAllowed: false)
+    exchange.pointee.status = reply.status
+    account(index, reason: reason)
+    endExchange(index)
+    entry.pointee.exchange = -1
+    guard isSent else { return closeConnection(connection, reset: true) }
+    settle(connection, body, keepsAlive: keepsAlive)
+  }
+
+  /// Refuses a head that is no request: the reply, then the end.
+  func refuseHead(_ index: Int32, _ fault: ParseFault) {
+    meter.refused(fault)
+    let reason: ReplyReason =
+      switch fault.status {
+      case 414: .targetTooLong
+      case 431: .headTooLarge
+      case 501: .codingNotImplemented
+      case 505: .versionNotSupported
+      default: .malformedRequest
+      }
+    replyToBroken(index, reason)
+  }
+
+  /// Answers where no request could be read; the connection ends.
+  func replyToBroken(_ index: Int32, _ reason: ReplyReason) {
+    let connection = connections[index]
+    var writer = ByteWriter(identifier, capacity: 32)
+    writer.fixedHexadecimal(random.next())
+    writer.fixedHexadecimal(random.next())
+    let reply = snapshots.newest.replies.problem(reason, className: -1)
+    meter.replied(reason)
+    let isSent = send(
+      connection, reply, replies: snapshots.newest.replies,
+      identifier: (UnsafePointer(identifier), 32), isHead: false, isOld: false, keepsAlive: false,
+      listsAllowed: false)
+    accountBroken(index, reply.status, reason)
+    guard isSent else { return closeConnection(index, reset: true) }
+    closeWhenSent(index, lingering: true)
+  }
+
+  /// Queues a prepared reply.
+  ///
+  /// - Returns: `false` when there is no buffer for it.
+  private func send(
+    _ connection: UnsafeMutablePointer<Connection>, _ reply: PreparedReplies.Reply,
+    replies: PreparedReplies, identifier: (UnsafePointer<UInt8>, Int), isHead: Bool, isOld: Bool,
+    keepsAlive: Bool, listsAllowed: Bool
+  ) -> Bool {
+    date.refresh(at: reactor.now)
+    let size =
+      Int(reply.head.count + reply.bodyStart.count + reply.bodyEnd.count) + identifier.1 * 2
+      + Self.replyRoom
+    // Configuration bounds the answers of routes so that every reply fits.
+    guard size <= BlockPool.blockSize else { return false }
+    let block = reactor.pool.acquire()
+    guard block >= 0 else { return false }
+    var writer = ByteWriter(reactor.pool.bytes(block), capacity: BlockPool.blockSize)
+    writeReplyHead(
+      &writer, reply, replies, identifier, isOld: isOld, keepsAlive: keepsAlive,
+      listsAllowed: listsAllowed)
+    if !isHead {
+      writer.run(reply.bodyStart, of: replies)
+      if !reply.isPlain {
+        writer.bytes(identifier.0, identifier.1)
+        writer.run(reply.bodyEnd, of: replies)
+      }
+    }
+    connection.pointee.bytesOut += Int64(writer.count)
+    if reactor.append(connection.pointee.socket, writer.base, count: writer.count) {
+      reactor.pool.release(block)
+      return true
+    }
+    return reactor.write(connection.pointee.socket, block: block, start: 0, count: writer.count)
+  }
+
+  private func writeReplyHead(
+    _ writer: inout ByteWriter, _ reply: PreparedReplies.Reply, _ replies: PreparedReplies,
+    _ identifier: (UnsafePointer<UInt8>, Int), isOld: Bool, keepsAlive: Bool, listsAllowed: Bool
+  ) {
+    writer.run(reply.head, of: replies)
+    let length =
+      Int(reply.bodyStart.count + reply.bodyEnd.count) + (reply.isPlain ? 0 : identifier.1)
+    if reply.status != 204, reply.status != 304 {
+      writer.text("content-length: ")
+      writer.decimal(UInt64(length))
+      writer.crlf()
+    }
+    writer.bytes(date.bytes, DateField.length)
+    writer.text("x-request-id: ")
+    writer.bytes(identifier.0, identifier.1)
+    writer.crlf()
+    if listsAllowed {
+      writer.text("allow: ")
+      writer.bytes(allowed, allowedLength)
+      writer.crlf()
+    }
+    if !keepsAlive {
+      writer.text("connection: close\r\n")
+    } else if isOld {
+      writer.text("connection: keep-alive\r\n")
+    }
+    writer.crlf()
+  }
+}
+
+extension ByteWriter {
+  mutating func run(_ run: PreparedReplies.Run, of replies: PreparedReplies) {
+    bytes(replies.memory + Int(run.offset), Int(run.count))
+  }
+}

@@ -1,0 +1,152 @@
+public import Configuration
+internal import Glibc
+public import Reactor
+internal import Synchronization
+public import Telemetry
+internal import Units
+internal import Upstream
+
+/// The serving part of the process: workers, their listeners, snapshots, the access log.
+///
+/// All calls come from the slow plane. A call takes effect whole, or throws and changes nothing.
+public final class EdgeServer: Sendable {
+  /// What is chosen outside the configuration.
+  public struct Options: Sendable {
+    /// The event loop; `nil` takes io_uring where the kernel allows it.
+    public var backend: Reactor.Backend?
+    public var bounds = Reactor.Bounds()
+    /// Descriptors that the process may have; listeners without a bound get 45 % of them.
+    public var descriptors = 20_000
+
+    public init() {}
+  }
+
+  struct Running {
+    var loaded: LoadedConfiguration
+    /// Listening sockets by listener name, one for each worker.
+    var sockets: [String: [ListeningSocket]]
+    var snapshot: Snapshot
+    var threads: [pthread_t] = []
+  }
+
+  public let registry: MetricRegistry
+  public let names: NameTable
+  public let backend: Reactor.Backend
+  public let workerCount: Int
+  public let heartbeats: [WorkerHeartbeat]
+  /// The access log's rings, one for each worker.
+  public let rings: [AccessLogRing]
+  let edge: EdgeMetrics
+  let counters: EdgeCounters
+  let shared = SharedState()
+  let mailboxes: [WorkerMailbox]
+  let compiler: SnapshotCompiler
+  let inherited: InheritedSockets
+  let options: Options
+  let running: Mutex<Running>
+  let resolved = Mutex<[String: [KernelAddress]]>([:])
+
+  /// Compiles the configuration and takes or binds its listening sockets.
+  ///
+  /// - Throws: `EdgeError` when an address cannot be listened on or a bound is passed.
+  public init(
+    _ loaded: LoadedConfiguration, sockets inherited: InheritedSockets, rings doorbell: Doorbell,
+    options: Options
+  ) throws(EdgeError) {
+    self.options = options
+    self.inherited = inherited
+    backend = try Self.chooseBackend(options.backend)
+    let count = loaded.settings.workers ?? max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+    workerCount = count
+    registry = MetricRegistry(shards: count)
+    names = NameTable()
+    edge = EdgeMetrics(registry)
+    counters = EdgeCounters(registry, edge)
+    compiler = SnapshotCompiler(edge: edge, names: names)
+    mailboxes = (0..<count).map { _ in WorkerMailbox() }
+    heartbeats = (0..<count).map { WorkerHeartbeat(worker: $0) }
+    rings =
+      loaded.settings.accessLog.output == .off
+      ? [] : (0..<count).map { _ in AccessLogRing(doorbell: doorbell) }
+    let snapshot = try compiler.compile(
+      loaded.settings, version: loaded.version, descriptors: options.descriptors,
+      addresses: { Self.literal($0) })
+    let sockets = try Self.takeSockets(loaded.settings, count, inherited, [:])
+    running = Mutex(Running(loaded: loaded, sockets: sockets, snapshot: snapshot))
+    for socket in inherited.closeUnclaimed() { _ = socket }
+  }
+
+  /// Starts the workers; when it returns all of them accept.
+  public func start() throws(EdgeError) {
+    let (snapshot, sockets) = running.withLock { ($0.snapshot, $0.sockets) }
+    for number in 0..<workerCount {
+      mailboxes[number].deliver(snapshot, sockets: Self.of(number, sockets, snapshot))
+      let thread = try startWorker(number)
+      running.withLock { $0.threads.append(thread) }
+    }
+  }
+
+  /// Takes a new configuration for all requests that begin from now on.
+  public func reload(_ loaded: LoadedConfiguration) throws(EdgeError) {
+    let before = running.withLock { $0.sockets }
+    let snapshot = try compiler.compile(
+      loaded.settings, version: loaded.version, descriptors: options.descriptors,
+      addresses: { self.addresses(of: $0) })
+    let sockets = try Self.takeSockets(loaded.settings, workerCount, inherited, before)
+    running.withLock {
+      $0.loaded = loaded
+      $0.sockets = sockets
+      $0.snapshot = snapshot
+    }
+    for number in 0..<workerCount {
+      mailboxes[number].deliver(snapshot, sockets: Self.of(number, sockets, snapshot))
+    }
+    shared.graveyard.clear()
+  }
+
+  /// Gives workers the present configuration with what names stand for now.
+  func republish() throws(EdgeError) {
+    let loaded = running.withLock { $0.loaded }
+    try reload(loaded)
+  }
+
+  /// Replies end their connections from now on; everything is still accepted.
+  public func beginDrain() { for mailbox in mailboxes { mailbox.advance(to: .draining) } }
+
+  /// Accepts nothing more and closes idle connections; requests under way go on.
+  public func closeIdle() { for mailbox in mailboxes { mailbox.advance(to: .closing) } }
+
+  /// Whether no exchange and no client connection is left.
+  public var isDrained: Bool {
+    registry.value(of: edge.activeExchanges) == 0 && registry.value(of: counters.clients) == 0
+  }
+
+  /// Ends all workers, whatever they do, and waits for them.
+  public func stop() {
+    for mailbox in mailboxes { mailbox.advance(to: .stopped) }
+    let (threads, sockets) = running.withLock { running in
+      defer { running.threads = [] }
+      return (running.threads, running.sockets)
+    }
+    for thread in threads { pthread_join(thread, nil) }
+    for socket in sockets.values.joined() { inherited.release(socket) }
+    shared.graveyard.clear()
+  }
+
+  /// Frees what workers left behind; called now and then.
+  public func tidy() { shared.graveyard.clear() }
+
+  /// The port of a listener, as the kernel gave it.
+  public func port(ofListener name: String) -> UInt16? {
+    guard let socket = running.withLock({ $0.sockets[name]?.first }) else { return nil }
+    return KernelAddress(localOf: socket.descriptor)?.port
+  }
+
+  /// The configuration that serves.
+  public var loaded: LoadedConfiguration { running.withLock { $0.loaded } }
+
+  /// All listening sockets, for a hand-over.
+  public var listeningSockets: [ListeningSocket] {
+    running.withLock { Array($0.sockets.values.joined()) }
+  }
+}

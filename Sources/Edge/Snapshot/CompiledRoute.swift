@@ -1,0 +1,37 @@
+internal import Telemetry
+internal import Units
+internal import Upstream
+
+/// A route as the request path sees it: numbers and places, nothing that counts references.
+struct CompiledRoute {
+  /// The service's place in the snapshot, or -1 for a route that answers by itself.
+  var service: Int32
+  /// The prepared answer's place, or -1.
+  var answer: Int32
+  /// The route's cells in the metrics.
+  var metrics: RouteMetrics
+  /// The route's name in the access log.
+  var name: NameID
+  /// The class's name in the access log, and its place, the highest first; -1 for none.
+  var className: NameID
+  var classPlace: Int32
+  var timeout: Nanoseconds
+  /// Bound of one attempt; the timeout again where none is set.
+  var perTryTimeout: Nanoseconds
+}
+
+/// A service as the request path sees it.
+struct CompiledService {
+  /// Where its endpoints begin in the snapshot's list, and how many there are.
+  var firstEndpoint: Int32
+  var endpointCount: Int32
+  /// The service's cells in the metrics, and its place in each worker's table of services.
+  var metrics: ServiceMetrics
+  var place: Int32
+  var name: NameID
+  var balance: Balance
+  var connectTimeout: Nanoseconds
+  var idleTimeout: Nanoseconds
+  /// Most connections of the whole process to this service.
+  var maximumConnections: Int32
+}

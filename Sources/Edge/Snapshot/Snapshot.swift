@@ -1,0 +1,111 @@
+internal import Glibc
+internal import Reactor
+internal import Routing
+internal import Telemetry
+internal import Upstream
+
+/// All that requests are decided by, immutable: routes, services, endpoints, prepared replies.
+///
+/// The slow plane makes one for each accepted configuration and each changed list of endpoints; a
+/// worker adopts the newest between events. Requests read plain memory through pointers that live
+/// as long as the snapshot, so nothing on their path counts references.
+final class Snapshot: @unchecked Sendable {
+  // Immutable after init, which is what makes it sendable.
+  let routes: RouteTable
+  let replies: PreparedReplies
+  let configVersion: Int
+  let places: UnsafePointer<Int32>
+  let placeCount: Int
+  /// Which requests the access log keeps.
+  let sampling: SampleTable
+  /// Listener settings by the listener's place in the process.
+  let listeners: [ListenerSettings]
+  private let routeTable: UnsafeMutablePointer<CompiledRoute>
+  private let serviceTable: UnsafeMutablePointer<CompiledService>
+  private let placeTable: UnsafeMutablePointer<Int32>
+  private let addressTable: UnsafeMutablePointer<KernelAddress>
+  private let nameTable: UnsafeMutablePointer<NameID>
+  private let routeCount: Int
+  private let leases: [EndpointDirectory.Lease]
+
+  /// One service with the endpoints that it has now.
+  struct ServiceEndpoints {
+    var service: CompiledService
+    var endpoints: [(lease: EndpointDirectory.Lease, address: KernelAddress, name: NameID)]
+  }
+
+  init(
+    routes: RouteTable, compiled: [CompiledRoute], services: [ServiceEndpoints],
+    replies: PreparedReplies, listeners: [ListenerSettings], sampling: SampleTable, configVersion: Int
+  ) {
+    self.routes = routes
+    self.replies = replies
+    self.configVersion = configVersion
+    self.listeners = listeners
+    self.sampling = sampling
+    routeCount = compiled.count
+    routeTable = .allocate(capacity: max(1, compiled.count))
+    routeTable.initialize(from: compiled, count: compiled.count)
+    serviceTable = .allocate(capacity: max(1, services.count))
+    let total = services.reduce(0) { $0 + $1.endpoints.count }
+    placeTable = .allocate(capacity: max(1, total))
+    addressTable = .allocate(capacity: max(1, total))
+    nameTable = .allocate(capacity: max(1, total))
+    placeCount = total
+    var leases: [EndpointDirectory.Lease] = []
+    var next = 0
+    for (index, entry) in services.enumerated() {
+      var service = entry.service
+      service.firstEndpoint = Int32(next)
+      service.endpointCount = Int32(entry.endpoints.count)
+      (serviceTable + index).initialize(to: service)
+      for endpoint in entry.endpoints {
+        (placeTable + next).initialize(to: endpoint.lease.place)
+        (addressTable + next).initialize(to: endpoint.address)
+        (nameTable + next).initialize(to: endpoint.name)
+        leases.append(endpoint.lease)
+        next += 1
+      }
+    }
+    places = UnsafePointer(placeTable)
+    self.leases = leases
+  }
+
+  deinit {
+    routeTable.deallocate()
+    serviceTable.deallocate()
+    placeTable.deallocate()
+    addressTable.deallocate()
+    nameTable.deallocate()
+  }
+
+  func route(_ index: Int32) -> UnsafePointer<CompiledRoute> {
+    UnsafePointer(routeTable + Int(index))
+  }
+
+  func service(_ index: Int32) -> UnsafePointer<CompiledService> {
+    UnsafePointer(serviceTable + Int(index))
+  }
+
+  /// Where a service's endpoint listens; the pointer lives as long as the snapshot.
+  func address(
+    of place: Int32, in service: UnsafePointer<CompiledService>
+  ) -> UnsafePointer<KernelAddress> {
+    UnsafePointer(addressTable + index(of: place, in: service))
+  }
+
+  /// An endpoint's address as the access log writes it.
+  func endpointName(of place: Int32, in service: UnsafePointer<CompiledService>) -> NameID {
+    nameTable[index(of: place, in: service)]
+  }
+
+  private func index(of place: Int32, in service: UnsafePointer<CompiledService>) -> Int {
+    var index = Int(service.pointee.firstEndpoint)
+    let end = index + Int(service.pointee.endpointCount)
+    while index < end - 1, placeTable[index] != place { index += 1 }
+    return index
+  }
+
+  /// The use of each place, so that a worker can tell a new endpoint from the one before.
+  func epoch(at index: Int) -> UInt32 { leases[index].epoch }
+}

@@ -1,0 +1,178 @@
+internal import Configuration
+internal import HTTPCodec
+internal import Reactor
+internal import Routing
+internal import Synchronization
+internal import Telemetry
+internal import Units
+internal import Upstream
+
+/// Turns settings and endpoint addresses into snapshots; slow plane only.
+final class SnapshotCompiler: Sendable {
+  let edge: EdgeMetrics
+  let names: NameTable
+  let endpoints = EndpointDirectory()
+  let services = ServiceDirectory()
+  private let listenerPlaces = Mutex<[String: Int]>([:])
+
+  init(edge: EdgeMetrics, names: NameTable) {
+    self.edge = edge
+    self.names = names
+  }
+
+  /// Compiles a configuration.
+  ///
+  /// - Parameter addresses: What each endpoint's name stands for now.
+  func compile(
+    _ settings: Settings, version: Int, descriptors: Int,
+    addresses: (ServiceSetting.Endpoint) -> [KernelAddress]
+  ) throws(EdgeError) -> Snapshot {
+    let table: RouteTable
+    do {
+      table = try RouteTable(rules: settings.routes.map(\.match))
+    } catch {
+      throw EdgeError(.bound, "routes: \(error.message)")
+    }
+    let places = Dictionary(
+      uniqueKeysWithValues: settings.services.enumerated().map { ($1.name, $0) })
+    var variants = ServiceVariants(count: settings.services.count)
+    var routes: [CompiledRoute] = []
+    var answers: [RouteAnswer] = []
+    for route in settings.routes {
+      routes.append(compile(route, settings, places, &variants, &answers))
+    }
+    var services: [Snapshot.ServiceEndpoints] = []
+    for variant in variants.all {
+      services.append(
+        try compile(settings.services[variant.service], port: variant.port, addresses))
+    }
+    var listeners: [ListenerSettings] = []
+    for listener in settings.listeners {
+      listeners.append(try compile(listener, descriptors: descriptors))
+    }
+    let sampling = SampleTable(
+      SampleRule(entries: settings.accessLog.sample.map { ($0.key, $0.share) }) ?? SampleRule())
+    return Snapshot(
+      routes: table, compiled: routes, services: services,
+      replies: PreparedReplies(
+        classes: settings.classes, configVersion: version, answers: answers),
+      listeners: listeners, sampling: sampling, configVersion: version)
+  }
+
+  /// A service, or the part of it that has one port: routes may name a port.
+  private struct ServiceVariants {
+    struct Variant: Hashable {
+      var service: Int
+      var port: UInt16?
+    }
+
+    private(set) var all: [Variant]
+    private var extra: [Variant: Int] = [:]
+
+    init(count: Int) { all = (0..<count).map { Variant(service: $0, port: nil) } }
+
+    mutating func place(_ service: Int, _ port: UInt16?) -> Int {
+      guard port != nil else { return service }
+      let variant = Variant(service: service, port: port)
+      if let place = extra[variant] { return place }
+      extra[variant] = all.count
+      all.append(variant)
+      return all.count - 1
+    }
+  }
+
+  private func compile(
+    _ route: RouteSetting, _ settings: Settings, _ places: [String: Int],
+    _ variants: inout ServiceVariants, _ answers: inout [RouteAnswer]
+  ) -> CompiledRoute {
+    var service: Int32 = -1
+    var answer: Int32 = -1
+    switch route.action {
+    case .service(let name, let port):
+      service = Int32(variants.place(places[name] ?? 0, port))
+    case .respond(let response):
+      answer = Int32(answers.count)
+      var fields = response.headers.map { ($0.name, $0.value) }
+      if !response.body.isEmpty, !fields.contains(where: { $0.0.lowercased() == "content-type" }) {
+        fields.append(("content-type", "text/plain; charset=utf-8"))
+      }
+      answers.append(RouteAnswer(status: response.status, fields: fields, body: response.body))
+    }
+    return CompiledRoute(
+      service: service, answer: answer, metrics: edge.route(route.name),
+      name: names.id(for: route.name), className: names.id(for: settings.classes[route.classIndex]),
+      classPlace: Int32(route.classIndex), timeout: route.timeout,
+      perTryTimeout: route.perTryTimeout ?? route.timeout)
+  }
+
+  private func compile(
+    _ service: ServiceSetting, port: UInt16?,
+    _ addresses: (ServiceSetting.Endpoint) -> [KernelAddress]
+  ) throws(EdgeError) -> Snapshot.ServiceEndpoints {
+    guard let place = services.place(of: service.name) else {
+      throw EdgeError(.bound, "more than \(ServiceDirectory.capacity) services were ever named")
+    }
+    var resolved: [(EndpointDirectory.Lease, KernelAddress, NameID)] = []
+    var seen = Set<String>()
+    for endpoint in service.endpoints {
+      if let port, case .host(_, let own) = endpoint, own != port { continue }
+      for address in addresses(endpoint) {
+        let text = address.description
+        guard seen.insert(text).inserted else { continue }
+        guard let lease = endpoints.lease(service: service.name, address: text) else {
+          throw EdgeError(.bound, "more than \(EndpointDirectory.capacity) endpoints are in use")
+        }
+        resolved.append((lease, address, names.id(for: text)))
+      }
+    }
+    return Snapshot.ServiceEndpoints(
+      service: CompiledService(
+        firstEndpoint: 0, endpointCount: 0, metrics: edge.service(service.name), place: place,
+        name: names.id(for: service.name),
+        balance: service.balance == .p2c ? .twoChoices : .roundRobin,
+        connectTimeout: service.connectTimeout, idleTimeout: service.idle,
+        maximumConnections: Int32(clamping: service.maximumConnections)),
+      endpoints: resolved.map { (lease: $0.0, address: $0.1, name: $0.2) })
+  }
+
+  private func compile(
+    _ listener: ListenerSetting, descriptors: Int
+  ) throws(EdgeError) -> ListenerSettings {
+    let place = listenerPlaces.withLock { places -> Int in
+      if let place = places[listener.name] { return place }
+      places[listener.name] = places.count
+      return places.count - 1
+    }
+    guard place < SharedState.maximumListeners else {
+      throw EdgeError(
+        .bound, "more than \(SharedState.maximumListeners) listeners were ever named")
+    }
+    let limits = listener.limits
+    return ListenerSettings(
+      name: listener.name, place: place,
+      limits: ListenerLimits(
+        head: HeadLimits(
+          maximumBytes: limits.headBytes, maximumFields: limits.headers,
+          maximumTarget: limits.targetBytes),
+        headTimeout: limits.headTimeout, bodyIdle: limits.bodyIdle, bodyBytes: limits.bodyBytes,
+        minimumRate: Int64(limits.minimumRate), keepAliveIdle: limits.keepAliveIdle,
+        upgradeIdle: limits.upgradeIdle, maximumAge: limits.maximumAge,
+        requestsPerConnection: limits.requestsPerConnection),
+      pathPolicy: listener.paths,
+      // Both sides of a proxied request need a descriptor: less than half of them may be clients.
+      maximumConnections: listener.maximumConnections ?? max(1, descriptors * 45 / 100),
+      perAddress: listener.connectionsPerAddress, allow: listener.allow.compactMap(AddressRange.init),
+      deny: listener.deny.compactMap(AddressRange.init),
+      trusted: listener.trustedProxies.compactMap(AddressRange.init),
+      metrics: edge.listener(listener.name), nameID: names.id(for: listener.name))
+  }
+}
+
+extension AddressRange {
+  /// The range of a validated setting.
+  init?(_ range: CIDR) {
+    guard let address = KernelAddress(ip: range.address, port: 0) else { return nil }
+    let isV4 = address.ip.isIPv4
+    self.init(base: address.ip, prefix: isV4 ? range.prefix + 96 : range.prefix)
+  }
+}

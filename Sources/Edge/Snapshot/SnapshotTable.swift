@@ -1,0 +1,82 @@
+/// The snapshots that a worker's exchanges still use, counted with plain integers.
+///
+/// Each holds its snapshot by one unbalanced retain, given back when its last exchange ends, so
+/// that no request pays for reference counting.
+struct SnapshotTable: ~Copyable {
+  private struct Slot {
+    var snapshot: Unmanaged<Snapshot>?
+    var users: Int
+  }
+
+  /// Configurations that may be in use at once. Beyond it a worker keeps what it has until a long
+  /// request ends, rather than grow.
+  static let capacity = 256
+
+  private let slots: UnsafeMutablePointer<Slot>
+  private var current = -1
+  /// Snapshots that nobody uses any more, to be freed off the request path.
+  private(set) var retired: [Snapshot] = []
+
+  init() {
+    slots = .allocate(capacity: Self.capacity)
+    slots.initialize(repeating: Slot(snapshot: nil, users: 0), count: Self.capacity)
+  }
+
+  deinit {
+    for index in 0..<Self.capacity { slots[index].snapshot?.release() }
+    slots.deallocate()
+  }
+
+  /// Makes a snapshot the newest.
+  ///
+  /// - Returns: `false` when every slot is in use.
+  mutating func adopt(_ snapshot: Snapshot) -> Bool {
+    guard let free = (0..<Self.capacity).first(where: { slots[$0].snapshot == nil }) else {
+      return false
+    }
+    let previous = current
+    slots[free] = Slot(snapshot: .passRetained(snapshot), users: 0)
+    current = free
+    if previous >= 0, slots[previous].users == 0 { retire(previous) }
+    return true
+  }
+
+  var isEmpty: Bool { current < 0 }
+
+  /// The snapshot that new requests use.
+  var newest: Snapshot {
+    guard let snapshot = slots[current].snapshot else { fatalError("no snapshot was adopted") }
+    return snapshot._withUnsafeGuaranteedRef { $0 }
+  }
+
+  /// The snapshot of an exchange.
+  subscript(_ slot: Int32) -> Snapshot {
+    guard let snapshot = slots[Int(slot)].snapshot else { fatalError("a snapshot ended too early") }
+    return snapshot._withUnsafeGuaranteedRef { $0 }
+  }
+
+  /// Counts a user of the newest snapshot.
+  ///
+  /// - Returns: The slot to name it by, until `release`.
+  mutating func use() -> Int32 {
+    slots[current].users += 1
+    return Int32(current)
+  }
+
+  mutating func release(_ slot: Int32) {
+    slots[Int(slot)].users -= 1
+    if slots[Int(slot)].users == 0, Int(slot) != current { retire(Int(slot)) }
+  }
+
+  private mutating func retire(_ slot: Int) {
+    guard let snapshot = slots[slot].snapshot else { return }
+    retired.append(snapshot.takeRetainedValue())
+    slots[slot].snapshot = nil
+  }
+
+  /// Takes what can be freed.
+  mutating func takeRetired() -> [Snapshot] {
+    defer { retired = [] }
+    return retired
+  }
+}

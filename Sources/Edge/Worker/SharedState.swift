@@ -1,0 +1,128 @@
+internal import Reactor
+import Synchronization
+
+/// What is one per process and counted by every worker: connections to services, of listeners, and
+/// of each client address.
+///
+/// Reserved before the thing counted is made, so a bound is never passed (DESIGN: caps).
+final class SharedState: Sendable {
+  private let services: SharedCells
+  private let listeners: SharedCells
+  private let addresses = Mutex<[IPBytes: Int32]>([:])
+  /// Where workers leave snapshots to be freed.
+  let graveyard = Graveyard()
+
+  init() {
+    services = SharedCells(count: ServiceDirectory.capacity)
+    listeners = SharedCells(count: Self.maximumListeners)
+  }
+
+  /// Listeners that one process may ever have had.
+  static let maximumListeners = 256
+
+  /// Reserves a connection to a service, unless it has as many as it may.
+  func reserveConnection(_ service: Int32, _ maximum: Int32) -> Bool {
+    services.reserve(Int(service), below: Int(maximum))
+  }
+
+  func returnConnection(_ service: Int32) { services.giveBack(Int(service)) }
+
+  func connections(toService service: Int32) -> Int { services.read(Int(service)) }
+
+  /// Reserves a client connection of a listener.
+  func reserveClient(_ listener: Int, _ maximum: Int) -> Bool {
+    listeners.reserve(listener, below: maximum)
+  }
+
+  func returnClient(_ listener: Int) { listeners.giveBack(listener) }
+
+  /// Reserves one of an address's connections; an accept is dear, so a lock is cheap beside it.
+  func reserveAddress(_ address: IPBytes, _ maximum: Int) -> Bool {
+    addresses.withLock { counts in
+      let count = counts[address, default: 0]
+      guard Int(count) < maximum else { return false }
+      counts[address] = count + 1
+      return true
+    }
+  }
+
+  func returnAddress(_ address: IPBytes) {
+    addresses.withLock { counts in
+      guard let count = counts[address] else { return }
+      counts[address] = count > 1 ? count - 1 : nil
+    }
+  }
+}
+
+/// Atomic counters, each on a cache line of its own, that live as long as the process needs them.
+private final class SharedCells: @unchecked Sendable {
+  // The pointer is immutable and what it points to is atomic, which is what makes it sendable.
+  private let cells: UnsafeMutablePointer<Atomic<Int>>
+  private let count: Int
+  private static let stride = 8
+
+  init(count: Int) {
+    self.count = count
+    cells = .allocate(capacity: count * Self.stride)
+    for index in 0..<(count * Self.stride) { (cells + index).initialize(to: Atomic(0)) }
+  }
+
+  deinit {
+    cells.deinitialize(count: count * Self.stride)
+    cells.deallocate()
+  }
+
+  func reserve(_ index: Int, below maximum: Int) -> Bool {
+    let cell = cells + index * Self.stride
+    var seen = cell.pointee.load(ordering: .relaxed)
+    while seen < maximum {
+      let (isDone, now) = cell.pointee.compareExchange(
+        expected: seen, desired: seen + 1, ordering: .relaxed)
+      if isDone { return true }
+      seen = now
+    }
+    return false
+  }
+
+  func giveBack(_ index: Int) { cells[index * Self.stride].subtract(1, ordering: .relaxed) }
+
+  func read(_ index: Int) -> Int { cells[index * Self.stride].load(ordering: .relaxed) }
+}
+
+/// Gives each service name a small number that outlives reloads. Slow plane only.
+final class ServiceDirectory: Sendable {
+  /// Service names that one process may ever have had.
+  static let capacity = 4_096
+
+  private let places = Mutex<[String: Int32]>([:])
+
+  /// The place of a service, or `nil` when the directory is full.
+  func place(of name: String) -> Int32? {
+    places.withLock { places in
+      if let place = places[name] { return place }
+      guard places.count < Self.capacity else { return nil }
+      let place = Int32(places.count)
+      places[name] = place
+      return place
+    }
+  }
+}
+
+/// Snapshots that no worker uses any more; the slow plane frees them.
+final class Graveyard: Sendable {
+  private let snapshots = Mutex<[Snapshot]>([])
+
+  func bury(_ retired: [Snapshot]) {
+    guard !retired.isEmpty else { return }
+    snapshots.withLock { $0 += retired }
+  }
+
+  /// Frees what lies here, on the caller's thread.
+  func clear() {
+    let gone = snapshots.withLock { snapshots in
+      defer { snapshots = [] }
+      return snapshots
+    }
+    withExtendedLifetime(gone) {}
+  }
+}

@@ -1,0 +1,136 @@
+internal import CLinux
+internal import Glibc
+internal import Reactor
+internal import Units
+internal import Upstream
+
+/// What the slow plane tells the worker: new snapshots, listeners, the stages of a shutdown.
+extension Worker {
+  func readMail() {
+    let (snapshot, sockets) = mailbox.takeSnapshot()
+    if let snapshot { adopt(snapshot, sockets) }
+    switch mailbox.stage {
+    case .serving: break
+    case .draining: isDraining = true
+    case .closing:
+      isDraining = true
+      beginClosing()
+    case .stopped: isStopping = true
+    }
+  }
+
+  private func adopt(_ snapshot: Snapshot, _ sockets: [WorkerSocket]?) {
+    guard snapshots.adopt(snapshot) else {
+      // Every slot is held by some long request: keep serving the old, try again soon.
+      mailbox.deliver(snapshot, sockets: sockets)
+      meter.snapshotDeferred()
+      return
+    }
+    adoptEndpoints(snapshot)
+    for settings in snapshot.listeners {
+      if let index = listeners.firstIndex(where: { $0.settings.place == settings.place }) {
+        listeners[index].settings = settings
+      }
+    }
+    if let sockets { adoptListeners(snapshot, sockets) }
+    meter.adopted(snapshot)
+    scheduleHousekeeping(at: reactor.now + Self.housekeepingInterval)
+  }
+
+  /// Starts endpoints that are new afresh, and closes the pools of those that are gone.
+  private func adoptEndpoints(_ snapshot: Snapshot) {
+    for place in knownPlaces { endpoints[Int(place)].isPresent = false }
+    let before = knownPlaces
+    knownPlaces = []
+    for index in 0..<snapshot.placeCount {
+      let place = snapshot.places[index]
+      knownPlaces.append(place)
+      let state = endpoints + Int(place)
+      if state.pointee.epoch != snapshot.epoch(at: index) {
+        closeIdle(place)
+        state.pointee = EndpointState()
+        state.pointee.epoch = snapshot.epoch(at: index)
+      }
+      state.pointee.isPresent = true
+    }
+    for place in before where !endpoints[Int(place)].isPresent { closeIdle(place) }
+  }
+
+  private func adoptListeners(_ snapshot: Snapshot, _ sockets: [WorkerSocket]) {
+    for index in listeners.indices
+    where listeners[index].watch >= 0
+      && !sockets.contains(where: { $0.descriptor == listeners[index].descriptor })
+    {
+      stopAccepting(index)
+    }
+    for socket in sockets {
+      guard !isClosingIdle,
+        let settings = snapshot.listeners.first(where: { $0.place == socket.place }),
+        !listeners.contains(where: { $0.descriptor == socket.descriptor && $0.watch >= 0 })
+      else { continue }
+      let index = listeners.count
+      let timer = reactor.timers.allocate(
+        for: owner(.listenerTimer, Int32(index), 0))
+      let watch = reactor.listen(
+        socket.descriptor, owner: owner(.listener, Int32(index), 0))
+      listeners.append(
+        WorkerListener(
+          settings: settings, descriptor: socket.descriptor, watch: watch, timer: timer,
+          shared: shared))
+    }
+  }
+
+  private func stopAccepting(_ index: Int) {
+    guard listeners[index].watch >= 0 else { return }
+    reactor.unwatch(listeners[index].watch)
+    listeners[index].watch = -1
+  }
+
+  /// The grace time is over: no new connections, no idle ones.
+  private func beginClosing() {
+    guard !isClosingIdle else { return }
+    isClosingIdle = true
+    for index in listeners.indices {
+      drainAcceptQueue(index)
+      stopAccepting(index)
+    }
+    for index in 0..<Int32(connections.capacity) where connections.generation(index) & 1 == 1 {
+      if connections[index].pointee.phase == .idle, connections[index].pointee.requests > 0 {
+        closeConnection(index, reset: false)
+      }
+    }
+  }
+
+  /// Accepts what the kernel has completed already: closing the socket would reset it.
+  private func drainAcceptQueue(_ index: Int) {
+    guard listeners[index].watch >= 0 else { return }
+    var left = 4_096
+    while left > 0 {
+      let descriptor = clinux_accept(listeners[index].descriptor)
+      guard descriptor >= 0 else { return }
+      accept(index, Int32(descriptor))
+      left -= 1
+    }
+  }
+
+  static let housekeepingInterval = Nanoseconds.milliseconds(100)
+
+  /// Frees snapshots that nobody uses, on another thread: they can be large.
+  func housekeep() {
+    let retired = snapshots.takeRetired()
+    guard !retired.isEmpty else { return }
+    shared.graveyard.bury(retired)
+  }
+
+  /// The end: whatever is open is closed.
+  func closeEverything() {
+    for index in listeners.indices { stopAccepting(index) }
+    for index in 0..<Int32(connections.capacity) where connections.generation(index) & 1 == 1 {
+      abandon(index, reset: false, asClient: false)
+    }
+    for index in 0..<Int32(upstreams.capacity) where upstreams.generation(index) & 1 == 1 {
+      if upstreams[index].pointee.phase == .idle { idleBroken(index) }
+    }
+    shared.graveyard.bury(snapshots.takeRetired())
+  }
+}

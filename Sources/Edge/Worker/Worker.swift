@@ -1,0 +1,168 @@
+internal import HTTPCodec
+internal import Reactor
+internal import Telemetry
+internal import Units
+internal import Upstream
+
+/// One core's share of the edge: a reactor and all that lives on it.
+///
+/// Everything here belongs to the worker's own thread, from `run` to its return; other threads
+/// speak to it through its `WorkerMailbox` only. Files beside `Connection/`, `Exchange/` and
+/// `Response/` extend it, each with one part of a request's life.
+final class Worker {
+  /// What an `Owner` names.
+  enum OwnerKind: UInt8 {
+    case none, listener, connection, connectionTimer, upstream, upstreamTimer, exchangeTimer
+    case housekeeping, listenerTimer
+  }
+
+  let number: Int
+  let reactor: Reactor
+  let mailbox: WorkerMailbox
+  let meter: WorkerMeter
+  let shared: SharedState
+
+  var connections: Slab<Connection>
+  var exchanges: Slab<Exchange>
+  var upstreams: Slab<UpstreamConnection>
+  var stretches: Slab<Stretch>
+  let endpoints: UnsafeMutablePointer<EndpointState>
+  /// Round-robin cursors by the service's place.
+  let cursors: UnsafeMutablePointer<UInt32>
+  var listeners: [WorkerListener] = []
+  var snapshots: SnapshotTable
+  /// Endpoints of the newest snapshot.
+  var knownPlaces: [Int32] = []
+  var random: SplitMix64
+  var date: DateField
+  var isDraining = false
+  var isStopping = false
+  /// The idle connections are closed and nothing is accepted from here on.
+  var isClosingIdle = false
+  private let housekeepingTimer: Int32
+
+  /// Field tables of the heads being looked at; a head is never kept as a table.
+  let requestFields: UnsafeMutablePointer<HeadField>
+  let responseFields: UnsafeMutablePointer<HeadField>
+  /// The normalised path of the request being looked at.
+  let path: UnsafeMutablePointer<UInt8>
+  /// The methods that the Allow field of a 405 lists.
+  let allowed: UnsafeMutablePointer<UInt8>
+  var allowedLength = 0
+  static let allowedCapacity = 512
+  /// The id that was made for it.
+  let identifier: UnsafeMutablePointer<UInt8>
+
+  init(
+    number: Int, reactor: Reactor, mailbox: WorkerMailbox, meter: WorkerMeter, shared: SharedState,
+    bounds: Reactor.Bounds, seed: UInt64
+  ) {
+    self.number = number
+    self.reactor = reactor
+    self.mailbox = mailbox
+    self.meter = meter
+    self.shared = shared
+    connections = Slab(capacity: bounds.sockets)
+    exchanges = Slab(capacity: bounds.sockets)
+    upstreams = Slab(capacity: bounds.sockets)
+    stretches = Slab(capacity: bounds.blocks * 2)
+    endpoints = .allocate(capacity: EndpointDirectory.capacity)
+    endpoints.initialize(repeating: EndpointState(), count: EndpointDirectory.capacity)
+    cursors = .allocate(capacity: ServiceDirectory.capacity)
+    cursors.initialize(repeating: 0, count: ServiceDirectory.capacity)
+    snapshots = SnapshotTable()
+    random = SplitMix64(seed: seed)
+    date = DateField()
+    requestFields = .allocate(capacity: HeadLimits.mostFields)
+    requestFields.initialize(repeating: HeadField(), count: HeadLimits.mostFields)
+    responseFields = .allocate(capacity: HeadLimits.mostFields)
+    responseFields.initialize(repeating: HeadField(), count: HeadLimits.mostFields)
+    path = .allocate(capacity: BlockPool.blockSize)
+    path.initialize(repeating: 0, count: BlockPool.blockSize)
+    allowed = .allocate(capacity: Self.allowedCapacity)
+    allowed.initialize(repeating: 0, count: Self.allowedCapacity)
+    identifier = .allocate(capacity: 32)
+    identifier.initialize(repeating: 0, count: 32)
+    housekeepingTimer = reactor.timers.allocate(
+      for: Owner(kind: OwnerKind.housekeeping.rawValue, index: 0, generation: 0))
+  }
+
+  deinit {
+    endpoints.deallocate()
+    cursors.deallocate()
+    requestFields.deallocate()
+    responseFields.deallocate()
+    path.deallocate()
+    identifier.deallocate()
+    allowed.deallocate()
+  }
+
+  /// Serves until it is told to stop.
+  func run() {
+    readMail()
+    while !isStopping {
+      reactor.turn()
+      meter.turnBegan(at: reactor.now, waitedSince: reactor.waitStarted)
+      while true {
+        let event = reactor.next()
+        guard event.kind != .none else { break }
+        handle(event)
+      }
+      publishGauges()
+    }
+    closeEverything()
+    publishGauges()
+  }
+
+  private func handle(_ event: Event) {
+    guard event.kind != .mailbox else { return readMail() }
+    let index = event.owner.index
+    switch OwnerKind(rawValue: event.owner.kind) ?? .none {
+    case .connection: handleConnection(index, event)
+    case .upstream: handleUpstream(index, event)
+    case .listener: handleListener(Int(index), event)
+    case .connectionTimer: connectionTimerFired(index)
+    case .upstreamTimer: upstreamTimerFired(index)
+    case .exchangeTimer: exchangeTimerFired(index)
+    case .listenerTimer: resumeListener(Int(index))
+    case .housekeeping: housekeep()
+    case .none: break
+    }
+  }
+
+  private func handleConnection(_ index: Int32, _ event: Event) {
+    switch event.kind {
+    case .received: connectionReceived(index, event.block, Int(event.value))
+    case .endOfStream: connectionEnded(index)
+    case .failed: connectionFailed(index)
+    case .drained: connectionDrained(index)
+    case .none, .connected, .accepted, .ready, .timer, .mailbox: break
+    }
+  }
+
+  private func handleUpstream(_ index: Int32, _ event: Event) {
+    switch event.kind {
+    case .received: upstreamReceived(index, event.block, Int(event.value))
+    case .endOfStream: upstreamEnded(index)
+    case .failed: upstreamFailed(index, code: event.value)
+    case .drained: upstreamDrained(index)
+    case .connected: upstreamConnected(index)
+    case .none, .accepted, .ready, .timer, .mailbox: break
+    }
+  }
+
+  func owner(_ kind: OwnerKind, _ index: Int32, _ generation: UInt32) -> Owner {
+    Owner(kind: kind.rawValue, index: index, generation: generation)
+  }
+
+  /// Wakes the worker at an instant for `housekeep`.
+  func scheduleHousekeeping(at instant: Instant) {
+    reactor.timers.set(housekeepingTimer, at: instant)
+  }
+
+  private func publishGauges() {
+    meter.set(
+      connections: connections.count, exchanges: exchanges.count, upstreams: upstreams.count,
+      blocks: reactor.blocksInUse)
+  }
+}

@@ -1,0 +1,62 @@
+internal import Reactor
+import Synchronization
+
+/// Where other threads leave what they have to say to a worker.
+///
+/// Each kind of message has a place of its own and replaces its predecessor, so nothing that must
+/// arrive can be dropped and nothing grows.
+final class WorkerMailbox: Sendable {
+  /// How far a shutdown has come.
+  enum Stage: Int, AtomicRepresentable {
+    case serving
+    /// Replies end their connections.
+    case draining
+    /// Nothing is accepted any more, idle connections close.
+    case closing
+    case stopped
+  }
+
+  private struct Post {
+    var snapshot: Snapshot?
+    var sockets: [WorkerSocket]?
+  }
+
+  private let post = Mutex(Post())
+  private let stageValue = Atomic(Stage.serving)
+  private let bell = Mutex<Bell?>(nil)
+
+  /// The worker's reactor is open: from now on it can be woken.
+  func open(_ bell: Bell) { self.bell.withLock { $0 = bell } }
+
+  /// Hands over a new snapshot and the listening sockets that go with it.
+  func deliver(_ snapshot: Snapshot, sockets: [WorkerSocket]?) {
+    post.withLock { post in
+      post.snapshot = snapshot
+      if let sockets { post.sockets = sockets }
+    }
+    ring()
+  }
+
+  func advance(to stage: Stage) {
+    stageValue.store(stage, ordering: .sequentiallyConsistent)
+    ring()
+  }
+
+  var stage: Stage { stageValue.load(ordering: .sequentiallyConsistent) }
+
+  func takeSnapshot() -> (Snapshot?, [WorkerSocket]?) {
+    post.withLock { post in
+      defer { post = Post() }
+      return (post.snapshot, post.sockets)
+    }
+  }
+
+  func ring() { bell.withLock { $0 }?.ring() }
+}
+
+/// A bound, listening socket of one worker.
+struct WorkerSocket: Sendable {
+  var descriptor: Int32
+  /// The listener's place in the process.
+  var place: Int
+}

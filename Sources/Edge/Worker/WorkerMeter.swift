@@ -1,0 +1,185 @@
+internal import HTTPCodec
+internal import Telemetry
+internal import Units
+
+/// What one worker counts, and its way into the access log.
+///
+/// Each method is a few stores into cells that only this worker writes.
+final class WorkerMeter {
+  let shard: MetricShard
+  let edge: EdgeMetrics
+  let more: EdgeCounters
+  let names: ReplyNames
+  /// Requests that no route was found for.
+  let unrouted: RouteMetrics
+  let ring: AccessLogRing?
+  let heartbeat: WorkerHeartbeat
+  private var sampling: SampleTable?
+  /// Turns in which a worker was busy this long are counted as delay, in nanoseconds.
+  private var lastWoken = Instant(0)
+
+  init(
+    shard: MetricShard, edge: EdgeMetrics, more: EdgeCounters, names: ReplyNames,
+    unrouted: RouteMetrics, ring: AccessLogRing?, heartbeat: WorkerHeartbeat
+  ) {
+    self.shard = shard
+    self.edge = edge
+    self.more = more
+    self.names = names
+    self.unrouted = unrouted
+    self.ring = ring
+    self.heartbeat = heartbeat
+  }
+
+  // MARK: - The loop
+
+  /// Notes a turn: how long the worker was busy before it waited is how long events had to wait.
+  func turnBegan(at now: Instant, waitedSince: Instant) {
+    if lastWoken.rawValue > 0 {
+      shard.observe(edge.workerLoopDelay, nanoseconds: (waitedSince - lastWoken).rawValue)
+    }
+    lastWoken = now
+    heartbeat.didWait()
+  }
+
+  func set(connections: Int, exchanges: Int, upstreams: Int, blocks: Int) {
+    shard.set(more.clients, Int64(connections))
+    shard.set(edge.activeExchanges, Int64(exchanges))
+    shard.set(edge.blocksInUse, Int64(blocks))
+    heartbeat.willWait()
+  }
+
+  func adopted(_ snapshot: Snapshot) { sampling = snapshot.sampling }
+  func snapshotDeferred() { shard.add(more.snapshotsDeferred) }
+
+  // MARK: - Connections
+
+  func connectionOpened(_ metrics: ConnectionMetrics) { shard.opened(metrics) }
+  func connectionClosed(_ metrics: ConnectionMetrics) { shard.closed(metrics) }
+  func connectionRefused(_ reason: ConnectionRefusal) {
+    shard.add(more.connectionsRefused[reason.rawValue])
+  }
+  func acceptFailed() { shard.add(more.acceptFailures) }
+  func clientAborted() { shard.add(more.clientAborts) }
+  func timedOut(_ kind: TimeoutKind) { shard.add(edge.timeouts[Int(kind.rawValue)]) }
+  func refused(_ fault: ParseFault) { shard.add(more.parseRefusals[Int(fault.rawValue)]) }
+  func replied(_ reason: ReplyReason) { shard.add(more.localReplies[Int(reason.rawValue)]) }
+
+  // MARK: - Upstream
+
+  func upstreamOpened(_ metrics: ServiceMetrics) {
+    shard.opened(metrics.connections)
+    shard.add(metrics.poolBusy, 1)
+  }
+  func upstreamClosed(_ metrics: ServiceMetrics) {
+    shard.closed(metrics.connections)
+    shard.add(metrics.poolBusy, -1)
+  }
+  func idle(_ metrics: ServiceMetrics, _ change: Int64) {
+    shard.add(metrics.poolIdle, change)
+    shard.add(metrics.poolBusy, -change)
+  }
+  func connectFailed(_ metrics: ServiceMetrics) { shard.add(metrics.connectFailures) }
+  func staleConnection(_ metrics: ServiceMetrics) { shard.add(more.staleConnections) }
+  func unasked(_ metrics: ServiceMetrics) { shard.add(more.unaskedBytes) }
+  func repeatedOnFresh() { shard.add(more.repeats) }
+  func truncated() { shard.add(more.truncations) }
+  func sentUpstream(_ count: Int) { shard.add(edge.upstreamBytesOut, UInt64(count)) }
+  func receivedUpstream(_ count: Int) { shard.add(edge.upstreamBytesIn, UInt64(count)) }
+  func upstreamAnswered(_ metrics: ServiceMetrics, _ latency: Nanoseconds) {
+    shard.observe(metrics.duration, nanoseconds: latency.rawValue)
+  }
+
+  // MARK: - Requests
+
+  func finished(
+    _ metrics: RouteMetrics, method: Method, status: UInt16, duration: Nanoseconds,
+    bytesIn: Int64, bytesOut: Int64
+  ) {
+    shard.countRequest(route: metrics.requests, method: method.rawValue, status: Int(status))
+    shard.observe(metrics.duration, nanoseconds: duration.rawValue)
+    shard.add(edge.downstreamBytesIn, UInt64(bytesIn))
+    shard.add(edge.downstreamBytesOut, UInt64(bytesOut))
+  }
+
+  func added(_ latency: Nanoseconds) {
+    shard.observe(edge.addedLatency, nanoseconds: latency.rawValue)
+  }
+
+  // MARK: - Access log
+
+  func wantsLog(status: UInt16, using random: inout SplitMix64) -> Bool {
+    guard ring != nil, let sampling else { return false }
+    return sampling.keeps(status: Int(status), using: &random)
+  }
+
+  func log(
+    _ record: AccessRecord, method: (UnsafePointer<UInt8>, Int),
+    path: (UnsafePointer<UInt8>, Int), identifier: (UnsafePointer<UInt8>, Int)
+  ) {
+    guard let ring else { return }
+    ring.begin(record)
+    ring.append(.method, method.0, count: method.1)
+    ring.append(.path, path.0, count: path.1)
+    ring.append(.requestId, identifier.0, count: identifier.1)
+    _ = ring.commit()
+  }
+}
+
+/// Counters of the edge beside those of `EdgeMetrics`.
+struct EdgeCounters: Sendable {
+  let connectionsRefused: CounterRow
+  let acceptFailures: Counter
+  /// Client connections that are open, over all listeners.
+  let clients: Gauge
+  let clientAborts: Counter
+  let staleConnections: Counter
+  let unaskedBytes: Counter
+  let repeats: Counter
+  let truncations: Counter
+  let snapshotsDeferred: Counter
+  let parseRefusals: CounterRow
+  let localReplies: CounterRow
+
+  init(_ registry: MetricRegistry, _ edge: EdgeMetrics) {
+    connectionsRefused = registry.counters(
+      "spillway_connections_refused_total",
+      help: "Connections closed before their first byte, by reason.", by: "reason",
+      values: ConnectionRefusal.allCases.map(\.label))
+    acceptFailures = registry.counter(
+      "spillway_accept_failures_total",
+      help: "Connections that could not be taken: out of descriptors, memory or entries.")
+    clients = registry.gauge(
+      "spillway_client_connections", help: "Client connections that are open, over all listeners.")
+    clientAborts = registry.counter(
+      "spillway_client_aborts_total", help: "Clients that left before their response was complete.")
+    staleConnections = registry.counter(
+      "spillway_upstream_stale_connections_total",
+      help: "Pooled connections that turned out closed when they were wanted.")
+    unaskedBytes = registry.counter(
+      "spillway_upstream_unasked_bytes_total",
+      help: "Idle upstream connections that were closed because the service spoke unasked.")
+    repeats = registry.counter(
+      "spillway_upstream_repeats_total",
+      help: "Requests sent once more because a reused connection was closed.")
+    truncations = registry.counter(
+      "spillway_truncated_responses_total",
+      help: "Responses that broke off after their head was passed on.")
+    snapshotsDeferred = registry.counter(
+      "spillway_snapshots_deferred_total",
+      help: "Times a worker kept its configuration because too many were still in use.")
+    parseRefusals = edge.parseRefusals(ParseFault.allCases.map { "\($0.reason)" })
+    localReplies = edge.localReplies(ReplyReason.allCases.map { "\($0.wording.token)" })
+  }
+}
+
+/// The names of reply reasons in the access log.
+struct ReplyNames: Sendable {
+  private let names: [NameID]
+
+  init(_ table: NameTable) {
+    names = ReplyReason.allCases.map { table.id(for: "\($0.wording.token)") }
+  }
+
+  func reason(_ reason: ReplyReason) -> NameID { names[Int(reason.rawValue)] }
+}

@@ -1,2 +1,0 @@
-/// Reads the clock and calls the kernel; the only target that does.
-internal import Units

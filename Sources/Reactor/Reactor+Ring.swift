@@ -1,0 +1,265 @@
+internal import CLinux
+internal import Glibc
+internal import Units
+
+/// The completion backend: multishot receives into lent blocks, one `io_uring_enter` a turn.
+extension Reactor {
+  func waitRing(_ nanoseconds: Int64) {
+    guard let ring else { return }
+    ring.lend(from: pool)
+    ring.turn(nanoseconds)
+  }
+
+  func armBell() {
+    guard let ring else { return }
+    _ = clinux_ring_poll(
+      ring.ring, bell.descriptor, UInt32(CLINUX_READABLE), Token.bell.rawValue)
+  }
+
+  func nextRing() -> Event {
+    guard let ring else { return Event(.none, Owner(rawValue: 0)) }
+    while ring.cursor < ring.count {
+      let completion = ring.completions[ring.cursor]
+      ring.cursor += 1
+      let token = Token(rawValue: completion.data)
+      let event: Event
+      switch token.kind {
+      case .stream: event = received(ring, token.index, completion)
+      case .send: event = sent(token.index, completion)
+      case .connect: event = connectDone(token.index, completion)
+      case .listener, .foreign: event = watchFired(token, completion)
+      case .bell:
+        armBell()
+        bell.silence()
+        return Event(.mailbox, Owner(rawValue: 0))
+      case .cancel: continue
+      }
+      if event.kind != .none { return event }
+    }
+    return Event(.none, Owner(rawValue: 0))
+  }
+
+  // MARK: - Receiving
+
+  func armReceive(_ index: Int32, _ socket: UnsafeMutablePointer<SocketEntry>) {
+    guard let ring, socket.pointee.flags.isDisjoint(with: [.armed, .closed]) else { return }
+    let token = Token(.stream, index: index, generation: sockets.generation(index))
+    guard clinux_ring_recv(ring.ring, socket.pointee.descriptor, token.rawValue) != 0 else {
+      socket.pointee.flags.insert(.readable)
+      heat(index, socket)
+      return
+    }
+    socket.pointee.flags.insert(.armed)
+    socket.pointee.flags.remove(.readable)
+    socket.pointee.operations += 1
+  }
+
+  func rearm(_ index: Int32, _ socket: UnsafeMutablePointer<SocketEntry>) -> Event {
+    armReceive(index, socket)
+    return Event(.none, socket.pointee.owner)
+  }
+
+  func disarm(_ index: Int32, _ socket: UnsafeMutablePointer<SocketEntry>) {
+    guard let ring, socket.pointee.flags.contains(.armed),
+      !socket.pointee.flags.contains(.disarming)
+    else { return }
+    socket.pointee.flags.insert(.disarming)
+    let token = Token(.stream, index: index, generation: sockets.generation(index))
+    _ = clinux_ring_cancel(ring.ring, token.rawValue, Token.cancel.rawValue)
+  }
+
+  private func received(
+    _ ring: RingState, _ index: Int32, _ completion: clinux_completion
+  ) -> Event {
+    let socket = sockets[index]
+    let block = clinux_buffer(completion.flags)
+    if block >= 0 { ring.returned() }
+    let isOver = clinux_has_more(completion.flags) == 0
+    if isOver {
+      socket.pointee.operations -= 1
+      socket.pointee.flags.remove([.armed, .disarming])
+    }
+    if socket.pointee.flags.contains(.closed) {
+      if block >= 0 { pool.release(block) }
+      if isOver { releaseIfUnlisted(index, socket) }
+      return Event(.none, socket.pointee.owner)
+    }
+    if completion.result > 0, block >= 0 {
+      if isOver { armLater(index, socket) }
+      return Event(.received, socket.pointee.owner, value: completion.result, block: block)
+    }
+    if block >= 0 { pool.release(block) }
+    return receiveOver(ring, index, socket, completion.result)
+  }
+
+  private func receiveOver(
+    _ ring: RingState, _ index: Int32, _ socket: UnsafeMutablePointer<SocketEntry>,
+    _ result: Int32
+  ) -> Event {
+    switch result {
+    case 0:
+      guard !socket.pointee.flags.contains(.ended) else { break }
+      socket.pointee.flags.insert(.ended)
+      return Event(.endOfStream, socket.pointee.owner)
+    case -ENOBUFS:
+      if pool.isExhausted { isStarved = true }
+      ring.growLoan()
+      armLater(index, socket)
+    case -ECANCELED, -EINTR, -EAGAIN:
+      armLater(index, socket)
+    default:
+      guard !socket.pointee.flags.contains(.ended) else { break }
+      socket.pointee.flags.insert(.ended)
+      socket.pointee.error = Int16(truncatingIfNeeded: -result)
+      return Event(.failed, socket.pointee.owner, value: -result)
+    }
+    return Event(.none, socket.pointee.owner)
+  }
+
+  /// Arms the next receive with the next turn, or when the owner wants bytes again.
+  private func armLater(_ index: Int32, _ socket: UnsafeMutablePointer<SocketEntry>) {
+    socket.pointee.flags.insert(.readable)
+    if !socket.pointee.flags.contains(.paused) { heat(index, socket) }
+  }
+
+  // MARK: - Sending
+
+  func flushRing(_ index: Int32, _ socket: UnsafeMutablePointer<SocketEntry>) {
+    guard let ring, socket.pointee.flags.isDisjoint(with: [.sending, .connecting]) else { return }
+    guard socket.pointee.queued > 0 else {
+      if socket.pointee.flags.contains(.finish) {
+        socket.pointee.flags.remove(.finish)
+        shutdown(socket.pointee.descriptor, Int32(SHUT_WR))
+      }
+      return
+    }
+    let token = Token(.send, index: index, generation: sockets.generation(index)).rawValue
+    let first = segments[socket.pointee.firstSegment].pointee
+    let isPrepared: Int32
+    if first.next < 0 {
+      isPrepared = clinux_ring_send(
+        ring.ring, socket.pointee.descriptor, pool.bytes(first.block) + Int(first.start),
+        Int(first.count), token)
+    } else {
+      let (message, parts) = ring.nextMessage()
+      let (count, _) = gather(socket, parts)
+      message.initialize(to: msghdr())
+      message.pointee.msg_iov = parts.baseAddress
+      message.pointee.msg_iovlen = count
+      isPrepared = clinux_ring_sendv(ring.ring, socket.pointee.descriptor, message, token)
+    }
+    guard isPrepared != 0 else {
+      noteFailure(index, socket, code: ENOBUFS)
+      return
+    }
+    socket.pointee.flags.insert(.sending)
+    socket.pointee.operations += 1
+  }
+
+  private func sent(_ index: Int32, _ completion: clinux_completion) -> Event {
+    let socket = sockets[index]
+    socket.pointee.operations -= 1
+    socket.pointee.flags.remove(.sending)
+    guard !socket.pointee.flags.contains(.closed) else {
+      dropSegments(socket)
+      releaseIfUnlisted(index, socket)
+      return Event(.none, socket.pointee.owner)
+    }
+    if completion.result >= 0 {
+      consume(index, socket, Int(completion.result))
+      flushRing(index, socket)
+    } else if completion.result == -EINTR || completion.result == -EAGAIN {
+      flushRing(index, socket)
+    } else {
+      noteFailure(index, socket, code: -completion.result)
+    }
+    return Event(.none, socket.pointee.owner)
+  }
+
+  // MARK: - Connecting, accepting, closing
+
+  func connectRing(
+    _ index: Int32, _ descriptor: Int32, _ address: UnsafePointer<KernelAddress>
+  ) -> Int32 {
+    guard let ring else { return -EINVAL }
+    let token = Token(.connect, index: index, generation: sockets.generation(index))
+    guard
+      clinux_ring_connect(
+        ring.ring, descriptor, address, address.pointee.length, token.rawValue) != 0
+    else { return -ENOBUFS }
+    sockets[index].pointee.operations += 1
+    return 0
+  }
+
+  private func connectDone(_ index: Int32, _ completion: clinux_completion) -> Event {
+    let socket = sockets[index]
+    socket.pointee.operations -= 1
+    socket.pointee.flags.remove(.connecting)
+    guard !socket.pointee.flags.contains(.closed) else {
+      releaseIfUnlisted(index, socket)
+      return Event(.none, socket.pointee.owner)
+    }
+    guard completion.result >= 0 else {
+      socket.pointee.flags.insert(.ended)
+      return Event(.failed, socket.pointee.owner, value: -completion.result)
+    }
+    armReceive(index, socket)
+    flushRing(index, socket)
+    return Event(.connected, socket.pointee.owner)
+  }
+
+  private func watchFired(_ token: Token, _ completion: clinux_completion) -> Event {
+    let watch = watches[token.index]
+    let isOver = clinux_has_more(completion.flags) == 0
+    if isOver { watch.pointee.isArmed = false }
+    if watch.pointee.isEnded {
+      if token.kind == .listener, completion.result >= 0 { Glibc.close(completion.result) }
+      if isOver { watches.release(token.index) }
+      return Event(.none, watch.pointee.owner)
+    }
+    if token.kind == .foreign {
+      arm(token.index, watch, isNew: false)
+      return Event(.ready, watch.pointee.owner, value: max(0, completion.result))
+    }
+    guard completion.result < 0 else {
+      if isOver, !watch.pointee.isPaused { arm(token.index, watch, isNew: false) }
+      return Event(.accepted, watch.pointee.owner, value: completion.result)
+    }
+    switch -completion.result {
+    case ECANCELED where watch.pointee.isPaused:
+      return Event(.none, watch.pointee.owner)
+    case EMFILE, ENFILE, ENOMEM, ENOBUFS:
+      // Out of descriptors or memory: the owner pauses and resumes, which arms again.
+      watch.pointee.isPaused = true
+      return Event(.failed, watch.pointee.owner, value: -completion.result)
+    default:
+      if isOver, !watch.pointee.isPaused { arm(token.index, watch, isNew: false) }
+      return Event(.none, watch.pointee.owner)
+    }
+  }
+
+  /// Ends what is under way, then closes; both in the order of submission.
+  func closeRing(_ index: Int32, _ socket: UnsafeMutablePointer<SocketEntry>) {
+    guard let ring else { return }
+    let generation = sockets.generation(index)
+    let flags = socket.pointee.flags
+    if flags.contains(.armed), !flags.contains(.disarming) {
+      cancel(ring, Token(.stream, index: index, generation: generation))
+    }
+    if flags.contains(.sending) { cancel(ring, Token(.send, index: index, generation: generation)) }
+    if flags.contains(.connecting) {
+      cancel(ring, Token(.connect, index: index, generation: generation))
+    }
+    if clinux_ring_close(ring.ring, socket.pointee.descriptor, Token.cancel.rawValue) == 0 {
+      ring.submit()
+      Glibc.close(socket.pointee.descriptor)
+    }
+    // Bytes in the kernel's hands stay put until its completion; the rest can go now.
+    if !flags.contains(.sending) { dropSegments(socket) }
+    releaseIfUnlisted(index, socket)
+  }
+
+  private func cancel(_ ring: RingState, _ token: Token) {
+    _ = clinux_ring_cancel(ring.ring, token.rawValue, Token.cancel.rawValue)
+  }
+}

@@ -1,0 +1,221 @@
+internal import CLinux
+internal import Glibc
+public import Units
+
+/// One worker's event loop: sockets, timers, buffers and the bell, on epoll or io_uring.
+///
+/// A turn is: flush what was queued, wait, then hand out events one by one until `.none`. The owner
+/// calls `turn` and `next` alternately on one thread; nothing here is safe to call from another but
+/// `Bell.ring`. Sockets are named by the index that `adopt` or `connect` returned, valid until
+/// `close`; events for a closed socket are never given.
+public final class Reactor {
+  public enum Backend: String, Sendable, CaseIterable {
+    case epoll
+    case ioUring = "io_uring"
+  }
+
+  /// Bounds of one worker's reactor; each has a counter for when it was hit.
+  public struct Bounds: Sendable {
+    /// Sockets, both sides of the edge, and timers (two of these for every socket).
+    public var sockets = 65_536
+    /// Blocks of `BlockPool.blockSize` bytes; in `64...32768`.
+    public var blocks = 8_192
+
+    public init() {}
+  }
+
+  /// Bytes that one vectored read may take at once, in blocks.
+  static let bulkBlocks = 4
+  /// Listeners and foreign descriptors of one worker.
+  static let maximumWatches = 1_024
+  /// Parts that one send may have.
+  static let sendParts = 16
+
+  public let backend: Backend
+  public let pool: BlockPool
+  /// The time of this turn; the clock is read once a turn.
+  public internal(set) var now: Instant
+  public var timers: TimerWheel
+  public let bell: Bell
+
+  var sockets: Slab<SocketEntry>
+  var segments: Slab<Segment>
+  var watches: Slab<Watch>
+  /// A block was wanted in this turn and there was none.
+  var isStarved = false
+  var firstDirty: Int32 = -1
+  var firstHot: Int32 = -1
+  /// The hot list of this turn, taken off `firstHot` so that no socket is served twice in a turn.
+  var serving: Int32 = -1
+  /// The block that a vectored read filled beyond its first, still to be handed out.
+  var surplus = Surplus()
+  var epoll: EpollState
+  var ring: RingState?
+  /// How often a write found no room in the segment table.
+  public internal(set) var segmentExhaustions: UInt64 = 0
+  /// When the wait of this turn began: before it the worker was busy.
+  public internal(set) var waitStarted: Instant
+
+  struct Surplus {
+    var blocks: (Int32, Int32, Int32) = (-1, -1, -1)
+    var count = 0
+    var taken = 0
+    var lastCount: Int32 = 0
+    var socket: Int32 = -1
+    var owner = Owner(rawValue: 0)
+  }
+
+  /// Opens the event loop of the calling thread.
+  ///
+  /// - Throws: `ReactorError` when the kernel allows neither, or not the forced one.
+  public init(backend: Backend, bounds: Bounds) throws(ReactorError) {
+    self.backend = backend
+    pool = BlockPool(capacity: bounds.blocks)
+    now = Instant(clinux_monotonic_now())
+    waitStarted = now
+    timers = TimerWheel(capacity: bounds.sockets * 2, at: now)
+    sockets = Slab(capacity: bounds.sockets)
+    segments = Slab(capacity: bounds.blocks * 4)
+    watches = Slab(capacity: Self.maximumWatches)
+    bell = try Bell()
+    switch backend {
+    case .epoll:
+      epoll = try EpollState(open: true)
+      ring = nil
+      _ = clinux_epoll_set_level(
+        epoll.descriptor, bell.descriptor, UInt32(CLINUX_READABLE), Token.bell.rawValue, 1)
+    case .ioUring:
+      epoll = try EpollState(open: false)
+      ring = try RingState(pool: pool)
+      armBell()
+    }
+  }
+
+  deinit {
+    for index in 0..<sockets.capacity where sockets.generation(Int32(index)) & 1 == 1 {
+      let entry = sockets[Int32(index)].pointee
+      if !entry.flags.contains(.closed) { Glibc.close(entry.descriptor) }
+    }
+    ring?.close()
+    epoll.close()
+  }
+
+  /// Sockets that are open, or closed with operations under way.
+  public var socketCount: Int { sockets.count }
+
+  /// Blocks that hold bytes; those that the kernel has to receive into do not.
+  public var blocksInUse: Int { pool.inUse - (ring?.lent ?? 0) }
+
+  // MARK: - The turn
+
+  /// Flushes what is queued, then waits until something happens or `limit` has passed.
+  public func turn(limit: Nanoseconds? = nil) {
+    flushDirty()
+    waitStarted = Instant(clinux_monotonic_now())
+    var wait: Int64 = -1
+    if firstHot >= 0 || timers.hasExpired {
+      // Without blocks there is nothing to do but to let others give some back.
+      wait = isStarved ? 1_000_000 : 0
+      isStarved = false
+    } else {
+      if let due = timers.wait(from: waitStarted) { wait = due.rawValue }
+      if let limit, wait < 0 || limit.rawValue < wait { wait = limit.rawValue }
+    }
+    if ring == nil { waitEpoll(wait) } else { waitRing(wait) }
+    now = Instant(clinux_monotonic_now())
+    timers.advance(to: now)
+    serving = firstHot
+    firstHot = -1
+  }
+
+  /// The next event of this turn; `.none` ends it.
+  public func next() -> Event {
+    if surplus.taken < surplus.count { return takeSurplus() }
+    let event = ring == nil ? nextEpoll() : nextRing()
+    if event.kind != .none { return event }
+    while serving >= 0 {
+      let index = serving
+      let socket = sockets[index]
+      serving = socket.pointee.nextHot
+      socket.pointee.flags.remove(.hot)
+      let event = lookAt(index, socket)
+      if event.kind != .none { return event }
+    }
+    if let owner = timers.takeExpired() { return Event(.timer, owner) }
+    return Event(.none, Owner(rawValue: 0))
+  }
+
+  /// What a socket of the hot list has to say.
+  private func lookAt(_ index: Int32, _ socket: UnsafeMutablePointer<SocketEntry>) -> Event {
+    let flags = socket.pointee.flags
+    guard !flags.contains(.closed) else {
+      releaseIfUnlisted(index, socket)
+      return Event(.none, socket.pointee.owner)
+    }
+    if flags.contains(.broken) {
+      socket.pointee.flags.remove(.broken)
+      guard !flags.contains(.ended) else { return Event(.none, socket.pointee.owner) }
+      socket.pointee.flags.insert(.ended)
+      return Event(.failed, socket.pointee.owner, value: Int32(socket.pointee.error))
+    }
+    if flags.contains(.drainDue) {
+      socket.pointee.flags.remove(.drainDue)
+      if flags.contains(.readable) { heat(index, socket) }
+      return Event(.drained, socket.pointee.owner)
+    }
+    if flags.contains(.readable), flags.isDisjoint(with: [.paused, .ended]) {
+      return ring == nil ? receive(index, socket) : rearm(index, socket)
+    }
+    return Event(.none, socket.pointee.owner)
+  }
+
+  /// Puts a socket in the list of those that want a look in the next turn.
+  func heat(_ index: Int32, _ socket: UnsafeMutablePointer<SocketEntry>) {
+    guard !socket.pointee.flags.contains(.hot) else { return }
+    socket.pointee.flags.insert(.hot)
+    socket.pointee.nextHot = firstHot
+    firstHot = index
+  }
+
+  /// Hands out the rest of a vectored read.
+  private func takeSurplus() -> Event {
+    let block =
+      switch surplus.taken {
+      case 0: surplus.blocks.0
+      case 1: surplus.blocks.1
+      default: surplus.blocks.2
+      }
+    surplus.taken += 1
+    let isLast = surplus.taken == surplus.count
+    let count = isLast ? surplus.lastCount : Int32(BlockPool.blockSize)
+    // The owner may have closed it on seeing the first block.
+    let socket = sockets[surplus.socket]
+    guard socket.pointee.owner == surplus.owner, !socket.pointee.flags.contains(.closed) else {
+      pool.release(block)
+      return next()
+    }
+    return Event(.received, surplus.owner, value: count, block: block)
+  }
+}
+
+/// What an event of the kernel refers to, packed into its 64 bits of user data.
+struct Token: Equatable {
+  enum Kind: UInt8 {
+    case stream, send, connect, listener, foreign, bell, cancel
+  }
+
+  var rawValue: UInt64
+
+  init(rawValue: UInt64) { self.rawValue = rawValue }
+
+  init(_ kind: Kind, index: Int32, generation: UInt32) {
+    rawValue = Owner(kind: kind.rawValue, index: index, generation: generation).rawValue
+  }
+
+  static let bell = Token(.bell, index: 0, generation: 0)
+  static let cancel = Token(.cancel, index: 0, generation: 0)
+
+  var kind: Kind { Kind(rawValue: Owner(rawValue: rawValue).kind) ?? .cancel }
+  var index: Int32 { Owner(rawValue: rawValue).index }
+  var generation: UInt32 { Owner(rawValue: rawValue).generation }
+}

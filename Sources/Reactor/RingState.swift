@@ -1,0 +1,112 @@
+internal import CLinux
+internal import Glibc
+
+/// The rings of io_uring, and the buffers that are lent to the kernel for receives.
+final class RingState {
+  static let entries: UInt32 = 2_048
+  static let completionEntries: UInt32 = 16_384
+  static let batch = 512
+  /// Slots of the buffer ring; a power of two.
+  static let bufferEntries = 1_024
+  /// Blocks lent to the kernel at first; doubled each time it ran out of them.
+  static let firstLoan = 64
+  /// Vectored sends between two submissions.
+  static let messages = 256
+
+  let ring: UnsafeMutablePointer<io_uring>
+  let completions: UnsafeMutablePointer<clinux_completion>
+  var count = 0
+  var cursor = 0
+  private let bufferRing: UnsafeMutableRawPointer
+  private let messageStore: UnsafeMutablePointer<msghdr>
+  private let partStore: UnsafeMutablePointer<iovec>
+  private var messagesUsed = 0
+  /// Blocks in the kernel's hands.
+  private(set) var lent = 0
+  private var loan = RingState.firstLoan
+
+  init(pool: BlockPool) throws(ReactorError) {
+    ring = .allocate(capacity: 1)
+    // DEFER_TASKRUN runs completions only when we ask, in our own system call: fewest interruptions.
+    var result = clinux_ring_open(ring, Self.entries, Self.completionEntries, 1)
+    if result == -EINVAL { result = clinux_ring_open(ring, Self.entries, Self.completionEntries, 0) }
+    guard result >= 0 else {
+      ring.deallocate()
+      throw ReactorError(call: "io_uring_setup", code: -result)
+    }
+    var memory: UnsafeMutableRawPointer?
+    let size = Self.bufferEntries * MemoryLayout<io_uring_buf>.stride
+    guard posix_memalign(&memory, 4_096, size) == 0, let memory else {
+      io_uring_queue_exit(ring)
+      ring.deallocate()
+      throw ReactorError(call: "posix_memalign", code: ENOMEM)
+    }
+    memset(memory, 0, size)
+    bufferRing = memory
+    result = clinux_buffers_register(ring, memory, UInt32(Self.bufferEntries))
+    guard result >= 0 else {
+      io_uring_queue_exit(ring)
+      ring.deallocate()
+      free(memory)
+      throw ReactorError(call: "io_uring_register", code: -result)
+    }
+    completions = .allocate(capacity: Self.batch)
+    messageStore = .allocate(capacity: Self.messages)
+    partStore = .allocate(capacity: Self.messages * Reactor.sendParts)
+    lend(from: pool)
+  }
+
+  func close() {
+    io_uring_queue_exit(ring)
+    ring.deallocate()
+    completions.deallocate()
+    messageStore.deallocate()
+    partStore.deallocate()
+    free(bufferRing)
+  }
+
+  /// Tops up what the kernel may receive into.
+  func lend(from pool: BlockPool) {
+    var added: Int32 = 0
+    while lent < loan {
+      let block = pool.acquire()
+      guard block >= 0 else { break }
+      clinux_buffers_add(
+        bufferRing, UInt32(Self.bufferEntries), pool.bytes(block), UInt32(BlockPool.blockSize),
+        UInt16(block), added)
+      added += 1
+      lent += 1
+    }
+    if added > 0 { clinux_buffers_advance(bufferRing, added) }
+  }
+
+  /// The kernel used one of the lent blocks.
+  func returned() { lent -= 1 }
+
+  /// The kernel found no block: lend it more from now on.
+  func growLoan() { loan = min(loan * 2, Self.bufferEntries) }
+
+  /// Hands over what is prepared, without waiting.
+  func submit() {
+    io_uring_submit(ring)
+    messagesUsed = 0
+  }
+
+  /// Submits, waits, and takes completions.
+  func turn(_ nanoseconds: Int64) {
+    _ = clinux_ring_turn(ring, nanoseconds)
+    messagesUsed = 0
+    count = Int(clinux_ring_reap(ring, completions, UInt32(Self.batch)))
+    cursor = 0
+  }
+
+  /// Room for a vectored send: the kernel copies message and parts at submission.
+  func nextMessage() -> (UnsafeMutablePointer<msghdr>, UnsafeMutableBufferPointer<iovec>) {
+    if messagesUsed == Self.messages { submit() }
+    let message = messageStore + messagesUsed
+    let parts = UnsafeMutableBufferPointer(
+      start: partStore + messagesUsed * Reactor.sendParts, count: Reactor.sendParts)
+    messagesUsed += 1
+    return (message, parts)
+  }
+}

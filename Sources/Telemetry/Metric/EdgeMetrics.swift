@@ -1,0 +1,163 @@
+/// The standard metrics of the edge and the handles of those that have no further label.
+///
+/// Handles of a route, a service and a listener come in plain structs, made on the slow plane and
+/// kept by index beside what a snapshot knows of each.
+public struct EdgeMetrics: Sendable {
+  /// What was added to a request by the edge itself: all of its time but the upstream's.
+  public let addedLatency: Histogram
+  /// Exchanges that have begun and not ended.
+  public let activeExchanges: Gauge
+  /// Buffer blocks in use and free.
+  public let blocksInUse: Gauge
+  public let blocksFree: Gauge
+  /// Loop turns that took longer than the watchdog allows.
+  public let workerStalls: Counter
+  /// How long an event waited for its worker's loop.
+  public let workerLoopDelay: Histogram
+  /// By `TimeoutKind`.
+  public let timeouts: CounterRow
+  /// By `ReloadOutcome`.
+  public let reloads: CounterRow
+  public let downstreamBytesIn: Counter
+  public let downstreamBytesOut: Counter
+  public let upstreamBytesIn: Counter
+  public let upstreamBytesOut: Counter
+
+  private let registry: MetricRegistry
+
+  public init(_ registry: MetricRegistry) {
+    self.registry = registry
+    addedLatency = registry.histogram(
+      "spillway_added_latency_seconds",
+      help: "Time that requests spent in the edge rather than upstream."
+    )
+    activeExchanges = registry.gauge(
+      "spillway_exchanges_active",
+      help: "Requests that have begun and not ended."
+    )
+    let blocks = "Buffer blocks, by state."
+    blocksInUse = registry.gauge("spillway_buffer_blocks", help: blocks, labels: ["state": "used"])
+    blocksFree = registry.gauge("spillway_buffer_blocks", help: blocks, labels: ["state": "free"])
+    workerStalls = registry.counter(
+      "spillway_worker_stalls_total",
+      help: "Loop turns that took longer than the watchdog allows."
+    )
+    workerLoopDelay = registry.histogram(
+      "spillway_worker_loop_delay_seconds",
+      help: "How long events waited for their worker's loop."
+    )
+    timeouts = registry.counters(
+      "spillway_timeouts_total",
+      help: "Waits that ended by their timer, by kind.",
+      by: "kind",
+      values: TimeoutKind.allCases.map(\.label)
+    )
+    reloads = registry.counters(
+      "spillway_config_reloads_total",
+      help: "Configurations that were read, by outcome.",
+      by: "outcome",
+      values: ReloadOutcome.allCases.map(\.label)
+    )
+    func bytes(_ direction: String, _ side: String) -> Counter {
+      registry.counter(
+        "spillway_bytes_total",
+        help: "Bytes read from (in) and written to (out) peers, by side.",
+        labels: ["direction": direction, "side": side]
+      )
+    }
+    downstreamBytesIn = bytes("in", "downstream")
+    downstreamBytesOut = bytes("out", "downstream")
+    upstreamBytesIn = bytes("in", "upstream")
+    upstreamBytesOut = bytes("out", "upstream")
+  }
+
+  /// Refused heads by reason; `reasons` in the order of the codec's faults.
+  public func parseRefusals(_ reasons: [String]) -> CounterRow {
+    registry.counters(
+      "spillway_parse_refusals_total",
+      help: "Messages that broke the protocol, by reason.",
+      by: "reason",
+      values: reasons
+    )
+  }
+
+  /// Responses that the edge wrote itself by reason, in the order of the edge's reasons.
+  public func localReplies(_ reasons: [String]) -> CounterRow {
+    registry.counters(
+      "spillway_local_replies_total",
+      help: "Responses that the edge wrote itself, by reason.",
+      by: "reason",
+      values: reasons
+    )
+  }
+
+  /// The handles of one route; the same for the same name, whatever snapshot it is in.
+  public func route(_ name: String) -> RouteMetrics {
+    RouteMetrics(
+      requests: registry.requests(
+        "spillway_requests_total",
+        help: "Requests that ended, by route, method and status.",
+        labels: ["route": name]
+      ),
+      duration: registry.histogram(
+        "spillway_request_duration_seconds",
+        help: "From the first byte of a request to the last of its response, by route.",
+        labels: ["route": name]
+      )
+    )
+  }
+
+  /// The handles of one service.
+  public func service(_ name: String) -> ServiceMetrics {
+    let pool = "Upstream connections in the pools, by service and state."
+    return ServiceMetrics(
+      duration: registry.histogram(
+        "spillway_upstream_duration_seconds",
+        help: "From the first byte sent upstream to the last of the response, by service.",
+        labels: ["service": name]
+      ),
+      connectFailures: registry.counter(
+        "spillway_upstream_connect_failures_total",
+        help: "Upstream connections that could not be made, by service.",
+        labels: ["service": name]
+      ),
+      connections: connections(side: "upstream", peer: name),
+      poolIdle: registry.gauge(
+        "spillway_upstream_pool_connections",
+        help: pool,
+        labels: ["service": name, "state": "idle"]
+      ),
+      poolBusy: registry.gauge(
+        "spillway_upstream_pool_connections",
+        help: pool,
+        labels: ["service": name, "state": "busy"]
+      )
+    )
+  }
+
+  /// The handles of one listener.
+  public func listener(_ name: String) -> ConnectionMetrics {
+    connections(side: "downstream", peer: name)
+  }
+
+  private func connections(side: String, peer: String) -> ConnectionMetrics {
+    let labels: Labels = ["side": side, "peer": peer]
+    return ConnectionMetrics(
+      open: registry.gauge(
+        "spillway_connections",
+        help: "Open connections, by side and by listener or service.",
+        labels: labels
+      ),
+      opened: registry.counter(
+        "spillway_connections_opened_total",
+        help: "Connections that were opened, by side and by listener or service.",
+        labels: labels
+      ),
+      closed: registry.counter(
+        "spillway_connections_closed_total",
+        help: "Connections that were closed, by side and by listener or service.",
+        labels: labels
+      )
+    )
+  }
+}

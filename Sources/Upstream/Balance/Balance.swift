@@ -1,0 +1,89 @@
+public import Units
+
+/// How a service's next endpoint is chosen.
+public enum Balance: UInt8, Sendable, BitwiseCopyable {
+  /// The better of two taken at random: fewer in flight, then lower latency.
+  case twoChoices
+  case roundRobin
+}
+
+/// The endpoints a request may go to, as places in the worker's table.
+public struct Candidates {
+  let places: UnsafePointer<Int32>
+  let count: Int
+  let states: UnsafeMutablePointer<EndpointState>
+
+  public init(
+    places: UnsafePointer<Int32>, count: Int, states: UnsafeMutablePointer<EndpointState>
+  ) {
+    self.places = places
+    self.count = count
+    self.states = states
+  }
+
+  /// Chooses an endpoint.
+  ///
+  /// One that rests after failed connects, or that this request tried before, is taken only when
+  /// there is no other: a request to a service all of whose endpoints rest still tries one.
+  ///
+  /// - Parameters:
+  ///   - avoiding: The place tried before, or -1.
+  ///   - cursor: Where round-robin stands, for the service.
+  /// - Returns: A place, or -1 when there is no endpoint.
+  public func choose(
+    _ balance: Balance, avoiding: Int32, at now: Instant, cursor: inout UInt32,
+    using random: inout SplitMix64
+  ) -> Int32 {
+    guard count > 1 else { return count == 1 ? places[0] : -1 }
+    switch balance {
+    case .roundRobin:
+      let start = Int(cursor % UInt32(count))
+      cursor = UInt32((start + 1) % count)
+      return firstUsable(from: start, avoiding: avoiding, at: now)
+    case .twoChoices:
+      let draw = random.next()
+      let first = Int((draw & 0xFFFF_FFFF) * UInt64(count) >> 32)
+      var second = Int((draw >> 32) * UInt64(count - 1) >> 32)
+      if second >= first { second += 1 }
+      return better(first, second, avoiding: avoiding, at: now)
+    }
+  }
+
+  private func isUsable(_ place: Int32, _ avoiding: Int32, _ now: Instant) -> Bool {
+    place != avoiding && !states[Int(place)].isBackedOff(at: now)
+  }
+
+  /// Source: Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 2001.
+  private func better(_ a: Int, _ b: Int, avoiding: Int32, at now: Instant) -> Int32 {
+    let (first, second) = (places[a], places[b])
+    let firstUsable = isUsable(first, avoiding, now)
+    let secondUsable = isUsable(second, avoiding, now)
+    guard firstUsable || secondUsable else {
+      return self.firstUsable(from: a, avoiding: avoiding, at: now)
+    }
+    guard firstUsable else { return second }
+    guard secondUsable else { return first }
+    let (x, y) = (states + Int(first), states + Int(second))
+    if x.pointee.inFlight != y.pointee.inFlight {
+      return x.pointee.inFlight < y.pointee.inFlight ? first : second
+    }
+    return x.pointee.latency.value <= y.pointee.latency.value ? first : second
+  }
+
+  private func firstUsable(from start: Int, avoiding: Int32, at now: Instant) -> Int32 {
+    for step in 0..<count {
+      let place = places[(start + step) % count]
+      if isUsable(place, avoiding, now) { return place }
+    }
+    // All rest: the one whose rest ends first, another than before where there is one.
+    var best: Int32 = -1
+    for step in 0..<count {
+      let place = places[(start + step) % count]
+      guard place != avoiding else { continue }
+      if best < 0 || states[Int(place)].backedOffUntil < states[Int(best)].backedOffUntil {
+        best = place
+      }
+    }
+    return best >= 0 ? best : places[start]
+  }
+}

@@ -1,0 +1,72 @@
+public import Units
+
+/// What one worker knows of one endpoint: its idle connections, its load, its health.
+///
+/// Plain memory in the worker's table; nobody else reads it.
+public struct EndpointState: BitwiseCopyable {
+  /// Which use of the table's place this is: a place is given to another endpoint when its first
+  /// one is gone from every configuration.
+  public var epoch: UInt32 = 0
+  /// The newest configuration has it; when not, its connections are not kept.
+  public var isPresent = false
+  /// Requests of this worker that are under way there.
+  public var inFlight: Int32 = 0
+  /// Connections of this worker, in any state.
+  public var connections: Int32 = 0
+  /// Idle connections, linked from the most recently used one.
+  public var newestIdle: Int32 = -1
+  public var oldestIdle: Int32 = -1
+  public var idleCount: Int32 = 0
+  /// Connect failures in a row.
+  public var failures: Int32 = 0
+  /// Time to the response head, averaged; 0 before the first.
+  public var latency = MovingAverage()
+  /// Not chosen before this instant while another can be.
+  public var backedOffUntil = Instant(.min)
+
+  public init() {}
+
+  /// Whether connects to it failed lately.
+  public func isBackedOff(at now: Instant) -> Bool { backedOffUntil > now }
+
+  /// Notes a failed connect: 250 ms of rest, doubled for each in a row, at most 10 s.
+  ///
+  /// - Parameter jitter: In `0..<1`; spreads the rest by up to a half, so that workers do not
+  ///   come back together.
+  public mutating func connectFailed(at now: Instant, jitter: Double) {
+    failures = min(failures + 1, 6)
+    let base = min(Int64(250) << Int64(failures - 1), 10_000)
+    let rest = Double(base) * (0.75 + 0.5 * jitter)
+    backedOffUntil = now + .microseconds(Int64(rest * 1_000))
+  }
+
+  /// Notes that a connection was made.
+  public mutating func connected() {
+    failures = 0
+    backedOffUntil = Instant(.min)
+  }
+}
+
+/// An average that forgets by time, not by count: a burst of samples weighs like a trickle.
+public struct MovingAverage: BitwiseCopyable {
+  /// Seconds; 0 before the first sample.
+  public private(set) var value: Double = 0
+  private var updated = Instant(.min)
+
+  /// Time in which a sample's weight falls to 1/e: 10 s, as Finagle's and Linkerd's peak-EWMA.
+  static let decay = 10.0
+
+  public init() {}
+
+  public mutating func observe(_ seconds: Double, at now: Instant) {
+    guard updated.rawValue != .min else {
+      value = seconds
+      updated = now
+      return
+    }
+    // The first-order form of 1 - exp(-gap/decay), with a floor so that a burst moves it too.
+    let weight = min(0.7, max(0.02, (now - updated).seconds / Self.decay))
+    value += (seconds - value) * weight
+    updated = now
+  }
+}
