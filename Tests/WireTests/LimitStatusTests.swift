@@ -173,7 +173,7 @@ extension WireTests {
         try client.request()
 
         try eventually("it was cut off", within: .seconds(30)) {
-          try scene.metric("spillway_connections") == 0
+          try scene.metric("spillway_connections{side=\"downstream\"}") == 0
         }
       }
     }

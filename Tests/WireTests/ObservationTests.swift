@@ -58,7 +58,7 @@ extension WireTests {
         #expect(text["content-type"]?.hasPrefix("text/plain; version=0.0.4") == true)
         for name in [
           "spillway_requests_total", "spillway_request_duration_seconds_count",
-          "spillway_upstream_request_duration_seconds_count",
+          "spillway_upstream_duration_seconds_count",
           "spillway_added_latency_seconds_count", "spillway_connections",
           "spillway_exchanges_active", "spillway_buffer_blocks", "spillway_config_info",
           "spillway_config_loaded_timestamp_seconds", "process_open_fds",
@@ -66,7 +66,7 @@ extension WireTests {
         ] {
           #expect(metrics.names.contains(name), "\(name) is missing")
         }
-        #expect(try metrics.sum("spillway_connections") == 1)
+        #expect(try metrics.sum("spillway_connections{side=\"downstream\"}") == 1)
         #expect(try metrics.sum("spillway_request_duration_seconds_count") == 3)
         for name in metrics.names where name.hasPrefix("spillway_") {
           let isPlain = name.allSatisfy { $0.isLowercase || $0 == "_" || $0.isNumber }
@@ -87,8 +87,10 @@ extension WireTests {
 
         try eventually("they were counted") {
           let metrics = try scene.metrics()
-          let received = try metrics.sum("spillway_received_bytes_total") ?? 0
-          let sent = try metrics.sum("spillway_sent_bytes_total") ?? 0
+          let received =
+            try metrics.sum("spillway_bytes_total{side=\"downstream\",direction=\"in\"}") ?? 0
+          let sent =
+            try metrics.sum("spillway_bytes_total{side=\"downstream\",direction=\"out\"}") ?? 0
           return received >= 50_000 && received < 60_000 && sent >= 100_000 && sent < 110_000
         }
       }

@@ -25,7 +25,7 @@ extension WireTests {
         #expect(try client.exchange("GET", "/local").text == "new")
         #expect(try client.exchange("GET", "/up").text == "/up")
         #expect(try scene.admin("/admin/config-version").text != before)
-        #expect(try scene.metric("spillway_reloads_total") >= 1)
+        #expect(try scene.metric("spillway_config_reloads_total{outcome=\"applied\"}") >= 1)
         #expect(scene.upstream.acceptedConnections == 1)
       }
     }

@@ -88,7 +88,7 @@ extension WireTests {
         for (index, client) in clients.enumerated() {
           #expect(try client.response().text == "/\(index)")
         }
-        #expect(try scene.metric("spillway_connections") == 500)
+        #expect(try scene.metric("spillway_connections{side=\"downstream\"}") == 500)
       }
     }
   }

@@ -106,7 +106,10 @@ final class Scene {
 
   /// Waits until the edge holds no connection, exchange or buffer.
   func expectNothingHeld() throws {
-    let gauges = ["spillway_connections", "spillway_exchanges_active", "spillway_buffer_blocks"]
+    let gauges = [
+      "spillway_connections{side=\"downstream\"}", "spillway_exchanges_active",
+      "spillway_buffer_blocks{state=\"used\"}",
+    ]
     var last = ""
     do {
       try eventually("nothing is held") {
