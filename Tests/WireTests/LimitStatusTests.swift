@@ -53,7 +53,7 @@ extension WireTests {
     func `RFC 9110 15.5.14: a body over its bound gets 413, announced or chunked`(
       backend: Backend
     ) throws {
-      let settings = EdgeSettings(policies: "requestPolicy: {maxBodyBytes: 1000}")
+      let settings = EdgeSettings(listener: "limits: {bodyBytes: 1000B}")
       try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
         let announced = try scene.client()
         try announced.send("POST / HTTP/1.1\r\nHost: edge.test\r\nContent-Length: 1001\r\n\r\n")

@@ -135,7 +135,7 @@ extension WireTests {
 
     @Test(arguments: Backend.allCases)
     func `a tunnel that nobody uses ends`(backend: Backend) throws {
-      let settings = EdgeSettings(listener: "limits: {bodyIdle: 300ms, tunnelIdle: 300ms}")
+      let settings = EdgeSettings(listener: "limits: {upgradeIdle: 300ms}")
       try Scene.play(backend, Self.echoing(), settings: settings) { scene in
         let client = try scene.client()
         try client.send(Self.ask)
