@@ -33,6 +33,8 @@ let package = Package(
       ] + (plainAllocator ? [] : ["CJemalloc"]),
       swiftSettings: house + (plainAllocator ? [] : [.define("JEMALLOC")])
     ),
+    // A small service to stand behind the edge in `make run`, the README and the smoke test.
+    .executableTarget(name: "demo", swiftSettings: house),
     .target(
       name: "Edge",
       dependencies: [
@@ -106,13 +108,15 @@ let package = Package(
       name: "EdgeTests",
       dependencies: [
         "Edge", "Configuration", "Routing", "Upstream", "HTTPCodec", "Reactor", "Telemetry",
-        "Units",
+        "Units", "CLinux", .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: house
     ),
+    // Runs the built executable as an operator would.
+    .testTarget(name: "ProcessTests", swiftSettings: house),
     .testTarget(
       name: "WireTests",
-      dependencies: ["Edge", "Configuration", "Telemetry", "Units"],
+      dependencies: ["Edge", "Configuration", "Reactor", "Telemetry", "Units"],
       swiftSettings: house
     ),
   ]

@@ -217,7 +217,11 @@ public struct LoadedConfiguration: Sendable {
   public var fromLastGood: Bool
 
   public init(
-    settings: Settings, text: String, checksum: String, version: Int, fromLastGood: Bool
+    settings: Settings,
+    text: String,
+    checksum: String,
+    version: Int,
+    fromLastGood: Bool
   ) {
     self.settings = settings
     self.text = text

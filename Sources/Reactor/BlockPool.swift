@@ -27,7 +27,13 @@ public final class BlockPool {
     let size = capacity * Self.blockSize
     guard
       let bytes = mmap(
-        nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
+        nil,
+        size,
+        PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+        -1,
+        0
+      ),
       bytes != MAP_FAILED
     else { fatalError("no address space for \(size) bytes of buffers") }
     memory = bytes.bindMemory(to: UInt8.self, capacity: size)

@@ -80,7 +80,8 @@ public struct KernelAddress: Sendable {
       case AF_INET6:
         return IPBytes(
           high: UInt64(Self.big32(bytes, 8)) << 32 | UInt64(Self.big32(bytes, 12)),
-          low: UInt64(Self.big32(bytes, 16)) << 32 | UInt64(Self.big32(bytes, 20)))
+          low: UInt64(Self.big32(bytes, 16)) << 32 | UInt64(Self.big32(bytes, 20))
+        )
       default:
         return IPBytes(high: 0, low: 0)
       }

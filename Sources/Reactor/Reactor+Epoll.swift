@@ -34,7 +34,11 @@ struct EpollState {
 extension Reactor {
   func waitEpoll(_ nanoseconds: Int64) {
     let count = clinux_epoll_wait(
-      epoll.descriptor, epoll.events, Int32(EpollState.batch), nanoseconds)
+      epoll.descriptor,
+      epoll.events,
+      Int32(EpollState.batch),
+      nanoseconds
+    )
     // Interrupted is the one failure there can be, and it means nothing happened.
     epoll.count = max(0, Int(count))
     epoll.cursor = 0
@@ -105,7 +109,8 @@ extension Reactor {
   }
 
   private func connectEnded(
-    _ index: Int32, _ socket: UnsafeMutablePointer<SocketEntry>
+    _ index: Int32,
+    _ socket: UnsafeMutablePointer<SocketEntry>
   ) -> Event {
     socket.pointee.flags.remove(.connecting)
     let code = clinux_socket_error(socket.pointee.descriptor)
@@ -127,7 +132,10 @@ extension Reactor {
     }
     if socket.pointee.flags.contains(.bulk) { return receiveBulk(index, socket, block) }
     let count = clinux_recv(
-      socket.pointee.descriptor, pool.bytes(block), BlockPool.blockSize)
+      socket.pointee.descriptor,
+      pool.bytes(block),
+      BlockPool.blockSize
+    )
     guard count > 0 else {
       pool.release(block)
       return receiveEnded(socket, count)
@@ -142,7 +150,9 @@ extension Reactor {
   }
 
   private func receiveBulk(
-    _ index: Int32, _ socket: UnsafeMutablePointer<SocketEntry>, _ first: Int32
+    _ index: Int32,
+    _ socket: UnsafeMutablePointer<SocketEntry>,
+    _ first: Int32
   ) -> Event {
     withUnsafeTemporaryAllocation(of: iovec.self, capacity: Self.bulkBlocks) { parts in
       var blocks: (Int32, Int32, Int32) = (-1, -1, -1)
@@ -175,13 +185,20 @@ extension Reactor {
       }
       if used > 1 {
         surplus = Surplus(
-          blocks: blocks, count: used - 1, taken: 0,
-          lastCount: Int32(Int(count) - (used - 1) * BlockPool.blockSize), socket: index,
-          owner: socket.pointee.owner)
+          blocks: blocks,
+          count: used - 1,
+          taken: 0,
+          lastCount: Int32(Int(count) - (used - 1) * BlockPool.blockSize),
+          socket: index,
+          owner: socket.pointee.owner
+        )
       }
       return Event(
-        .received, socket.pointee.owner, value: Int32(min(Int(count), BlockPool.blockSize)),
-        block: first)
+        .received,
+        socket.pointee.owner,
+        value: Int32(min(Int(count), BlockPool.blockSize)),
+        block: first
+      )
     }
   }
 
@@ -195,7 +212,8 @@ extension Reactor {
   }
 
   private func receiveEnded(
-    _ socket: UnsafeMutablePointer<SocketEntry>, _ result: Int64
+    _ socket: UnsafeMutablePointer<SocketEntry>,
+    _ result: Int64
   ) -> Event {
     socket.pointee.flags.remove(.readable)
     if result == -Int64(EAGAIN) || result == -Int64(EINTR) {
@@ -230,7 +248,9 @@ extension Reactor {
   }
 
   func connectEpoll(
-    _ index: Int32, _ descriptor: Int32, _ address: UnsafePointer<KernelAddress>
+    _ index: Int32,
+    _ descriptor: Int32,
+    _ address: UnsafePointer<KernelAddress>
   ) -> Int32 {
     let result = clinux_connect(descriptor, address, address.pointee.length)
     guard result >= 0 || result == -Int64(EINPROGRESS) else { return Int32(result) }
@@ -248,8 +268,10 @@ extension Reactor {
       if first.pointee.next < 0 {
         wanted = Int(first.pointee.count)
         sent = clinux_send(
-          socket.pointee.descriptor, pool.bytes(first.pointee.block) + Int(first.pointee.start),
-          wanted)
+          socket.pointee.descriptor,
+          pool.bytes(first.pointee.block) + Int(first.pointee.start),
+          wanted
+        )
       } else {
         (wanted, sent) = sendParts(socket)
       }
@@ -283,7 +305,8 @@ extension Reactor {
 
   /// Fills the parts of a vectored send from the queue's front.
   func gather(
-    _ socket: UnsafeMutablePointer<SocketEntry>, _ parts: UnsafeMutableBufferPointer<iovec>
+    _ socket: UnsafeMutablePointer<SocketEntry>,
+    _ parts: UnsafeMutableBufferPointer<iovec>
   ) -> (count: Int, bytes: Int) {
     var count = 0
     var bytes = 0
@@ -291,7 +314,9 @@ extension Reactor {
     while segment >= 0, count < parts.count {
       let part = segments[segment].pointee
       parts[count] = iovec(
-        iov_base: pool.bytes(part.block) + Int(part.start), iov_len: Int(part.count))
+        iov_base: pool.bytes(part.block) + Int(part.start),
+        iov_len: Int(part.count)
+      )
       bytes += Int(part.count)
       count += 1
       segment = part.next

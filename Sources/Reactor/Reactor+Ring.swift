@@ -13,7 +13,11 @@ extension Reactor {
   func armBell() {
     guard let ring else { return }
     _ = clinux_ring_poll(
-      ring.ring, bell.descriptor, UInt32(CLINUX_READABLE), Token.bell.rawValue)
+      ring.ring,
+      bell.descriptor,
+      UInt32(CLINUX_READABLE),
+      Token.bell.rawValue
+    )
   }
 
   func nextRing() -> Event {
@@ -69,7 +73,9 @@ extension Reactor {
   }
 
   private func received(
-    _ ring: RingState, _ index: Int32, _ completion: clinux_completion
+    _ ring: RingState,
+    _ index: Int32,
+    _ completion: clinux_completion
   ) -> Event {
     let socket = sockets[index]
     let block = clinux_buffer(completion.flags)
@@ -93,7 +99,9 @@ extension Reactor {
   }
 
   private func receiveOver(
-    _ ring: RingState, _ index: Int32, _ socket: UnsafeMutablePointer<SocketEntry>,
+    _ ring: RingState,
+    _ index: Int32,
+    _ socket: UnsafeMutablePointer<SocketEntry>,
     _ result: Int32
   ) -> Event {
     switch result {
@@ -138,8 +146,12 @@ extension Reactor {
     let isPrepared: Int32
     if first.next < 0 {
       isPrepared = clinux_ring_send(
-        ring.ring, socket.pointee.descriptor, pool.bytes(first.block) + Int(first.start),
-        Int(first.count), token)
+        ring.ring,
+        socket.pointee.descriptor,
+        pool.bytes(first.block) + Int(first.start),
+        Int(first.count),
+        token
+      )
     } else {
       let (message, parts) = ring.nextMessage()
       let (count, _) = gather(socket, parts)
@@ -179,13 +191,20 @@ extension Reactor {
   // MARK: - Connecting, accepting, closing
 
   func connectRing(
-    _ index: Int32, _ descriptor: Int32, _ address: UnsafePointer<KernelAddress>
+    _ index: Int32,
+    _ descriptor: Int32,
+    _ address: UnsafePointer<KernelAddress>
   ) -> Int32 {
     guard let ring else { return -EINVAL }
     let token = Token(.connect, index: index, generation: sockets.generation(index))
     guard
       clinux_ring_connect(
-        ring.ring, descriptor, address, address.pointee.length, token.rawValue) != 0
+        ring.ring,
+        descriptor,
+        address,
+        address.pointee.length,
+        token.rawValue
+      ) != 0
     else { return -ENOBUFS }
     sockets[index].pointee.operations += 1
     return 0

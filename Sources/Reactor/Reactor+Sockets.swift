@@ -92,7 +92,8 @@ extension Reactor {
       return false
     }
     segments[segment].initialize(
-      to: Segment(block: block, start: Int32(start), count: Int32(count), next: -1))
+      to: Segment(block: block, start: Int32(start), count: Int32(count), next: -1)
+    )
     if entry.pointee.lastSegment >= 0 {
       segments[entry.pointee.lastSegment].pointee.next = segment
     } else {
@@ -156,8 +157,19 @@ extension Reactor {
     guard index >= 0 else { return -1 }
     sockets[index].initialize(
       to: SocketEntry(
-        owner: owner, descriptor: descriptor, flags: flags, firstSegment: -1, lastSegment: -1,
-        queued: 0, drainMark: 0, nextDirty: -1, nextHot: -1, operations: 0, error: 0))
+        owner: owner,
+        descriptor: descriptor,
+        flags: flags,
+        firstSegment: -1,
+        lastSegment: -1,
+        queued: 0,
+        drainMark: 0,
+        nextDirty: -1,
+        nextHot: -1,
+        operations: 0,
+        error: 0
+      )
+    )
     return index
   }
 
@@ -169,7 +181,10 @@ extension Reactor {
     }
     let token = Token(.stream, index: index, generation: sockets.generation(index))
     let added = clinux_epoll_add_stream(
-      epoll.descriptor, entry.pointee.descriptor, token.rawValue)
+      epoll.descriptor,
+      entry.pointee.descriptor,
+      token.rawValue
+    )
     guard added < 0 else { return true }
     Glibc.close(entry.pointee.descriptor)
     sockets.release(index)

@@ -83,7 +83,12 @@ public final class Reactor {
       epoll = try EpollState(open: true)
       ring = nil
       _ = clinux_epoll_set_level(
-        epoll.descriptor, bell.descriptor, UInt32(CLINUX_READABLE), Token.bell.rawValue, 1)
+        epoll.descriptor,
+        bell.descriptor,
+        UInt32(CLINUX_READABLE),
+        Token.bell.rawValue,
+        1
+      )
     case .ioUring:
       epoll = try EpollState(open: false)
       ring = try RingState(pool: pool)

@@ -29,7 +29,9 @@ final class RingState {
     ring = .allocate(capacity: 1)
     // DEFER_TASKRUN runs completions only when we ask, in our own system call: fewest interruptions.
     var result = clinux_ring_open(ring, Self.entries, Self.completionEntries, 1)
-    if result == -EINVAL { result = clinux_ring_open(ring, Self.entries, Self.completionEntries, 0) }
+    if result == -EINVAL {
+      result = clinux_ring_open(ring, Self.entries, Self.completionEntries, 0)
+    }
     guard result >= 0 else {
       ring.deallocate()
       throw ReactorError(call: "io_uring_setup", code: -result)
@@ -72,8 +74,13 @@ final class RingState {
       let block = pool.acquire()
       guard block >= 0 else { break }
       clinux_buffers_add(
-        bufferRing, UInt32(Self.bufferEntries), pool.bytes(block), UInt32(BlockPool.blockSize),
-        UInt16(block), added)
+        bufferRing,
+        UInt32(Self.bufferEntries),
+        pool.bytes(block),
+        UInt32(BlockPool.blockSize),
+        UInt16(block),
+        added
+      )
       added += 1
       lent += 1
     }
@@ -105,7 +112,9 @@ final class RingState {
     if messagesUsed == Self.messages { submit() }
     let message = messageStore + messagesUsed
     let parts = UnsafeMutableBufferPointer(
-      start: partStore + messagesUsed * Reactor.sendParts, count: Reactor.sendParts)
+      start: partStore + messagesUsed * Reactor.sendParts,
+      count: Reactor.sendParts
+    )
     messagesUsed += 1
     return (message, parts)
   }

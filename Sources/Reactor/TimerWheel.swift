@@ -63,7 +63,8 @@ public struct TimerWheel: ~Copyable {
     let timer = nodes.allocate()
     guard timer >= 0 else { return -1 }
     nodes[timer].initialize(
-      to: Node(owner: owner, due: .max, place: .max, previous: -1, next: -1, list: -1))
+      to: Node(owner: owner, due: .max, place: .max, previous: -1, next: -1, list: -1)
+    )
     return timer
   }
 

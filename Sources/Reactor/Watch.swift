@@ -69,22 +69,34 @@ extension Reactor {
   }
 
   private func addWatch(
-    _ kind: Watch.Kind, _ descriptor: Int32, _ mask: UInt32, _ owner: Owner
+    _ kind: Watch.Kind,
+    _ descriptor: Int32,
+    _ mask: UInt32,
+    _ owner: Owner
   ) -> Int32 {
     let index = watches.allocate()
     guard index >= 0 else { return -1 }
     watches[index].initialize(
       to: Watch(
-        kind: kind, isPaused: false, isArmed: false, isEnded: false, descriptor: descriptor,
-        mask: mask, owner: owner))
+        kind: kind,
+        isPaused: false,
+        isArmed: false,
+        isEnded: false,
+        descriptor: descriptor,
+        mask: mask,
+        owner: owner
+      )
+    )
     arm(index, watches[index], isNew: true)
     return index
   }
 
   func watchToken(_ index: Int32, _ entry: UnsafeMutablePointer<Watch>) -> Token {
     Token(
-      entry.pointee.kind == .listener ? .listener : .foreign, index: index,
-      generation: watches.generation(index))
+      entry.pointee.kind == .listener ? .listener : .foreign,
+      index: index,
+      generation: watches.generation(index)
+    )
   }
 
   func arm(_ index: Int32, _ entry: UnsafeMutablePointer<Watch>, isNew: Bool) {
@@ -92,7 +104,12 @@ extension Reactor {
     let descriptor = entry.pointee.descriptor
     guard let ring else {
       _ = clinux_epoll_set_level(
-        epoll.descriptor, descriptor, entry.pointee.mask, token, isNew ? 1 : 0)
+        epoll.descriptor,
+        descriptor,
+        entry.pointee.mask,
+        token,
+        isNew ? 1 : 0
+      )
       return
     }
     guard !entry.pointee.isArmed else { return }

@@ -19,6 +19,7 @@ struct HousePlanTests {
       "Configuration": ["Routing", "HTTPCodec", "Units"],
     ]
     plan["Edge"] = Set(order.prefix { $0 != "Edge" }).union(["CLinux"])
+    plan["demo"] = []
     plan["spillway"] = Set(order.dropLast()).union(["CLinux", "CJemalloc"])
     return plan
   }()

@@ -47,7 +47,7 @@ extension WireTests {
         ("by-query", "pathPrefix: /v1, query: [{name: v, value: \"2\"}]"),
       ]
       settings.routes = matches.enumerated().map { index, match in
-        "name: \(match.0), match: {\(match.1)}, respond: {status: 20\(index), "
+        "name: \(match.0), match: {\(match.1)}, respond: {status: 21\(index), "
           + "body: \"\(match.0)\"}, policies: {auth: none}"
       }
       try Scene.play(backend, settings: settings) { scene in

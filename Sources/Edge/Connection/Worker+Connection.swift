@@ -93,8 +93,12 @@ extension Worker {
       }
       var head = RequestHead()
       let outcome = RequestParser.parse(
-        bytes(&connection.pointee.input), count: connection.pointee.input.count,
-        limits: limits(connection).head, fields: requestFields, into: &head)
+        bytes(&connection.pointee.input),
+        count: connection.pointee.input.count,
+        limits: limits(connection).head,
+        fields: requestFields,
+        into: &head
+      )
       switch outcome {
       case .complete:
         begin(index, head)
@@ -130,7 +134,8 @@ extension Worker {
     let connection = connections[index]
     while !connection.pointee.input.isEmpty, connection.pointee.discardLeft > 0 {
       let count = Int(
-        min(Int64(connection.pointee.input.count), connection.pointee.discardLeft))
+        min(Int64(connection.pointee.input.count), connection.pointee.discardLeft)
+      )
       consume(&connection.pointee.input, count)
       connection.pointee.discardLeft -= Int64(count)
     }

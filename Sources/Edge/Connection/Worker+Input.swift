@@ -75,7 +75,9 @@ extension Worker {
       let copy = reactor.pool.acquire()
       guard copy >= 0 else { return false }
       reactor.pool.bytes(copy).update(
-        from: reactor.pool.bytes(input.pointee.block) + Int(input.pointee.start), count: before)
+        from: reactor.pool.bytes(input.pointee.block) + Int(input.pointee.start),
+        count: before
+      )
       reactor.pool.release(input.pointee.block)
       input.pointee.block = copy
     } else if input.pointee.start > 0 {
@@ -86,9 +88,13 @@ extension Worker {
     input.pointee.end = Int32(before)
     let next = stretches[input.pointee.firstMore]
     let taken = min(
-      BlockPool.blockSize - before, Int(next.pointee.end - next.pointee.start))
+      BlockPool.blockSize - before,
+      Int(next.pointee.end - next.pointee.start)
+    )
     (reactor.pool.bytes(input.pointee.block) + before).update(
-      from: reactor.pool.bytes(next.pointee.block) + Int(next.pointee.start), count: taken)
+      from: reactor.pool.bytes(next.pointee.block) + Int(next.pointee.start),
+      count: taken
+    )
     input.pointee.end += Int32(taken)
     input.pointee.moreBytes -= Int32(taken)
     next.pointee.start += Int32(taken)

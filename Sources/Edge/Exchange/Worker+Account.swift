@@ -14,8 +14,13 @@ extension Worker {
     let route = snapshot.route(exchange.pointee.route)
     let duration = reactor.now - exchange.pointee.started
     meter.finished(
-      route.pointee.metrics, method: exchange.pointee.method, status: exchange.pointee.status,
-      duration: duration, bytesIn: exchange.pointee.bytesIn, bytesOut: exchange.pointee.bytesOut)
+      route.pointee.metrics,
+      method: exchange.pointee.method,
+      status: exchange.pointee.status,
+      duration: duration,
+      bytesIn: exchange.pointee.bytesIn,
+      bytesOut: exchange.pointee.bytesOut
+    )
     if exchange.pointee.headAt != .never {
       let upstream = exchange.pointee.headAt - exchange.pointee.attemptStarted
       let total = exchange.pointee.headAt - exchange.pointee.started
@@ -39,22 +44,33 @@ extension Worker {
     record.bytesOut = UInt64(exchange.pointee.bytesOut)
     let block = UnsafePointer(reactor.pool.bytes(exchange.pointee.requestBlock))
     meter.log(
-      record, method: (block, Int(exchange.pointee.methodLength)),
+      record,
+      method: (block, Int(exchange.pointee.methodLength)),
       path: (block + Int(exchange.pointee.pathStart), Int(exchange.pointee.pathLength)),
       identifier: (
         block + Int(exchange.pointee.identifierStart), Int(exchange.pointee.identifierLength)
-      ))
+      )
+    )
   }
 
   /// Accounts for a request that was answered without an exchange.
   func accountReply(
-    _ index: Int32, _ view: RequestView, _ status: UInt16, _ reason: ReplyReason?, _ route: Int32
+    _ index: Int32,
+    _ view: RequestView,
+    _ status: UInt16,
+    _ reason: ReplyReason?,
+    _ route: Int32
   ) {
     let snapshot = snapshots.newest
     let compiled = route >= 0 ? snapshot.route(route) : nil
     meter.finished(
-      compiled?.pointee.metrics ?? meter.unrouted, method: view.head.method, status: status, duration: .zero,
-      bytesIn: 0, bytesOut: 0)
+      compiled?.pointee.metrics ?? meter.unrouted,
+      method: view.head.method,
+      status: status,
+      duration: .zero,
+      bytesIn: 0,
+      bytesOut: 0
+    )
     guard meter.wantsLog(status: status, using: &random) else { return }
     var record = newRecord(index, snapshot, status, reason)
     if let compiled {
@@ -62,24 +78,39 @@ extension Worker {
       record.priorityClass = compiled.pointee.className
     }
     meter.log(
-      record, method: (view.bytes + Int(view.head.methodStart), Int(view.head.methodLength)),
-      path: (view.path, view.pathLength), identifier: (view.identifier, view.identifierLength))
+      record,
+      method: (view.bytes + Int(view.head.methodStart), Int(view.head.methodLength)),
+      path: (view.path, view.pathLength),
+      identifier: (view.identifier, view.identifierLength)
+    )
   }
 
   /// Accounts for bytes that were no request.
   func accountBroken(_ index: Int32, _ status: UInt16, _ reason: ReplyReason) {
     meter.finished(
-      meter.unrouted, method: .other, status: status, duration: .zero, bytesIn: 0, bytesOut: 0)
+      meter.unrouted,
+      method: .other,
+      status: status,
+      duration: .zero,
+      bytesIn: 0,
+      bytesOut: 0
+    )
     guard meter.wantsLog(status: status, using: &random) else { return }
     let record = newRecord(index, snapshots.newest, status, reason)
     meter.log(
-      record, method: (UnsafePointer(identifier), 0), path: (UnsafePointer(identifier), 0),
-      identifier: (UnsafePointer(identifier), 32))
+      record,
+      method: (UnsafePointer(identifier), 0),
+      path: (UnsafePointer(identifier), 0),
+      identifier: (UnsafePointer(identifier), 32)
+    )
   }
 
   /// A log record with what every line has.
   private func newRecord(
-    _ index: Int32, _ snapshot: Snapshot, _ status: UInt16, _ reason: ReplyReason?
+    _ index: Int32,
+    _ snapshot: Snapshot,
+    _ status: UInt16,
+    _ reason: ReplyReason?
   ) -> AccessRecord {
     date.refresh(at: reactor.now)
     let connection = connections[index]

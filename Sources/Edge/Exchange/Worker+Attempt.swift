@@ -35,15 +35,22 @@ extension Worker {
   }
 
   private func chooseEndpoint(
-    _ snapshot: Snapshot, _ service: UnsafePointer<CompiledService>,
+    _ snapshot: Snapshot,
+    _ service: UnsafePointer<CompiledService>,
     _ exchange: UnsafeMutablePointer<Exchange>
   ) -> Int32 {
     let candidates = Candidates(
       places: snapshot.places + Int(service.pointee.firstEndpoint),
-      count: Int(service.pointee.endpointCount), states: endpoints)
+      count: Int(service.pointee.endpointCount),
+      states: endpoints
+    )
     return candidates.choose(
-      service.pointee.balance, avoiding: exchange.pointee.endpoint, at: reactor.now,
-      cursor: &cursors[Int(service.pointee.place)], using: &random)
+      service.pointee.balance,
+      avoiding: exchange.pointee.endpoint,
+      at: reactor.now,
+      cursor: &cursors[Int(service.pointee.place)],
+      using: &random
+    )
   }
 
   /// Whether a broken connection may be answered by sending everything once more.
@@ -52,7 +59,9 @@ extension Worker {
   }
 
   private func open(
-    _ index: Int32, _ place: Int32, _ service: UnsafePointer<CompiledService>
+    _ index: Int32,
+    _ place: Int32,
+    _ service: UnsafePointer<CompiledService>
   ) {
     let exchange = exchanges[index]
     let snapshot = snapshots[exchange.pointee.snapshot]
@@ -72,7 +81,8 @@ extension Worker {
       ? -ENOBUFS
       : reactor.connect(
         to: snapshot.address(of: place, in: service),
-        owner: owner(.upstream, upstream, generation))
+        owner: owner(.upstream, upstream, generation)
+      )
     guard socket >= 0 else {
       if timer >= 0 { reactor.timers.release(timer) }
       upstreams.release(upstream)
@@ -81,10 +91,21 @@ extension Worker {
     }
     upstreams[upstream].initialize(
       to: UpstreamConnection(
-        phase: .connecting, socket: socket, timer: timer, exchange: index, endpoint: place,
-        service: service.pointee.place, metrics: service.pointee.metrics, newer: -1, older: -1,
-        requests: 0, input: Input(), idleUntil: .never,
-        idleTimeout: service.pointee.idleTimeout))
+        phase: .connecting,
+        socket: socket,
+        timer: timer,
+        exchange: index,
+        endpoint: place,
+        service: service.pointee.place,
+        metrics: service.pointee.metrics,
+        newer: -1,
+        older: -1,
+        requests: 0,
+        input: Input(),
+        idleUntil: .never,
+        idleTimeout: service.pointee.idleTimeout
+      )
+    )
     endpoints[Int(place)].connections += 1
     endpoints[Int(place)].inFlight += 1
     meter.upstreamOpened(service.pointee.metrics)
@@ -126,7 +147,11 @@ extension Worker {
     meter.sentUpstream(count)
     guard
       reactor.write(
-        upstream.pointee.socket, block: exchange.pointee.requestBlock, start: 0, count: count)
+        upstream.pointee.socket,
+        block: exchange.pointee.requestBlock,
+        start: 0,
+        count: count
+      )
     else { return fail(index, .buffersExhausted) }
   }
 
@@ -135,7 +160,9 @@ extension Worker {
     let exchange = exchanges[index]
     let service = snapshots[exchange.pointee.snapshot].service(exchange.pointee.service)
     endpoints[Int(place)].connectFailed(
-      at: reactor.now, jitter: Double(random.next() >> 11) * 0x1p-53)
+      at: reactor.now,
+      jitter: Double(random.next() >> 11) * 0x1p-53
+    )
     meter.connectFailed(service.pointee.metrics)
     guard Int(exchange.pointee.attempts) < Self.maximumAttempts,
       service.pointee.endpointCount > 1

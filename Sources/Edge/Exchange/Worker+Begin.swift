@@ -14,11 +14,17 @@ extension Worker {
     stopJudging(connection)
 
     var view = RequestView(
-      bytes: bytes(&connection.pointee.input), fields: UnsafePointer(requestFields), head: head,
-      path: UnsafePointer(path), pathLength: 0, identifier: UnsafePointer(path),
-      identifierLength: 0, peer: connection.pointee.peer,
+      bytes: bytes(&connection.pointee.input),
+      fields: UnsafePointer(requestFields),
+      head: head,
+      path: UnsafePointer(path),
+      pathLength: 0,
+      identifier: UnsafePointer(path),
+      identifierLength: 0,
+      peer: connection.pointee.peer,
       peerIsUnix: connection.pointee.flags.contains(.peerIsUnix),
-      isTrusted: connection.pointee.flags.contains(.isTrusted))
+      isTrusted: connection.pointee.flags.contains(.isTrusted)
+    )
     identify(&view)
 
     if let refusal = refuse(view, connection) {
@@ -34,7 +40,10 @@ extension Worker {
       answer(index, view, .noRoute, route: -1)
     case .methodNotAllowed(let methods):
       allowedLength = snapshots.newest.routes.writeAllow(
-        methods, into: allowed, capacity: Self.allowedCapacity)
+        methods,
+        into: allowed,
+        capacity: Self.allowedCapacity
+      )
       answer(index, view, .methodNotAllowed, route: -1)
     case .route(let route):
       serve(index, view, route)
@@ -74,7 +83,8 @@ extension Worker {
 
   /// Stage 3, first half: what needs no route to be refused.
   private func refuse(
-    _ view: RequestView, _ connection: UnsafeMutablePointer<Connection>
+    _ view: RequestView,
+    _ connection: UnsafeMutablePointer<Connection>
   ) -> ReplyReason? {
     switch view.head.method {
     case .connect, .trace: return .methodNotImplemented
@@ -99,8 +109,12 @@ extension Worker {
     }
     let given = view.bytes + Int(view.head.pathStart)
     let outcome = PathNormaliser.normalise(
-      given, count: Int(view.head.pathLength), into: path, capacity: BlockPool.blockSize,
-      policy: policy)
+      given,
+      count: Int(view.head.pathLength),
+      into: path,
+      capacity: BlockPool.blockSize,
+      policy: policy
+    )
     switch outcome {
     case .unchanged:
       view.path = given
@@ -115,11 +129,18 @@ extension Worker {
   private func routeRequest(_ view: RequestView) -> RouteRequest {
     let head = view.head
     return RouteRequest(
-      bytes: view.bytes, hostStart: Int(head.authorityStart), hostLength: Int(head.hostLength),
+      bytes: view.bytes,
+      hostStart: Int(head.authorityStart),
+      hostLength: Int(head.hostLength),
       path: UnsafeBufferPointer(start: view.path, count: view.pathLength),
-      queryStart: Int(head.queryStart), queryLength: Int(head.queryLength), method: head.method,
-      methodStart: Int(head.methodStart), methodLength: Int(head.methodLength),
-      fields: view.fields, fieldCount: Int(head.fieldCount))
+      queryStart: Int(head.queryStart),
+      queryLength: Int(head.queryLength),
+      method: head.method,
+      methodStart: Int(head.methodStart),
+      methodLength: Int(head.methodLength),
+      fields: view.fields,
+      fieldCount: Int(head.fieldCount)
+    )
   }
 
   /// Stages 4 to 13: the route's policies, then an attempt.
@@ -159,7 +180,8 @@ extension Worker {
       return nil
     }
     let timer = reactor.timers.allocate(
-      for: owner(.exchangeTimer, exchange, exchanges.generation(exchange)))
+      for: owner(.exchangeTimer, exchange, exchanges.generation(exchange))
+    )
     guard timer >= 0 else {
       reactor.pool.release(block)
       exchanges.release(exchange)
@@ -176,17 +198,39 @@ extension Worker {
     if view.head.expectsContinue { flags.insert(.expectsContinue) }
     exchanges[exchange].initialize(
       to: Exchange(
-        phase: .connecting, flags: flags, method: view.head.method, attempts: 0, status: 0,
-        connection: index, upstream: -1, route: route, service: compiled.pointee.service,
-        snapshot: snapshots.use(), timer: timer, requestBlock: block,
-        requestCount: Int32(layout.count), pathStart: UInt16(layout.pathStart),
-        pathLength: UInt16(view.pathLength), identifierStart: UInt16(layout.identifierStart),
-        identifierLength: UInt16(view.identifierLength), methodLength: view.head.methodLength,
-        responseFraming: .none, endpoint: -1, previousEndpoint: -1,
+        phase: .connecting,
+        flags: flags,
+        method: view.head.method,
+        attempts: 0,
+        status: 0,
+        connection: index,
+        upstream: -1,
+        route: route,
+        service: compiled.pointee.service,
+        snapshot: snapshots.use(),
+        timer: timer,
+        requestBlock: block,
+        requestCount: Int32(layout.count),
+        pathStart: UInt16(layout.pathStart),
+        pathLength: UInt16(view.pathLength),
+        identifierStart: UInt16(layout.identifierStart),
+        identifierLength: UInt16(view.identifierLength),
+        methodLength: view.head.methodLength,
+        responseFraming: .none,
+        endpoint: -1,
+        previousEndpoint: -1,
         request: BodyReader(framing, length: view.head.contentLength),
-        response: BodyReader(.none, length: 0), started: reactor.now, attemptStarted: reactor.now,
-        headAt: .never, deadline: reactor.now + compiled.pointee.timeout,
-        attemptDeadline: .never, lastActivity: reactor.now, bytesIn: 0, bytesOut: 0))
+        response: BodyReader(.none, length: 0),
+        started: reactor.now,
+        attemptStarted: reactor.now,
+        headAt: .never,
+        deadline: reactor.now + compiled.pointee.timeout,
+        attemptDeadline: .never,
+        lastActivity: reactor.now,
+        bytesIn: 0,
+        bytesOut: 0
+      )
+    )
     takeEarlyBody(exchange, view)
     return exchange
   }

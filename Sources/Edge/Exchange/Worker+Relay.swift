@@ -25,8 +25,11 @@ extension Worker {
   ///   - framing: How the body goes out: `chunked`, or as plain bytes for anything else.
   ///   - passed: Grows by the bytes queued.
   func relay(
-    _ reader: UnsafeMutablePointer<BodyReader>, from input: UnsafeMutablePointer<Input>,
-    to socket: Int32, framing: BodyFraming, passed: inout Int64
+    _ reader: UnsafeMutablePointer<BodyReader>,
+    from input: UnsafeMutablePointer<Input>,
+    to socket: Int32,
+    framing: BodyFraming,
+    passed: inout Int64
   ) -> RelayOutcome {
     while !input.pointee.isEmpty, !reader.pointee.isComplete {
       if reader.pointee.state == .trailers {
@@ -67,8 +70,11 @@ extension Worker {
   func endChunks(_ socket: Int32) -> Bool { put(socket, "0\r\n\r\n") }
 
   private func relayChunks(
-    _ reader: UnsafeMutablePointer<BodyReader>, from input: UnsafeMutablePointer<Input>,
-    to socket: Int32, framing: BodyFraming, passed: inout Int64
+    _ reader: UnsafeMutablePointer<BodyReader>,
+    from input: UnsafeMutablePointer<Input>,
+    to socket: Int32,
+    framing: BodyFraming,
+    passed: inout Int64
   ) -> RelayOutcome {
     let start = bytes(input)
     let count = input.pointee.count
@@ -93,15 +99,21 @@ extension Worker {
 
   /// Passes trailers on, without those that change what was already said (RFC 9110 section 6.5.1).
   private func relayTrailers(
-    _ reader: UnsafeMutablePointer<BodyReader>, from input: UnsafeMutablePointer<Input>,
-    to socket: Int32, framing: BodyFraming
+    _ reader: UnsafeMutablePointer<BodyReader>,
+    from input: UnsafeMutablePointer<Input>,
+    to socket: Int32,
+    framing: BodyFraming
   ) -> RelayOutcome {
     var section = TrailerSection()
     while true {
       let start = bytes(input)
       switch TrailerParser.parse(
-        start, count: input.pointee.count, limits: Self.trailerLimits, fields: responseFields,
-        into: &section)
+        start,
+        count: input.pointee.count,
+        limits: Self.trailerLimits,
+        fields: responseFields,
+        into: &section
+      )
       {
       case .refused(let fault): return .malformed(fault)
       case .incomplete:
@@ -142,8 +154,12 @@ extension Worker {
 
   /// Queues a slice of the input, framed.
   private func emit(
-    _ input: UnsafeMutablePointer<Input>, _ offset: Int, _ count: Int, _ socket: Int32,
-    _ framing: BodyFraming, _ passed: inout Int64
+    _ input: UnsafeMutablePointer<Input>,
+    _ offset: Int,
+    _ count: Int,
+    _ socket: Int32,
+    _ framing: BodyFraming,
+    _ passed: inout Int64
   ) -> Bool {
     guard count > 0 else { return true }
     passed += Int64(count)
@@ -154,14 +170,20 @@ extension Worker {
   }
 
   private func putBody(
-    _ input: UnsafeMutablePointer<Input>, _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int,
+    _ input: UnsafeMutablePointer<Input>,
+    _ bytes: UnsafeMutablePointer<UInt8>,
+    _ count: Int,
     _ socket: Int32
   ) -> Bool {
     if count <= Self.copyThreshold, reactor.append(socket, bytes, count: count) { return true }
     let block = input.pointee.block
     reactor.pool.retain(block)
     return reactor.write(
-      socket, block: block, start: bytes - reactor.pool.bytes(block), count: count)
+      socket,
+      block: block,
+      start: bytes - reactor.pool.bytes(block),
+      count: count
+    )
   }
 
   private func putChunkSize(_ socket: Int32, _ count: Int) -> Bool {

@@ -46,12 +46,17 @@ extension Worker {
 
   private var tunnelFraming: DownstreamHead.Framing {
     DownstreamHead.Framing(
-      body: .none, keepsLength: false, connection: "upgrade", isUpgrade: true)
+      body: .none,
+      keepsLength: false,
+      connection: "upgrade",
+      isUpgrade: true
+    )
   }
 
   /// What the client is told about the body and the connection.
   private func frame(
-    _ exchange: UnsafeMutablePointer<Exchange>, _ head: ResponseHead
+    _ exchange: UnsafeMutablePointer<Exchange>,
+    _ head: ResponseHead
   ) -> DownstreamHead.Framing {
     let isOld = exchange.pointee.flags.contains(.isHTTP10)
     var body = head.framing
@@ -63,8 +68,11 @@ extension Worker {
     }
     let keepsAlive = exchange.pointee.flags.contains(.keepsAlive)
     return DownstreamHead.Framing(
-      body: body, keepsLength: head.framing == .length || head.framing == .none,
-      connection: keepsAlive ? (isOld ? "keep-alive" : nil) : "close", isUpgrade: false)
+      body: body,
+      keepsLength: head.framing == .length || head.framing == .none,
+      connection: keepsAlive ? (isOld ? "keep-alive" : nil) : "close",
+      isUpgrade: false
+    )
   }
 
   /// Whether this is the connection's last response: it is old, has carried enough, or we drain.
@@ -85,7 +93,9 @@ extension Worker {
   static let maximumDiscard: Int64 = 65_536
 
   private func writeHead(
-    _ index: Int32, _ head: ResponseHead, _ framing: DownstreamHead.Framing
+    _ index: Int32,
+    _ head: ResponseHead,
+    _ framing: DownstreamHead.Framing
   ) -> Bool {
     let exchange = exchanges[index]
     let upstream = upstreams[exchange.pointee.upstream]
@@ -97,7 +107,12 @@ extension Worker {
     }
     var writer = ByteWriter(reactor.pool.bytes(block), capacity: BlockPool.blockSize)
     DownstreamHead.write(
-      bytes(&upstream.pointee.input), head, responseFields, framing, into: &writer)
+      bytes(&upstream.pointee.input),
+      head,
+      responseFields,
+      framing,
+      into: &writer
+    )
     consume(&upstream.pointee.input, Int(head.headLength))
     guard !writer.isFull else {
       reactor.pool.release(block)
@@ -124,8 +139,10 @@ extension Worker {
       return true
     }
     return writeHead(
-      index, head,
-      DownstreamHead.Framing(body: .none, keepsLength: false, connection: nil, isUpgrade: false))
+      index,
+      head,
+      DownstreamHead.Framing(body: .none, keepsLength: false, connection: nil, isUpgrade: false)
+    )
   }
 
   private func noteLatency(_ exchange: UnsafeMutablePointer<Exchange>) {

@@ -25,13 +25,18 @@ extension Worker {
       let block = input.pointee.block
       reactor.pool.retain(block)
       reactor.write(
-        socket, block: block, start: Int(input.pointee.start), count: input.pointee.count)
+        socket,
+        block: block,
+        start: Int(input.pointee.start),
+        count: input.pointee.count
+      )
       consume(input, input.pointee.count)
     }
   }
 
   private func touchTunnel(
-    _ exchange: UnsafeMutablePointer<Exchange>, _ connection: UnsafeMutablePointer<Connection>
+    _ exchange: UnsafeMutablePointer<Exchange>,
+    _ connection: UnsafeMutablePointer<Connection>
   ) {
     exchange.pointee.lastActivity = reactor.now
     setDeadline(connection, reactor.now + limits(connection).upgradeIdle)

@@ -140,8 +140,12 @@ extension Worker {
     let framing: BodyFraming =
       exchange.pointee.request.framing == .chunked ? .chunked : .length
     let outcome = relay(
-      &exchange.pointee.request, from: &connection.pointee.input, to: socket, framing: framing,
-      passed: &passed)
+      &exchange.pointee.request,
+      from: &connection.pointee.input,
+      to: socket,
+      framing: framing,
+      passed: &passed
+    )
     if passed > 0 { exchange.pointee.flags.remove([.canReplay, .expectsContinue]) }
     exchange.pointee.bytesIn += passed
     meter.sentUpstream(Int(passed))
@@ -178,9 +182,13 @@ extension Worker {
       exchange.pointee.flags.insert(.hasResponse)
       var head = ResponseHead()
       let outcome = ResponseParser.parse(
-        bytes(&upstream.pointee.input), count: upstream.pointee.input.count,
-        limits: Self.responseLimits, request: exchange.pointee.method, fields: responseFields,
-        into: &head)
+        bytes(&upstream.pointee.input),
+        count: upstream.pointee.input.count,
+        limits: Self.responseLimits,
+        request: exchange.pointee.method,
+        fields: responseFields,
+        into: &head
+      )
       switch outcome {
       case .incomplete:
         guard join(&upstream.pointee.input) else { return }
@@ -204,8 +212,12 @@ extension Worker {
     let connection = connections[exchange.pointee.connection]
     var passed: Int64 = 0
     let outcome = relay(
-      &exchange.pointee.response, from: &upstream.pointee.input, to: connection.pointee.socket,
-      framing: exchange.pointee.responseFraming, passed: &passed)
+      &exchange.pointee.response,
+      from: &upstream.pointee.input,
+      to: connection.pointee.socket,
+      framing: exchange.pointee.responseFraming,
+      passed: &passed
+    )
     exchange.pointee.bytesOut += passed
     connection.pointee.bytesOut += passed
     switch outcome {

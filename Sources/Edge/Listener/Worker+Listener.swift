@@ -86,10 +86,25 @@ extension Worker {
     if peer.isUnix || listener.trusts(address) { flags.insert(.isTrusted) }
     connections[connection].initialize(
       to: Connection(
-        socket: socket, timer: timer, exchange: -1, listener: Int32(index), phase: .idle,
-        flags: flags, peerPort: peer.port, requests: 0, input: Input(), discardLeft: 0,
-        deadline: .never, retiresAt: reactor.now + jittered(listener.limits.maximumAge),
-        paceSince: reactor.now, paceMark: 0, bytesIn: 0, bytesOut: 0, peer: address))
+        socket: socket,
+        timer: timer,
+        exchange: -1,
+        listener: Int32(index),
+        phase: .idle,
+        flags: flags,
+        peerPort: peer.port,
+        requests: 0,
+        input: Input(),
+        discardLeft: 0,
+        deadline: .never,
+        retiresAt: reactor.now + jittered(listener.limits.maximumAge),
+        paceSince: reactor.now,
+        paceMark: 0,
+        bytesIn: 0,
+        bytesOut: 0,
+        peer: address
+      )
+    )
     // A client that connects and says nothing has the time for a head, not that of keep-alive.
     setDeadline(connections[connection], reactor.now + listener.limits.headTimeout)
     meter.connectionOpened(listener.metrics)

@@ -15,8 +15,11 @@ enum DownstreamHead {
 
   /// Writes the head, through its empty line.
   static func write(
-    _ bytes: UnsafePointer<UInt8>, _ head: ResponseHead, _ fields: UnsafePointer<HeadField>,
-    _ framing: Framing, into writer: inout ByteWriter
+    _ bytes: UnsafePointer<UInt8>,
+    _ head: ResponseHead,
+    _ fields: UnsafePointer<HeadField>,
+    _ framing: Framing,
+    into writer: inout ByteWriter
   ) {
     writer.text("HTTP/1.1 ")
     writer.decimal(UInt64(head.status))
@@ -49,8 +52,11 @@ enum DownstreamHead {
 
   @inline(__always)
   private static func isKept(
-    _ field: HeadField, _ bytes: UnsafePointer<UInt8>, _ head: ResponseHead,
-    _ fields: UnsafePointer<HeadField>, _ framing: Framing
+    _ field: HeadField,
+    _ bytes: UnsafePointer<UInt8>,
+    _ head: ResponseHead,
+    _ fields: UnsafePointer<HeadField>,
+    _ framing: Framing
   ) -> Bool {
     switch field.known {
     case .connection, .keepAlive, .proxyConnection, .transferEncoding, .te:
@@ -62,7 +68,11 @@ enum DownstreamHead {
     default:
       guard head.connectionNamesOthers else { return true }
       return !ConnectionOptions.names(
-        field, bytes: bytes, fields: fields, count: Int(head.fieldCount))
+        field,
+        bytes: bytes,
+        fields: fields,
+        count: Int(head.fieldCount)
+      )
     }
   }
 }

@@ -33,17 +33,23 @@ enum ForwardingFields {
 
   private static func authority(_ view: RequestView, _ writer: inout ByteWriter) {
     writer.bytes(
-      view.bytes + Int(view.head.authorityStart), Int(view.head.authorityLength))
+      view.bytes + Int(view.head.authorityStart),
+      Int(view.head.authorityLength)
+    )
   }
 
   private static func value(_ view: RequestView, _ index: Int, _ writer: inout ByteWriter) {
     writer.bytes(
-      view.bytes + Int(view.fields[index].valueStart), Int(view.fields[index].valueLength))
+      view.bytes + Int(view.fields[index].valueStart),
+      Int(view.fields[index].valueLength)
+    )
   }
 
   /// All values of a list field, each with a comma behind it.
   private static func values(
-    _ view: RequestView, _ kind: KnownField, _ writer: inout ByteWriter
+    _ view: RequestView,
+    _ kind: KnownField,
+    _ writer: inout ByteWriter
   ) {
     for index in 0..<Int(view.head.fieldCount)
     where view.fields[index].known == kind && view.fields[index].valueLength > 0 {

@@ -4,7 +4,9 @@ internal import HTTPCodec
 enum MediaType {
   /// Whether the response is a stream that may last for hours: server-sent events, gRPC.
   static func isStream(
-    _ bytes: UnsafePointer<UInt8>, _ head: ResponseHead, _ fields: UnsafePointer<HeadField>
+    _ bytes: UnsafePointer<UInt8>,
+    _ head: ResponseHead,
+    _ fields: UnsafePointer<HeadField>
   ) -> Bool {
     for index in 0..<Int(head.fieldCount) where fields[index].known == .contentType {
       let value = bytes + Int(fields[index].valueStart)
@@ -15,7 +17,9 @@ enum MediaType {
   }
 
   private static func begins(
-    _ value: UnsafePointer<UInt8>, _ count: Int, _ prefix: StaticString
+    _ value: UnsafePointer<UInt8>,
+    _ count: Int,
+    _ prefix: StaticString
   ) -> Bool {
     guard count >= prefix.utf8CodeUnitCount else { return false }
     for index in 0..<prefix.utf8CodeUnitCount

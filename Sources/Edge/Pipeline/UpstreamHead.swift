@@ -16,7 +16,8 @@ enum UpstreamHead {
   /// Writes the head, through its empty line.
   ///
   /// - Returns: `nil` when it does not fit the block.
-  static func write(_ view: RequestView, isUpgrade: Bool, into writer: inout ByteWriter) -> Layout? {
+  static func write(_ view: RequestView, isUpgrade: Bool, into writer: inout ByteWriter) -> Layout?
+  {
     var layout = Layout()
     let head = view.head
     writer.bytes(view.bytes + Int(head.methodStart), Int(head.methodLength))
@@ -85,7 +86,9 @@ enum UpstreamHead {
   }
 
   static func copyLines(
-    _ view: RequestView, _ kind: KnownField, into writer: inout ByteWriter
+    _ view: RequestView,
+    _ kind: KnownField,
+    into writer: inout ByteWriter
   ) {
     for index in 0..<Int(view.head.fieldCount) where view.fields[index].known == kind {
       let start = Int(view.fields[index].nameStart)
@@ -102,7 +105,10 @@ enum ConnectionOptions {
   }
 
   static func names(
-    _ field: HeadField, bytes: UnsafePointer<UInt8>, fields: UnsafePointer<HeadField>, count: Int
+    _ field: HeadField,
+    bytes: UnsafePointer<UInt8>,
+    fields: UnsafePointer<HeadField>,
+    count: Int
   ) -> Bool {
     let name = bytes + Int(field.nameStart)
     let length = Int(field.nameLength)
@@ -126,7 +132,9 @@ enum ConnectionOptions {
   }
 
   private static func equalsIgnoringCase(
-    _ a: UnsafePointer<UInt8>, _ b: UnsafePointer<UInt8>, _ count: Int
+    _ a: UnsafePointer<UInt8>,
+    _ b: UnsafePointer<UInt8>,
+    _ count: Int
   ) -> Bool {
     for index in 0..<count where lower(a[index]) != lower(b[index]) { return false }
     return true

@@ -53,8 +53,13 @@ final class PreparedReplies: @unchecked Sendable {
           + "\"requestId\":\""
         table.append(
           Reply(
-            status: wording.status, isPlain: false, head: headRun, bodyStart: run(start),
-            bodyEnd: run("\"}\n")))
+            status: wording.status,
+            isPlain: false,
+            head: headRun,
+            bodyStart: run(start),
+            bodyEnd: run("\"}\n")
+          )
+        )
       }
     }
     for answer in answers {
@@ -62,8 +67,13 @@ final class PreparedReplies: @unchecked Sendable {
       for (name, value) in answer.fields { head += "\(name): \(value)\r\n" }
       table.append(
         Reply(
-          status: UInt16(answer.status), isPlain: true, head: run(head),
-          bodyStart: run(answer.body), bodyEnd: run("")))
+          status: UInt16(answer.status),
+          isPlain: true,
+          head: run(head),
+          bodyStart: run(answer.body),
+          bodyEnd: run("")
+        )
+      )
     }
     memory = .allocate(capacity: max(1, bytes.count))
     memory.initialize(from: bytes, count: bytes.count)

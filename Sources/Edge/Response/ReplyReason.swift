@@ -39,58 +39,108 @@ enum ReplyReason: UInt8, CaseIterable {
     switch self {
     case .malformedRequest:
       Wording(
-        status: 400, token: "malformed-request", title: "Malformed request",
-        detail: "The request is not valid HTTP/1.1.", proxyError: nil)
+        status: 400,
+        token: "malformed-request",
+        title: "Malformed request",
+        detail: "The request is not valid HTTP/1.1.",
+        proxyError: nil
+      )
     case .headTooLarge:
       Wording(
-        status: 431, token: "head-too-large", title: "Request head too large",
+        status: 431,
+        token: "head-too-large",
+        title: "Request head too large",
         detail: "The request has more or larger fields than this listener accepts.",
-        proxyError: nil)
+        proxyError: nil
+      )
     case .targetTooLong:
       Wording(
-        status: 414, token: "target-too-long", title: "Request target too long",
-        detail: "The request target is longer than this listener accepts.", proxyError: nil)
+        status: 414,
+        token: "target-too-long",
+        title: "Request target too long",
+        detail: "The request target is longer than this listener accepts.",
+        proxyError: nil
+      )
     case .codingNotImplemented:
       Wording(
-        status: 501, token: "coding-not-implemented", title: "Transfer coding not implemented",
-        detail: "Only the chunked transfer coding is understood.", proxyError: nil)
+        status: 501,
+        token: "coding-not-implemented",
+        title: "Transfer coding not implemented",
+        detail: "Only the chunked transfer coding is understood.",
+        proxyError: nil
+      )
     case .versionNotSupported:
       Wording(
-        status: 505, token: "version-not-supported", title: "HTTP version not supported",
-        detail: "This listener speaks HTTP/1.1.", proxyError: nil)
+        status: 505,
+        token: "version-not-supported",
+        title: "HTTP version not supported",
+        detail: "This listener speaks HTTP/1.1.",
+        proxyError: nil
+      )
     case .headTimeout:
       Wording(
-        status: 408, token: "head-timeout", title: "Request head timed out",
-        detail: "The request head did not arrive in time.", proxyError: nil)
+        status: 408,
+        token: "head-timeout",
+        title: "Request head timed out",
+        detail: "The request head did not arrive in time.",
+        proxyError: nil
+      )
     case .bodyTimeout:
       Wording(
-        status: 408, token: "body-timeout", title: "Request body timed out",
-        detail: "The request body arrived too slowly.", proxyError: nil)
+        status: 408,
+        token: "body-timeout",
+        title: "Request body timed out",
+        detail: "The request body arrived too slowly.",
+        proxyError: nil
+      )
     case .bodyTooLarge:
       Wording(
-        status: 413, token: "body-too-large", title: "Request body too large",
-        detail: "The request body is larger than this listener accepts.", proxyError: nil)
+        status: 413,
+        token: "body-too-large",
+        title: "Request body too large",
+        detail: "The request body is larger than this listener accepts.",
+        proxyError: nil
+      )
     case .malformedBody:
       Wording(
-        status: 400, token: "malformed-body", title: "Malformed request body",
-        detail: "The chunked request body is not valid.", proxyError: nil)
+        status: 400,
+        token: "malformed-body",
+        title: "Malformed request body",
+        detail: "The chunked request body is not valid.",
+        proxyError: nil
+      )
     case .pathRefused:
       Wording(
-        status: 400, token: "path-refused", title: "Path refused",
+        status: 400,
+        token: "path-refused",
+        title: "Path refused",
         detail: "The path cannot be normalised without changing what it may mean.",
-        proxyError: nil)
+        proxyError: nil
+      )
     case .noRoute:
       Wording(
-        status: 404, token: "no-route", title: "No such route",
-        detail: "No route matches the request.", proxyError: nil)
+        status: 404,
+        token: "no-route",
+        title: "No such route",
+        detail: "No route matches the request.",
+        proxyError: nil
+      )
     case .methodNotAllowed:
       Wording(
-        status: 405, token: "method-not-allowed", title: "Method not allowed",
-        detail: "The resource has no route for this method.", proxyError: nil)
+        status: 405,
+        token: "method-not-allowed",
+        title: "Method not allowed",
+        detail: "The resource has no route for this method.",
+        proxyError: nil
+      )
     case .methodNotImplemented:
       Wording(
-        status: 501, token: "method-not-implemented", title: "Method not implemented",
-        detail: "CONNECT and TRACE are not served here.", proxyError: nil)
+        status: 501,
+        token: "method-not-implemented",
+        title: "Method not implemented",
+        detail: "CONNECT and TRACE are not served here.",
+        proxyError: nil
+      )
     case .noEndpoint, .connectFailed, .connectTimeout, .connectionLimit, .upstreamReset,
       .upstreamMalformed, .upstreamTimeout, .buffersExhausted:
       upstreamWording
@@ -101,42 +151,68 @@ enum ReplyReason: UInt8, CaseIterable {
     switch self {
     case .noEndpoint:
       Wording(
-        status: 503, token: "no-endpoint", title: "No endpoint",
+        status: 503,
+        token: "no-endpoint",
+        title: "No endpoint",
         detail: "The service has no endpoint to send the request to.",
-        proxyError: "destination_unavailable")
+        proxyError: "destination_unavailable"
+      )
     case .connectFailed:
       Wording(
-        status: 502, token: "connect-failed", title: "Connection to the service failed",
+        status: 502,
+        token: "connect-failed",
+        title: "Connection to the service failed",
         detail: "No endpoint of the service accepted a connection.",
-        proxyError: "connection_refused")
+        proxyError: "connection_refused"
+      )
     case .connectTimeout:
       Wording(
-        status: 504, token: "connect-timeout", title: "Connection to the service timed out",
+        status: 504,
+        token: "connect-timeout",
+        title: "Connection to the service timed out",
         detail: "No endpoint of the service accepted a connection in time.",
-        proxyError: "connection_timeout")
+        proxyError: "connection_timeout"
+      )
     case .connectionLimit:
       Wording(
-        status: 503, token: "connection-limit", title: "Too many connections to the service",
+        status: 503,
+        token: "connection-limit",
+        title: "Too many connections to the service",
         detail: "The service's bound on connections is reached.",
-        proxyError: "connection_limit_reached")
+        proxyError: "connection_limit_reached"
+      )
     case .upstreamReset:
       Wording(
-        status: 502, token: "upstream-reset", title: "The service broke the connection",
+        status: 502,
+        token: "upstream-reset",
+        title: "The service broke the connection",
         detail: "The service closed the connection before it had answered.",
-        proxyError: "connection_terminated")
+        proxyError: "connection_terminated"
+      )
     case .upstreamMalformed:
       Wording(
-        status: 502, token: "upstream-malformed", title: "The service's answer is malformed",
-        detail: "The service's answer is not valid HTTP/1.1.", proxyError: "http_protocol_error")
+        status: 502,
+        token: "upstream-malformed",
+        title: "The service's answer is malformed",
+        detail: "The service's answer is not valid HTTP/1.1.",
+        proxyError: "http_protocol_error"
+      )
     case .upstreamTimeout:
       Wording(
-        status: 504, token: "upstream-timeout", title: "The service did not answer in time",
-        detail: "The time for this request ran out.", proxyError: "http_response_timeout")
+        status: 504,
+        token: "upstream-timeout",
+        title: "The service did not answer in time",
+        detail: "The time for this request ran out.",
+        proxyError: "http_response_timeout"
+      )
     default:
       Wording(
-        status: 503, token: "buffers-exhausted", title: "The edge is out of buffers",
+        status: 503,
+        token: "buffers-exhausted",
+        title: "The edge is out of buffers",
         detail: "The edge has no memory left for this request.",
-        proxyError: "proxy_internal_error")
+        proxyError: "proxy_internal_error"
+      )
     }
   }
 }

@@ -23,13 +23,17 @@ extension Worker {
   }
 
   private func finish(
-    _ index: Int32, _ view: RequestView, _ reply: PreparedReplies.Reply, _ reason: ReplyReason?,
+    _ index: Int32,
+    _ view: RequestView,
+    _ reply: PreparedReplies.Reply,
+    _ reason: ReplyReason?,
     _ route: Int32
   ) {
     let connection = connections[index]
     var body = BodyReader(
       view.head.isChunked ? .chunked : view.head.contentLength > 0 ? .length : .none,
-      length: view.head.contentLength)
+      length: view.head.contentLength
+    )
     // A client that waits for 100 will not send the body: nothing to drop, but no next request
     // can be told from a body that comes all the same, so the connection ends.
     let isDroppable = canDiscard(body) && !view.head.expectsContinue
@@ -37,11 +41,15 @@ extension Worker {
       view.head.keepsAlive && isDroppable && !shouldRetire(index)
       && reason != .methodNotImplemented
     let isSent = send(
-      connection, reply, replies: snapshots.newest.replies,
+      connection,
+      reply,
+      replies: snapshots.newest.replies,
       identifier: (view.identifier, view.identifierLength),
-      isHead: view.head.method == .head, isOld: view.head.minorVersion == 0,
+      isHead: view.head.method == .head,
+      isOld: view.head.minorVersion == 0,
       keepsAlive: keepsAlive,
-      listsAllowed: reason == .methodNotAllowed)
+      listsAllowed: reason == .methodNotAllowed
+    )
     accountReply(index, view, reply.status, reason, route)
     guard isSent else { return closeConnection(index, reset: true) }
     consume(&connection.pointee.input, Int(view.head.headLength))
@@ -66,13 +74,18 @@ extension Worker {
       && reason != .malformedBody && reason != .bodyTooLarge && reason != .bodyTimeout
     let bytes = reactor.pool.bytes(exchange.pointee.requestBlock)
     let isSent = send(
-      entry, reply, replies: snapshot.replies,
+      entry,
+      reply,
+      replies: snapshot.replies,
       identifier: (
         UnsafePointer(bytes) + Int(exchange.pointee.identifierStart),
         Int(exchange.pointee.identifierLength)
       ),
       isHead: exchange.pointee.method == .head,
-      isOld: exchange.pointee.flags.contains(.isHTTP10), keepsAlive: keepsAlive, listsAllowed: false)
+      isOld: exchange.pointee.flags.contains(.isHTTP10),
+      keepsAlive: keepsAlive,
+      listsAllowed: false
+    )
     exchange.pointee.status = reply.status
     account(index, reason: reason)
     endExchange(index)
@@ -104,9 +117,15 @@ extension Worker {
     let reply = snapshots.newest.replies.problem(reason, className: -1)
     meter.replied(reason)
     let isSent = send(
-      connection, reply, replies: snapshots.newest.replies,
-      identifier: (UnsafePointer(identifier), 32), isHead: false, isOld: false, keepsAlive: false,
-      listsAllowed: false)
+      connection,
+      reply,
+      replies: snapshots.newest.replies,
+      identifier: (UnsafePointer(identifier), 32),
+      isHead: false,
+      isOld: false,
+      keepsAlive: false,
+      listsAllowed: false
+    )
     accountBroken(index, reply.status, reason)
     guard isSent else { return closeConnection(index, reset: true) }
     closeWhenSent(index, lingering: true)
@@ -116,9 +135,14 @@ extension Worker {
   ///
   /// - Returns: `false` when there is no buffer for it.
   private func send(
-    _ connection: UnsafeMutablePointer<Connection>, _ reply: PreparedReplies.Reply,
-    replies: PreparedReplies, identifier: (UnsafePointer<UInt8>, Int), isHead: Bool, isOld: Bool,
-    keepsAlive: Bool, listsAllowed: Bool
+    _ connection: UnsafeMutablePointer<Connection>,
+    _ reply: PreparedReplies.Reply,
+    replies: PreparedReplies,
+    identifier: (UnsafePointer<UInt8>, Int),
+    isHead: Bool,
+    isOld: Bool,
+    keepsAlive: Bool,
+    listsAllowed: Bool
   ) -> Bool {
     date.refresh(at: reactor.now)
     let size =
@@ -130,8 +154,14 @@ extension Worker {
     guard block >= 0 else { return false }
     var writer = ByteWriter(reactor.pool.bytes(block), capacity: BlockPool.blockSize)
     writeReplyHead(
-      &writer, reply, replies, identifier, isOld: isOld, keepsAlive: keepsAlive,
-      listsAllowed: listsAllowed)
+      &writer,
+      reply,
+      replies,
+      identifier,
+      isOld: isOld,
+      keepsAlive: keepsAlive,
+      listsAllowed: listsAllowed
+    )
     if !isHead {
       writer.run(reply.bodyStart, of: replies)
       if !reply.isPlain {
@@ -148,8 +178,13 @@ extension Worker {
   }
 
   private func writeReplyHead(
-    _ writer: inout ByteWriter, _ reply: PreparedReplies.Reply, _ replies: PreparedReplies,
-    _ identifier: (UnsafePointer<UInt8>, Int), isOld: Bool, keepsAlive: Bool, listsAllowed: Bool
+    _ writer: inout ByteWriter,
+    _ reply: PreparedReplies.Reply,
+    _ replies: PreparedReplies,
+    _ identifier: (UnsafePointer<UInt8>, Int),
+    isOld: Bool,
+    keepsAlive: Bool,
+    listsAllowed: Bool
   ) {
     writer.run(reply.head, of: replies)
     let length =

@@ -18,7 +18,9 @@ extension EdgeServer {
     } catch {
       guard forced == nil else {
         throw EdgeError(
-          .resources, "the kernel refuses \(forced?.rawValue ?? ""): \(error)")
+          .resources,
+          "the kernel refuses \(forced?.rawValue ?? ""): \(error)"
+        )
       }
       return .epoll
     }
@@ -26,7 +28,9 @@ extension EdgeServer {
 
   /// Takes over, keeps or binds one socket for each listener and worker; gives back the others.
   static func takeSockets(
-    _ settings: Settings, _ workers: Int, _ inherited: InheritedSockets,
+    _ settings: Settings,
+    _ workers: Int,
+    _ inherited: InheritedSockets,
     _ before: [String: [ListeningSocket]]
   ) throws(EdgeError) -> [String: [ListeningSocket]] {
     var sockets: [String: [ListeningSocket]] = [:]
@@ -54,7 +58,9 @@ extension EdgeServer {
 
   /// One worker's sockets.
   static func of(
-    _ worker: Int, _ sockets: [String: [ListeningSocket]], _ snapshot: Snapshot
+    _ worker: Int,
+    _ sockets: [String: [ListeningSocket]],
+    _ snapshot: Snapshot
   ) -> [WorkerSocket] {
     snapshot.listeners.compactMap { listener in
       guard let socket = sockets[listener.name]?.first(where: { $0.worker == worker }) else {
@@ -110,14 +116,20 @@ extension EdgeServer {
     }
     var thread = pthread_t()
     let result = pthread_create(
-      &thread, nil,
+      &thread,
+      nil,
       { argument in
         guard let argument else { return nil }
         Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
         return nil
-      }, Unmanaged.passRetained(start).toOpaque())
+      },
+      Unmanaged.passRetained(start).toOpaque()
+    )
     guard result == 0 else {
-      throw EdgeError(.resources, "cannot start a worker thread: \(String(cString: strerror(result)))")
+      throw EdgeError(
+        .resources,
+        "cannot start a worker thread: \(String(cString: strerror(result)))"
+      )
     }
     opened.wait()
     if let error = outcome.error.withLock({ $0 }) {
@@ -129,13 +141,24 @@ extension EdgeServer {
 
   private func makeWorker(_ number: Int, _ reactor: Reactor) -> Worker {
     let meter = WorkerMeter(
-      shard: registry.shard(number), edge: edge, more: counters, names: ReplyNames(names),
-      unrouted: edge.route(""), ring: rings.isEmpty ? nil : rings[number],
-      heartbeat: heartbeats[number])
+      shard: registry.shard(number),
+      edge: edge,
+      more: counters,
+      names: ReplyNames(names),
+      unrouted: edge.route(""),
+      ring: rings.isEmpty ? nil : rings[number],
+      heartbeat: heartbeats[number]
+    )
     var seed = SystemRandomNumberGenerator()
     return Worker(
-      number: number, reactor: reactor, mailbox: mailboxes[number], meter: meter, shared: shared,
-      bounds: options.bounds, seed: seed.next())
+      number: number,
+      reactor: reactor,
+      mailbox: mailboxes[number],
+      meter: meter,
+      shared: shared,
+      bounds: options.bounds,
+      seed: seed.next()
+    )
   }
 }
 

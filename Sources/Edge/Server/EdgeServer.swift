@@ -50,7 +50,9 @@ public final class EdgeServer: Sendable {
   ///
   /// - Throws: `EdgeError` when an address cannot be listened on or a bound is passed.
   public init(
-    _ loaded: LoadedConfiguration, sockets inherited: InheritedSockets, rings doorbell: Doorbell,
+    _ loaded: LoadedConfiguration,
+    sockets inherited: InheritedSockets,
+    rings doorbell: Doorbell,
     options: Options
   ) throws(EdgeError) {
     self.options = options
@@ -69,8 +71,11 @@ public final class EdgeServer: Sendable {
       loaded.settings.accessLog.output == .off
       ? [] : (0..<count).map { _ in AccessLogRing(doorbell: doorbell) }
     let snapshot = try compiler.compile(
-      loaded.settings, version: loaded.version, descriptors: options.descriptors,
-      addresses: { Self.literal($0) })
+      loaded.settings,
+      version: loaded.version,
+      descriptors: options.descriptors,
+      addresses: { Self.literal($0) }
+    )
     let sockets = try Self.takeSockets(loaded.settings, count, inherited, [:])
     running = Mutex(Running(loaded: loaded, sockets: sockets, snapshot: snapshot))
     for socket in inherited.closeUnclaimed() { _ = socket }
@@ -90,8 +95,11 @@ public final class EdgeServer: Sendable {
   public func reload(_ loaded: LoadedConfiguration) throws(EdgeError) {
     let before = running.withLock { $0.sockets }
     let snapshot = try compiler.compile(
-      loaded.settings, version: loaded.version, descriptors: options.descriptors,
-      addresses: { self.addresses(of: $0) })
+      loaded.settings,
+      version: loaded.version,
+      descriptors: options.descriptors,
+      addresses: { self.addresses(of: $0) }
+    )
     let sockets = try Self.takeSockets(loaded.settings, workerCount, inherited, before)
     running.withLock {
       $0.loaded = loaded

@@ -35,8 +35,13 @@ final class Snapshot: @unchecked Sendable {
   }
 
   init(
-    routes: RouteTable, compiled: [CompiledRoute], services: [ServiceEndpoints],
-    replies: PreparedReplies, listeners: [ListenerSettings], sampling: SampleTable, configVersion: Int
+    routes: RouteTable,
+    compiled: [CompiledRoute],
+    services: [ServiceEndpoints],
+    replies: PreparedReplies,
+    listeners: [ListenerSettings],
+    sampling: SampleTable,
+    configVersion: Int
   ) {
     self.routes = routes
     self.replies = replies
@@ -89,7 +94,8 @@ final class Snapshot: @unchecked Sendable {
 
   /// Where a service's endpoint listens; the pointer lives as long as the snapshot.
   func address(
-    of place: Int32, in service: UnsafePointer<CompiledService>
+    of place: Int32,
+    in service: UnsafePointer<CompiledService>
   ) -> UnsafePointer<KernelAddress> {
     UnsafePointer(addressTable + index(of: place, in: service))
   }

@@ -24,7 +24,9 @@ final class SnapshotCompiler: Sendable {
   ///
   /// - Parameter addresses: What each endpoint's name stands for now.
   func compile(
-    _ settings: Settings, version: Int, descriptors: Int,
+    _ settings: Settings,
+    version: Int,
+    descriptors: Int,
     addresses: (ServiceSetting.Endpoint) -> [KernelAddress]
   ) throws(EdgeError) -> Snapshot {
     let table: RouteTable
@@ -34,7 +36,8 @@ final class SnapshotCompiler: Sendable {
       throw EdgeError(.bound, "routes: \(error.message)")
     }
     let places = Dictionary(
-      uniqueKeysWithValues: settings.services.enumerated().map { ($1.name, $0) })
+      uniqueKeysWithValues: settings.services.enumerated().map { ($1.name, $0) }
+    )
     var variants = ServiceVariants(count: settings.services.count)
     var routes: [CompiledRoute] = []
     var answers: [RouteAnswer] = []
@@ -44,19 +47,29 @@ final class SnapshotCompiler: Sendable {
     var services: [Snapshot.ServiceEndpoints] = []
     for variant in variants.all {
       services.append(
-        try compile(settings.services[variant.service], port: variant.port, addresses))
+        try compile(settings.services[variant.service], port: variant.port, addresses)
+      )
     }
     var listeners: [ListenerSettings] = []
     for listener in settings.listeners {
       listeners.append(try compile(listener, descriptors: descriptors))
     }
     let sampling = SampleTable(
-      SampleRule(entries: settings.accessLog.sample.map { ($0.key, $0.share) }) ?? SampleRule())
+      SampleRule(entries: settings.accessLog.sample.map { ($0.key, $0.share) }) ?? SampleRule()
+    )
     return Snapshot(
-      routes: table, compiled: routes, services: services,
+      routes: table,
+      compiled: routes,
+      services: services,
       replies: PreparedReplies(
-        classes: settings.classes, configVersion: version, answers: answers),
-      listeners: listeners, sampling: sampling, configVersion: version)
+        classes: settings.classes,
+        configVersion: version,
+        answers: answers
+      ),
+      listeners: listeners,
+      sampling: sampling,
+      configVersion: version
+    )
   }
 
   /// A service, or the part of it that has one port: routes may name a port.
@@ -82,8 +95,11 @@ final class SnapshotCompiler: Sendable {
   }
 
   private func compile(
-    _ route: RouteSetting, _ settings: Settings, _ places: [String: Int],
-    _ variants: inout ServiceVariants, _ answers: inout [RouteAnswer]
+    _ route: RouteSetting,
+    _ settings: Settings,
+    _ places: [String: Int],
+    _ variants: inout ServiceVariants,
+    _ answers: inout [RouteAnswer]
   ) -> CompiledRoute {
     var service: Int32 = -1
     var answer: Int32 = -1
@@ -99,14 +115,20 @@ final class SnapshotCompiler: Sendable {
       answers.append(RouteAnswer(status: response.status, fields: fields, body: response.body))
     }
     return CompiledRoute(
-      service: service, answer: answer, metrics: edge.route(route.name),
-      name: names.id(for: route.name), className: names.id(for: settings.classes[route.classIndex]),
-      classPlace: Int32(route.classIndex), timeout: route.timeout,
-      perTryTimeout: route.perTryTimeout ?? route.timeout)
+      service: service,
+      answer: answer,
+      metrics: edge.route(route.name),
+      name: names.id(for: route.name),
+      className: names.id(for: settings.classes[route.classIndex]),
+      classPlace: Int32(route.classIndex),
+      timeout: route.timeout,
+      perTryTimeout: route.perTryTimeout ?? route.timeout
+    )
   }
 
   private func compile(
-    _ service: ServiceSetting, port: UInt16?,
+    _ service: ServiceSetting,
+    port: UInt16?,
     _ addresses: (ServiceSetting.Endpoint) -> [KernelAddress]
   ) throws(EdgeError) -> Snapshot.ServiceEndpoints {
     guard let place = services.place(of: service.name) else {
@@ -127,16 +149,23 @@ final class SnapshotCompiler: Sendable {
     }
     return Snapshot.ServiceEndpoints(
       service: CompiledService(
-        firstEndpoint: 0, endpointCount: 0, metrics: edge.service(service.name), place: place,
+        firstEndpoint: 0,
+        endpointCount: 0,
+        metrics: edge.service(service.name),
+        place: place,
         name: names.id(for: service.name),
         balance: service.balance == .p2c ? .twoChoices : .roundRobin,
-        connectTimeout: service.connectTimeout, idleTimeout: service.idle,
-        maximumConnections: Int32(clamping: service.maximumConnections)),
-      endpoints: resolved.map { (lease: $0.0, address: $0.1, name: $0.2) })
+        connectTimeout: service.connectTimeout,
+        idleTimeout: service.idle,
+        maximumConnections: Int32(clamping: service.maximumConnections)
+      ),
+      endpoints: resolved.map { (lease: $0.0, address: $0.1, name: $0.2) }
+    )
   }
 
   private func compile(
-    _ listener: ListenerSetting, descriptors: Int
+    _ listener: ListenerSetting,
+    descriptors: Int
   ) throws(EdgeError) -> ListenerSettings {
     let place = listenerPlaces.withLock { places -> Int in
       if let place = places[listener.name] { return place }
@@ -145,26 +174,39 @@ final class SnapshotCompiler: Sendable {
     }
     guard place < SharedState.maximumListeners else {
       throw EdgeError(
-        .bound, "more than \(SharedState.maximumListeners) listeners were ever named")
+        .bound,
+        "more than \(SharedState.maximumListeners) listeners were ever named"
+      )
     }
     let limits = listener.limits
     return ListenerSettings(
-      name: listener.name, place: place,
+      name: listener.name,
+      place: place,
       limits: ListenerLimits(
         head: HeadLimits(
-          maximumBytes: limits.headBytes, maximumFields: limits.headers,
-          maximumTarget: limits.targetBytes),
-        headTimeout: limits.headTimeout, bodyIdle: limits.bodyIdle, bodyBytes: limits.bodyBytes,
-        minimumRate: Int64(limits.minimumRate), keepAliveIdle: limits.keepAliveIdle,
-        upgradeIdle: limits.upgradeIdle, maximumAge: limits.maximumAge,
-        requestsPerConnection: limits.requestsPerConnection),
+          maximumBytes: limits.headBytes,
+          maximumFields: limits.headers,
+          maximumTarget: limits.targetBytes
+        ),
+        headTimeout: limits.headTimeout,
+        bodyIdle: limits.bodyIdle,
+        bodyBytes: limits.bodyBytes,
+        minimumRate: Int64(limits.minimumRate),
+        keepAliveIdle: limits.keepAliveIdle,
+        upgradeIdle: limits.upgradeIdle,
+        maximumAge: limits.maximumAge,
+        requestsPerConnection: limits.requestsPerConnection
+      ),
       pathPolicy: listener.paths,
       // Both sides of a proxied request need a descriptor: less than half of them may be clients.
       maximumConnections: listener.maximumConnections ?? max(1, descriptors * 45 / 100),
-      perAddress: listener.connectionsPerAddress, allow: listener.allow.compactMap(AddressRange.init),
+      perAddress: listener.connectionsPerAddress,
+      allow: listener.allow.compactMap(AddressRange.init),
       deny: listener.deny.compactMap(AddressRange.init),
       trusted: listener.trustedProxies.compactMap(AddressRange.init),
-      metrics: edge.listener(listener.name), nameID: names.id(for: listener.name))
+      metrics: edge.listener(listener.name),
+      nameID: names.id(for: listener.name)
+    )
   }
 }
 

@@ -77,7 +77,10 @@ private final class SharedCells: @unchecked Sendable {
     var seen = cell.pointee.load(ordering: .relaxed)
     while seen < maximum {
       let (isDone, now) = cell.pointee.compareExchange(
-        expected: seen, desired: seen + 1, ordering: .relaxed)
+        expected: seen,
+        desired: seen + 1,
+        ordering: .relaxed
+      )
       if isDone { return true }
       seen = now
     }

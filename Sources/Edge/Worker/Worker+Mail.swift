@@ -70,13 +70,21 @@ extension Worker {
       else { continue }
       let index = listeners.count
       let timer = reactor.timers.allocate(
-        for: owner(.listenerTimer, Int32(index), 0))
+        for: owner(.listenerTimer, Int32(index), 0)
+      )
       let watch = reactor.listen(
-        socket.descriptor, owner: owner(.listener, Int32(index), 0))
+        socket.descriptor,
+        owner: owner(.listener, Int32(index), 0)
+      )
       listeners.append(
         WorkerListener(
-          settings: settings, descriptor: socket.descriptor, watch: watch, timer: timer,
-          shared: shared))
+          settings: settings,
+          descriptor: socket.descriptor,
+          watch: watch,
+          timer: timer,
+          shared: shared
+        )
+      )
     }
   }
 

@@ -54,8 +54,13 @@ final class Worker {
   let identifier: UnsafeMutablePointer<UInt8>
 
   init(
-    number: Int, reactor: Reactor, mailbox: WorkerMailbox, meter: WorkerMeter, shared: SharedState,
-    bounds: Reactor.Bounds, seed: UInt64
+    number: Int,
+    reactor: Reactor,
+    mailbox: WorkerMailbox,
+    meter: WorkerMeter,
+    shared: SharedState,
+    bounds: Reactor.Bounds,
+    seed: UInt64
   ) {
     self.number = number
     self.reactor = reactor
@@ -84,7 +89,8 @@ final class Worker {
     identifier = .allocate(capacity: 32)
     identifier.initialize(repeating: 0, count: 32)
     housekeepingTimer = reactor.timers.allocate(
-      for: Owner(kind: OwnerKind.housekeeping.rawValue, index: 0, generation: 0))
+      for: Owner(kind: OwnerKind.housekeeping.rawValue, index: 0, generation: 0)
+    )
   }
 
   deinit {
@@ -162,7 +168,10 @@ final class Worker {
 
   private func publishGauges() {
     meter.set(
-      connections: connections.count, exchanges: exchanges.count, upstreams: upstreams.count,
-      blocks: reactor.blocksInUse)
+      connections: connections.count,
+      exchanges: exchanges.count,
+      upstreams: upstreams.count,
+      blocks: reactor.blocksInUse
+    )
   }
 }

@@ -19,8 +19,13 @@ final class WorkerMeter {
   private var lastWoken = Instant(0)
 
   init(
-    shard: MetricShard, edge: EdgeMetrics, more: EdgeCounters, names: ReplyNames,
-    unrouted: RouteMetrics, ring: AccessLogRing?, heartbeat: WorkerHeartbeat
+    shard: MetricShard,
+    edge: EdgeMetrics,
+    more: EdgeCounters,
+    names: ReplyNames,
+    unrouted: RouteMetrics,
+    ring: AccessLogRing?,
+    heartbeat: WorkerHeartbeat
   ) {
     self.shard = shard
     self.edge = edge
@@ -93,8 +98,12 @@ final class WorkerMeter {
   // MARK: - Requests
 
   func finished(
-    _ metrics: RouteMetrics, method: Method, status: UInt16, duration: Nanoseconds,
-    bytesIn: Int64, bytesOut: Int64
+    _ metrics: RouteMetrics,
+    method: Method,
+    status: UInt16,
+    duration: Nanoseconds,
+    bytesIn: Int64,
+    bytesOut: Int64
   ) {
     shard.countRequest(route: metrics.requests, method: method.rawValue, status: Int(status))
     shard.observe(metrics.duration, nanoseconds: duration.rawValue)
@@ -114,8 +123,10 @@ final class WorkerMeter {
   }
 
   func log(
-    _ record: AccessRecord, method: (UnsafePointer<UInt8>, Int),
-    path: (UnsafePointer<UInt8>, Int), identifier: (UnsafePointer<UInt8>, Int)
+    _ record: AccessRecord,
+    method: (UnsafePointer<UInt8>, Int),
+    path: (UnsafePointer<UInt8>, Int),
+    identifier: (UnsafePointer<UInt8>, Int)
   ) {
     guard let ring else { return }
     ring.begin(record)
@@ -144,30 +155,42 @@ struct EdgeCounters: Sendable {
   init(_ registry: MetricRegistry, _ edge: EdgeMetrics) {
     connectionsRefused = registry.counters(
       "spillway_connections_refused_total",
-      help: "Connections closed before their first byte, by reason.", by: "reason",
-      values: ConnectionRefusal.allCases.map(\.label))
+      help: "Connections closed before their first byte, by reason.",
+      by: "reason",
+      values: ConnectionRefusal.allCases.map(\.label)
+    )
     acceptFailures = registry.counter(
       "spillway_accept_failures_total",
-      help: "Connections that could not be taken: out of descriptors, memory or entries.")
+      help: "Connections that could not be taken: out of descriptors, memory or entries."
+    )
     clients = registry.gauge(
-      "spillway_client_connections", help: "Client connections that are open, over all listeners.")
+      "spillway_client_connections",
+      help: "Client connections that are open, over all listeners."
+    )
     clientAborts = registry.counter(
-      "spillway_client_aborts_total", help: "Clients that left before their response was complete.")
+      "spillway_client_aborts_total",
+      help: "Clients that left before their response was complete."
+    )
     staleConnections = registry.counter(
       "spillway_upstream_stale_connections_total",
-      help: "Pooled connections that turned out closed when they were wanted.")
+      help: "Pooled connections that turned out closed when they were wanted."
+    )
     unaskedBytes = registry.counter(
       "spillway_upstream_unasked_bytes_total",
-      help: "Idle upstream connections that were closed because the service spoke unasked.")
+      help: "Idle upstream connections that were closed because the service spoke unasked."
+    )
     repeats = registry.counter(
       "spillway_upstream_repeats_total",
-      help: "Requests sent once more because a reused connection was closed.")
+      help: "Requests sent once more because a reused connection was closed."
+    )
     truncations = registry.counter(
       "spillway_truncated_responses_total",
-      help: "Responses that broke off after their head was passed on.")
+      help: "Responses that broke off after their head was passed on."
+    )
     snapshotsDeferred = registry.counter(
       "spillway_snapshots_deferred_total",
-      help: "Times a worker kept its configuration because too many were still in use.")
+      help: "Times a worker kept its configuration because too many were still in use."
+    )
     parseRefusals = edge.parseRefusals(ParseFault.allCases.map { "\($0.reason)" })
     localReplies = edge.localReplies(ReplyReason.allCases.map { "\($0.wording.token)" })
   }

@@ -1,109 +1,108 @@
-/// The authority of a request: a host and perhaps a port (RFC 3986 section 3.2).
+/// A checked `host [":" port]`.
 ///
-/// Stricter than the RFC where the RFC serves nobody here: no user information, no
-/// percent-encoding, no empty port.
+/// The host is an IPv6 literal in brackets, or letters, digits, `-`, `.`, `_` and `~`. RFC 3986
+/// also allows percent escapes and sub-delimiters in a name; no name in DNS has them, and what one
+/// recipient decodes or splits there another does not, so they are refused. So are user
+/// information, zone identifiers, IPvFuture and a colon without digits.
+///
+/// Source: RFC 3986 section 3.2, RFC 9110 section 7.2.
 struct Authority {
-  /// Length of the host, an IPv6 literal with its brackets.
-  var hostLength: Int
-  /// The port, or -1.
-  var port: Int32
+  /// Length of the host with brackets; 0 when the text is no authority.
+  var hostLength = 0
+  /// In `0...65535`, or -1 without one.
+  var port: Int32 = -1
 
-  /// Longest host name of the DNS, in text.
-  private static let maximumHost = 255
+  var isValid: Bool { hostLength > 0 }
 
-  static func parse(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> Authority? {
-    guard count > 0 else { return nil }
-    let hostLength = bytes[0] == 0x5B ? literal(bytes, count) : name(bytes, count)
-    guard hostLength > 0 else { return nil }
-    guard hostLength < count else { return Authority(hostLength: hostLength, port: -1) }
-    guard bytes[hostLength] == 0x3A, let port = port(bytes + hostLength + 1, count - hostLength - 1)
-    else { return nil }
-    return Authority(hostLength: hostLength, port: port)
+  /// No authority.
+  @inline(__always)
+  init() {}
+
+  @inline(__always)
+  init(_ bytes: UnsafePointer<UInt8>, start: Int, length: Int) {
+    let text = bytes + start
+    var position = 0
+    if length > 0, text[0] == 0x5B {
+      position = IPv6Literal.length(text, length)
+    } else {
+      while position < length, ByteClass.isHost(text[position]) { position &+= 1 }
+    }
+    if position == length || position == 0 {
+      hostLength = position
+      return
+    }
+    guard text[position] == 0x3A else { return }
+    let digits = length &- position &- 1
+    guard digits >= 1, digits <= 5 else { return }
+    var number: Int32 = 0
+    for index in position &+ 1..<length {
+      guard ByteClass.isDigit(text[index]) else { return }
+      number = number &* 10 &+ Int32(text[index] &- 0x30)
+    }
+    guard number <= 65_535 else { return }
+    port = number
+    hostLength = position
   }
+}
 
-  private static func name(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> Int {
-    var end = 0
-    while end < count, ByteClass.isHost(bytes[end]) { end &+= 1 }
-    return end <= maximumHost ? end : 0
-  }
-
-  /// The length of `[...]`, or 0 when it is no IPv6 address.
-  private static func literal(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> Int {
-    var end = 1
+/// The literal form of an IPv6 address in brackets.
+enum IPv6Literal {
+  /// The length of the literal at the start of `text` with both brackets, or 0.
+  ///
+  /// Source: RFC 3986 section 3.2.2, `"[" IPv6address "]"`.
+  static func length(_ text: UnsafePointer<UInt8>, _ limit: Int) -> Int {
+    var position = 1
     var groups = 0
-    var digits = 0
-    var hasGap = false
-    while end < count, bytes[end] != 0x5D {
-      let byte = bytes[end]
-      if byte == 0x3A {
-        if end &+ 1 < count, bytes[end &+ 1] == 0x3A {
-          guard !hasGap else { return 0 }
-          hasGap = true
-          if digits > 0 { groups &+= 1 }
-          end &+= 1
-        } else {
-          guard digits > 0 else { return 0 }
-          groups &+= 1
-          guard end &+ 1 < count, bytes[end &+ 1] != 0x5D else { return 0 }
-        }
-        digits = 0
-      } else if byte == 0x2E {
-        let tail = dotted(bytes, count, from: end &- digits)
-        guard tail > 0, groups &+ 2 <= 8, hasGap || groups == 6, groups > 0 || hasGap else {
-          return 0
-        }
-        return tail &+ 1
-      } else {
-        guard ByteClass.hexValue(byte) < 16, digits < 4 else { return 0 }
-        digits &+= 1
-      }
-      end &+= 1
+    var compressed = false
+    if limit >= 3, text[1] == 0x3A {
+      guard text[2] == 0x3A else { return 0 }
+      compressed = true
+      position = 3
     }
-    guard end < count else { return 0 }
-    if digits > 0 { groups &+= 1 }
-    guard hasGap ? groups < 8 : groups == 8 else { return 0 }
-    return end &+ 1
-  }
-
-  /// The offset of the bracket behind a dotted IPv4 tail, or 0.
-  private static func dotted(_ bytes: UnsafePointer<UInt8>, _ count: Int, from start: Int) -> Int {
-    var at = start
-    for part in 0..<4 {
-      var value = 0
-      var digits = 0
-      while at < count, ByteClass.isDigit(bytes[at]), digits < 3 {
-        value = value &* 10 &+ Int(bytes[at] &- 0x30)
-        digits &+= 1
-        at &+= 1
+    while position < limit, text[position] != 0x5D {
+      let start = position
+      while position < limit, ByteClass.hexValue(text[position]) < 16 { position &+= 1 }
+      if position < limit, text[position] == 0x2E {
+        // The last 32 bits may be written as an IPv4 address.
+        position = endOfIPv4(text, start, limit)
+        groups &+= 2
+        guard position > 0, position < limit, text[position] == 0x5D else { return 0 }
+        break
       }
-      guard digits > 0, value <= 255, at < count else { return 0 }
-      if part < 3 {
-        guard bytes[at] == 0x2E else { return 0 }
-        at &+= 1
+      guard position > start, position &- start <= 4, position < limit else { return 0 }
+      groups &+= 1
+      if text[position] == 0x5D { break }
+      guard text[position] == 0x3A, position &+ 1 < limit else { return 0 }
+      position &+= 1
+      if text[position] == 0x3A {
+        if compressed { return 0 }
+        compressed = true
+        position &+= 1
+      } else if text[position] == 0x5D {
+        return 0
       }
     }
-    return bytes[at] == 0x5D ? at : 0
+    guard position < limit, compressed ? groups <= 7 : groups == 8 else { return 0 }
+    return position &+ 1
   }
 
-  private static func port(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> Int32? {
-    guard count >= 1, count <= 5 else { return nil }
-    var value: Int32 = 0
-    for index in 0..<count {
-      guard ByteClass.isDigit(bytes[index]) else { return nil }
-      value = value &* 10 &+ Int32(bytes[index] &- 0x30)
+  /// The offset behind the dotted quad at `start`, or 0.
+  private static func endOfIPv4(_ text: UnsafePointer<UInt8>, _ start: Int, _ limit: Int) -> Int {
+    var position = start
+    for octet in 0..<4 {
+      if octet > 0 {
+        guard position < limit, text[position] == 0x2E else { return 0 }
+        position &+= 1
+      }
+      let first = position
+      var number = 0
+      while position < limit, position &- first < 3, ByteClass.isDigit(text[position]) {
+        number = number &* 10 &+ Int(text[position] &- 0x30)
+        position &+= 1
+      }
+      let digits = position &- first
+      guard digits >= 1, number <= 255, digits == 1 || text[first] != 0x30 else { return 0 }
     }
-    return value <= 65_535 ? value : nil
-  }
-
-  /// Whether two authorities are the same but for case.
-  static func isSame(
-    _ a: UnsafePointer<UInt8>, _ aCount: Int, _ b: UnsafePointer<UInt8>, _ bCount: Int
-  ) -> Bool {
-    guard aCount == bCount else { return false }
-    for index in 0..<aCount {
-      let (x, y) = (a[index], b[index])
-      if x != y, x | 0x20 != y | 0x20 || (x | 0x20) &- 0x61 >= 26 { return false }
-    }
-    return true
+    return position
   }
 }

@@ -1,7 +1,7 @@
 /// Why a message was refused.
 ///
 /// Every case is a reason for metrics and for the refusal's body.
-public enum ParseFault: UInt8, CaseIterable, Equatable, Sendable {
+public enum ParseFault: UInt8, CaseIterable, Equatable, Sendable, BitwiseCopyable {
   /// A line feed without a carriage return before it.
   case bareLineFeed
   /// A carriage return without a line feed behind it.

@@ -1,105 +1,156 @@
-/// Reads HTTP/1.x response heads (RFC 9112), as strictly as requests: a service that is confused,
-/// or an attacker behind it, must not be able to answer for somebody else.
+/// Reads the head of an HTTP/1 response.
+///
+/// As strict as `RequestParser`: an upstream that can be made to send two readings of one response
+/// poisons the pool for everybody. Differences: no empty line may come first, and a status line may
+/// end right behind its code, which many servers send and nobody can misread.
 public enum ResponseParser {
-  /// Reads a head from the first `count` bytes.
+  /// Parses the response head at the start of `bytes`.
+  ///
+  /// It begins at the first byte each time, so a caller should come back only when new bytes hold
+  /// a line feed.
   ///
   /// - Parameters:
-  ///   - method: The request's method, which decides whether there is a body.
-  ///   - fields: Room for `limits.maximumFields`.
-  ///   - head: Filled in; meaningful only after `.complete`.
+  ///   - bytes: The received bytes; more than the head may be there.
+  ///   - count: How many.
+  ///   - method: The method of the request that this answers.
+  ///   - limits: Bounds for this head; the one for targets does not apply.
+  ///   - fields: Room for `limits.maximumFields` fields. Entries up to `head.fieldCount` are set
+  ///     after `.complete`.
+  ///   - head: Overwritten.
+  /// - Returns: `.complete` with `head` and `fields` filled, or why not.
   public static func parse(
-    _ bytes: UnsafePointer<UInt8>, count: Int, limits: HeadLimits, request method: Method,
-    fields: UnsafeMutablePointer<HeadField>, into head: inout ResponseHead
+    _ bytes: UnsafePointer<UInt8>,
+    count: Int,
+    request method: Method,
+    limits: HeadLimits,
+    fields: UnsafeMutablePointer<HeadField>,
+    into head: inout ResponseHead
   ) -> ParseOutcome {
+    let end = min(count, limits.maximumBytes)
+    let isFull = count >= limits.maximumBytes
     head = ResponseHead()
-    let at: Int
-    switch statusLine(bytes, min(count, limits.maximumBytes), &head) {
-    case .incomplete:
-      return count >= limits.maximumBytes ? .refused(.headTooLarge) : .incomplete
+    var position = 0
+    switch StatusLine.read(bytes, position: &position, end: end, into: &head) {
+    case .line: break
+    case .incomplete: return isFull ? .refused(.headTooLarge) : .incomplete
     case .refused(let fault): return .refused(fault)
-    case .complete(let end): at = end
     }
-    head.fieldsStart = UInt16(truncatingIfNeeded: at)
-    var section = FieldSection()
-    switch section.parse(bytes, count: count, from: at, limits: limits, fields: fields) {
-    case .incomplete: return .incomplete
-    case .refused(let fault): return .refused(fault)
-    case .complete(let end): head.headLength = UInt16(truncatingIfNeeded: end)
+    head.fieldsStart = UInt16(truncatingIfNeeded: position)
+
+    var framing = Framing()
+    var options = ConnectionOptions()
+    var fieldCount = 0
+    while true {
+      if fieldCount == limits.maximumFields, position < end, bytes[position] != 0x0D {
+        return .refused(.tooManyFields)
+      }
+      let field = fields + fieldCount
+      switch FieldLine.read(bytes, into: field, position: &position, end: end) {
+      case .field:
+        fieldCount &+= 1
+        var fault: ParseFault?
+        switch field.pointee.known {
+        case .contentLength: fault = framing.addContentLength(bytes, field.pointee)
+        case .transferEncoding:
+          fault = framing.addTransferEncoding(
+            bytes,
+            field.pointee,
+            minorVersion: head.minorVersion
+          )
+        case .connection: fault = options.add(bytes, field.pointee, isRequest: false)
+        default: break
+        }
+        if let fault { return .refused(fault) }
+      case .end:
+        head.headLength = UInt16(truncatingIfNeeded: position)
+        head.fieldCount = UInt16(truncatingIfNeeded: fieldCount)
+        head.connectionNamesOthers = options.others > 0
+        head.keepsAlive = options.keepsAlive(minorVersion: head.minorVersion)
+        conclude(framing, method, &head)
+        return .complete
+      case .incomplete: return isFull ? .refused(.headTooLarge) : .incomplete
+      case .refused(let fault): return .refused(fault)
+      }
     }
-    head.fieldCount = UInt16(truncatingIfNeeded: section.count)
-    if let fault = conclude(section, method, &head) { return .refused(fault) }
-    return .complete
   }
 
-  /// `HTTP/1.1 200 OK`; the reason may be missing, with its space or without.
-  private static func statusLine(
-    _ bytes: UnsafePointer<UInt8>, _ bound: Int, _ head: inout ResponseHead
-  ) -> FieldSection.Outcome {
-    let text: StaticString = "HTTP/1."
-    for index in 0..<7 {
-      guard index < bound else { return .incomplete }
-      guard bytes[index] == text.utf8Start[index] else { return .refused(.malformedStatusLine) }
-    }
-    guard bound > 7 else { return .incomplete }
-    guard bytes[7] == 0x30 || bytes[7] == 0x31 else { return .refused(.malformedStatusLine) }
-    head.minorVersion = bytes[7] &- 0x30
-    guard bound > 8 else { return .incomplete }
-    guard bytes[8] == 0x20 else { return .refused(.malformedStatusLine) }
-    var status: UInt16 = 0
-    for index in 9..<12 {
-      guard index < bound else { return .incomplete }
-      guard ByteClass.isDigit(bytes[index]) else { return .refused(.malformedStatusLine) }
-      status = status &* 10 &+ UInt16(bytes[index] &- 0x30)
-    }
-    // RFC 9110 section 15: codes outside 100...599 mean nothing that could be passed on.
-    guard (100...599).contains(status) else { return .refused(.malformedStatusLine) }
-    head.status = status
-    guard bound > 12 else { return .incomplete }
-    var at = 12
-    if bytes[at] == 0x20 {
-      at = 13
-    } else if bytes[at] != 0x0D {
-      return .refused(bytes[at] == 0x0A ? .bareLineFeed : .malformedStatusLine)
-    }
-    head.reasonStart = UInt16(truncatingIfNeeded: at)
-    var stop = Scan.controlByte(bytes, from: at, count: bound)
-    while stop < bound, bytes[stop] == 0x09 {
-      stop = Scan.controlByte(bytes, from: stop &+ 1, count: bound)
-    }
-    guard stop < bound else { return .incomplete }
-    guard bytes[stop] == 0x0D else {
-      return .refused(bytes[stop] == 0x0A ? .bareLineFeed : .malformedStatusLine)
-    }
-    head.reasonLength = UInt16(truncatingIfNeeded: stop &- at)
-    guard stop &+ 1 < bound else { return .incomplete }
-    return bytes[stop &+ 1] == 0x0A ? .complete(stop &+ 2) : .refused(.bareCarriageReturn)
-  }
-
-  /// RFC 9112 section 6.3, in its order.
+  /// Finds how the body ends (RFC 9112 section 6.3, in its order).
+  @inline(__always)
   private static func conclude(
-    _ section: FieldSection, _ method: Method, _ head: inout ResponseHead
-  ) -> ParseFault? {
-    if section.hasTransferEncoding {
-      guard section.contentLength < 0 else { return .conflictingFraming }
-      guard head.minorVersion == 1 else { return .transferEncodingInHTTP10 }
+    _ framing: Framing,
+    _ method: Method,
+    _ head: inout ResponseHead
+  ) {
+    head.contentLength = framing.contentLength
+    let status = head.status
+    if status == 101 || (method == .connect && status / 100 == 2) {
+      head.isUpgrade = true
+      head.keepsAlive = false
+      return
     }
-    head.contentLength = section.contentLength
-    head.connectionNamesOthers = section.namesOthers
-    head.isUpgrade = head.status == 101 || (method == .connect && head.status / 100 == 2)
-    if head.isUpgrade || method == .head || head.status < 200 || head.status == 204
-      || head.status == 304
-    {
-      head.framing = .none
-    } else if section.hasTransferEncoding {
+    if status < 200 || status == 204 {
+      // Neither may announce a body (RFC 9110 sections 8.6 and 15.3.5). We expect none, but bytes
+      // of one would be taken for the next response, so the connection is not used again.
+      if framing.isChunked || framing.contentLength > 0 { head.keepsAlive = false }
+      return
+    }
+    if status == 304 || method == .head { return }
+    if framing.isChunked {
       head.framing = .chunked
-    } else if section.contentLength >= 0 {
-      head.framing = section.contentLength == 0 ? .none : .length
+    } else if framing.contentLength >= 0 {
+      head.framing = framing.contentLength == 0 ? .none : .length
     } else {
       head.framing = .untilClose
+      head.keepsAlive = false
     }
-    head.keepsAlive =
-      (head.minorVersion == 1 ? !section.closes : section.keepsAlive && !section.closes)
-      && head.framing != .untilClose
-    return nil
+  }
+}
+
+/// `HTTP-version SP status-code [ SP [ reason-phrase ] ] CRLF`.
+///
+/// Source: RFC 9112 section 4. Codes from 600 up have no meaning that a recipient could act on
+/// (RFC 9110 section 15) and are refused with those below 100.
+private enum StatusLine {
+  @inline(__always)
+  static func read(
+    _ bytes: UnsafePointer<UInt8>,
+    position: inout Int,
+    end: Int,
+    into head: inout ResponseHead
+  ) -> StartLineOutcome {
+    switch HTTPVersion.read(bytes, &position, end, minorVersion: &head.minorVersion) {
+    case .line: break
+    case let other: return other
+    }
+    guard position < end else { return .incomplete }
+    guard bytes[position] == 0x20 else { return .refused(.malformedStatusLine) }
+    var status: UInt16 = 0
+    for index in 1...3 {
+      guard position &+ index < end else { return .incomplete }
+      let digit = bytes[position &+ index] &- 0x30
+      guard digit < 10, index > 1 || (1...5).contains(digit) else {
+        return .refused(.malformedStatusLine)
+      }
+      status = status &* 10 &+ UInt16(digit)
+    }
+    head.status = status
+    position &+= 4
+    guard position < end else { return .incomplete }
+    switch bytes[position] {
+    case 0x20: position &+= 1
+    case 0x0D: break
+    case 0x0A: return .refused(.bareLineFeed)
+    default: return .refused(.malformedStatusLine)
+    }
+    let stop = FieldLine.endOfText(bytes, position, end)
+    switch FieldLine.lineEnd(bytes, stop, end) {
+    case .field: break
+    case .refused(let fault): return .refused(fault)
+    default: return .incomplete
+    }
+    head.reasonStart = UInt16(truncatingIfNeeded: position)
+    head.reasonLength = UInt16(truncatingIfNeeded: stop &- position)
+    position = stop &+ 2
+    return .line
   }
 }

@@ -1,7 +1,7 @@
 /// One rule of the route table, as an operator states it.
 ///
 /// Every condition that is present must hold. An empty list is no condition.
-public struct RouteRule: Sendable {
+public struct RouteRule: Sendable, Equatable {
   /// The name that explanations and faults use.
   public var name: String
   public var host: HostPattern

@@ -1,7 +1,7 @@
 internal import Synchronization
 
 /// Names one entry of a `NameTable`.
-public struct NameID: Hashable, Sendable {
+public struct NameID: Hashable, Sendable, BitwiseCopyable {
   public var rawValue: Int32
 
   @inlinable

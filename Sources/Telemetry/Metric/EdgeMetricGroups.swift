@@ -1,5 +1,5 @@
 /// What a worker counts for one route.
-public struct RouteMetrics: Sendable {
+public struct RouteMetrics: Sendable, BitwiseCopyable {
   public var requests: RequestCells
   public var duration: Histogram
 
@@ -11,7 +11,7 @@ public struct RouteMetrics: Sendable {
 }
 
 /// What a worker counts for the connections of one listener or service.
-public struct ConnectionMetrics: Sendable {
+public struct ConnectionMetrics: Sendable, BitwiseCopyable {
   public var open: Gauge
   public var opened: Counter
   public var closed: Counter
@@ -25,7 +25,7 @@ public struct ConnectionMetrics: Sendable {
 }
 
 /// What a worker counts for one service.
-public struct ServiceMetrics: Sendable {
+public struct ServiceMetrics: Sendable, BitwiseCopyable {
   public var duration: Histogram
   public var connectFailures: Counter
   public var connections: ConnectionMetrics

@@ -1,5 +1,5 @@
 /// Names one counter of a registry; the default names a cell that nobody reads.
-public struct Counter: Sendable {
+public struct Counter: Sendable, BitwiseCopyable {
   @usableFromInline let cell: Int32
 
   @inlinable
@@ -10,7 +10,7 @@ public struct Counter: Sendable {
 }
 
 /// Names one gauge of a registry; the default names a cell that nobody reads.
-public struct Gauge: Sendable {
+public struct Gauge: Sendable, BitwiseCopyable {
   @usableFromInline let cell: Int32
 
   @inlinable
@@ -21,7 +21,7 @@ public struct Gauge: Sendable {
 }
 
 /// Names one histogram of a registry; the default names cells that nobody reads.
-public struct Histogram: Sendable {
+public struct Histogram: Sendable, BitwiseCopyable {
   /// The sum in nanoseconds; the buckets of `DurationBuckets` follow it.
   @usableFromInline let cell: Int32
 
@@ -33,7 +33,7 @@ public struct Histogram: Sendable {
 }
 
 /// Names a run of counters that differ in one label, found by the raw value of an enum.
-public struct CounterRow: Sendable {
+public struct CounterRow: Sendable, BitwiseCopyable {
   @usableFromInline let first: Int32
   /// How many counters the row has.
   public let count: Int32
@@ -58,7 +58,7 @@ public struct CounterRow: Sendable {
 }
 
 /// Names the method and code block of one route; the default names one that nobody reads.
-public struct RequestCells: Sendable {
+public struct RequestCells: Sendable, BitwiseCopyable {
   /// A mask of the methods seen; `StatusSlots.count` cells a method follow it.
   @usableFromInline let cell: Int32
 

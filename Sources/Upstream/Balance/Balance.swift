@@ -14,7 +14,9 @@ public struct Candidates {
   let states: UnsafeMutablePointer<EndpointState>
 
   public init(
-    places: UnsafePointer<Int32>, count: Int, states: UnsafeMutablePointer<EndpointState>
+    places: UnsafePointer<Int32>,
+    count: Int,
+    states: UnsafeMutablePointer<EndpointState>
   ) {
     self.places = places
     self.count = count
@@ -31,7 +33,10 @@ public struct Candidates {
   ///   - cursor: Where round-robin stands, for the service.
   /// - Returns: A place, or -1 when there is no endpoint.
   public func choose(
-    _ balance: Balance, avoiding: Int32, at now: Instant, cursor: inout UInt32,
+    _ balance: Balance,
+    avoiding: Int32,
+    at now: Instant,
+    cursor: inout UInt32,
     using random: inout SplitMix64
   ) -> Int32 {
     guard count > 1 else { return count == 1 ? places[0] : -1 }

@@ -1,0 +1,73 @@
+# Spillway: two commands matter, `make run` and `make test`. `make help` lists the rest.
+
+SHELL := /bin/bash
+# How long each fuzz target runs, in seconds.
+FUZZ_SECONDS ?= 20
+# Scenarios, rounds and further options of the side-by-side measurement.
+BENCH_SCENARIOS ?= h1,reject-h1,large,latency,idle
+BENCH_ROUNDS ?= 7
+BENCH_FLAGS ?=
+SWIFT_SOURCES := Sources Tests Package.swift
+
+.DEFAULT_GOAL := help
+.PHONY: help run test build setup lint format sanitize smoke fuzz bench instructions allocations soak clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## Install what is missing, build, start demo services and the edge, say what to try
+	@scripts/setup.sh run
+	@scripts/run.sh
+
+test: ## Everything CI runs: lint, tests, sanitizers, smoke run, allocations, packaging
+	@scripts/setup.sh test
+	@scripts/test.sh
+
+setup: ## Install missing system packages for run and test
+	@scripts/setup.sh test
+
+build: ## Release build of the edge and the demo service
+	@scripts/setup.sh run
+	swift build -c release --product spillway
+	swift build -c release --product demo
+
+lint: ## Check the format of every Swift file
+	swift format lint --strict --recursive $(SWIFT_SOURCES)
+
+format: ## Format every Swift file in place
+	swift format --in-place --recursive $(SWIFT_SOURCES)
+
+sanitize: ## Tests under the thread and the address sanitizer
+	@scripts/setup.sh test
+	@scripts/sanitize.sh thread
+	@scripts/sanitize.sh address
+
+smoke: build ## Drive the release binary through start, reload and drain
+	@scripts/smoke.sh
+
+fuzz: ## Fuzz each parser for FUZZ_SECONDS
+	@Tests/Fuzz/run.sh $(FUZZ_SECONDS)
+
+bench: ## Measure beside nginx, HAProxy and other peers that are found
+	@scripts/setup.sh bench
+	swift build -c release --product spillway
+	@bench/bench.py --scenarios $(BENCH_SCENARIOS) --rounds $(BENCH_ROUNDS) \
+	  --peer bench/spillway.json --bin spillway=.build/release/spillway \
+	  --peer bench/spillway-epoll.json --bin spillway-epoll=.build/release/spillway $(BENCH_FLAGS)
+
+instructions: ## Count user-space instructions per proxied request (callgrind)
+	@scripts/setup.sh instructions
+	swift build -c release --product spillway
+	@bench/instructions.sh
+
+allocations: ## Fail when a proxied request allocates in steady state
+	@scripts/setup.sh test
+	swift build -c release --product spillway
+	@bench/allocations.sh
+
+soak: build ## Mixed traffic with faults, then check that nothing leaked
+	@scripts/setup.sh bench
+	@bench/soak.py $(SOAK_FLAGS)
+
+clean: ## Remove all build products
+	rm -rf .build .build-tsan .build-asan Tests/Fuzz/.build

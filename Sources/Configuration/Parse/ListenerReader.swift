@@ -1,0 +1,113 @@
+internal import Routing
+internal import Units
+
+enum ListenerReader {
+  private static let known = [
+    "name", "address", "exposure", "limits", "connections", "allow", "deny", "trustedProxies",
+    "paths",
+  ]
+  private static let later = ["tls", "proxyProtocol", "h2"]
+
+  static func read(
+    _ field: Field, _ settings: inout Settings, _ places: inout SettingsReader.Places
+  ) {
+    let fields = field.map(known, later: later)
+    guard let name = fields["name"], let address = fields["address"] else {
+      field.fault("a listener needs a name and an address")
+      return
+    }
+    var listener = ListenerSetting(name: name.name(), address: AddressReader.bind(address))
+    if let exposure = fields["exposure"]?.choice(Exposure.self) { listener.exposure = exposure }
+    if let field = fields["limits"] { listener.limits = limits(field) }
+    if let field = fields["connections"] {
+      let fields = field.map(["maximum", "perAddress"])
+      if let field = fields["maximum"] { listener.maximumConnections = field.number(1...1_000_000) }
+      if let field = fields["perAddress"] {
+        listener.connectionsPerAddress = field.number(1...1_000_000)
+      }
+    }
+    listener.allow = fields["allow"]?.list().compactMap(AddressReader.range) ?? []
+    listener.deny = fields["deny"]?.list().compactMap(AddressReader.range) ?? []
+    listener.trustedProxies = fields["trustedProxies"]?.list().compactMap(AddressReader.range) ?? []
+    if let field = fields["paths"] {
+      let fields = field.map(["repeatedSlashes", "encodedSlash"])
+      if let slashes = fields["repeatedSlashes"]?.choice(PathPolicy.RepeatedSlashes.self) {
+        listener.paths.repeatedSlashes = slashes
+      }
+      if let slash = fields["encodedSlash"]?.choice(PathPolicy.EncodedSlash.self) {
+        listener.paths.encodedSlash = slash
+      }
+    }
+    settings.listeners.append(listener)
+    places.listeners.append(name)
+    places.listenerAddresses.append(address)
+  }
+
+  private static func limits(_ field: Field) -> ListenerSetting.Limits {
+    var limits = ListenerSetting.Limits()
+    let fields = field.map([
+      "headBytes", "headers", "targetBytes", "bodyBytes", "headTimeout", "bodyIdle", "minimumRate",
+      "keepAliveIdle", "upgradeIdle", "maximumAge", "requestsPerConnection",
+    ])
+    let wait = Nanoseconds.milliseconds(10)...Nanoseconds.seconds(86_400)
+    // A head lies in one buffer block or is refused; smaller than 512 bytes refuses browsers.
+    if let field = fields["headBytes"] { limits.headBytes = field.size(512...16_384) }
+    if let field = fields["headers"] { limits.headers = field.number(8...1_024) }
+    if let field = fields["targetBytes"] { limits.targetBytes = field.size(64...16_384) }
+    if let field = fields["bodyBytes"] { limits.bodyBytes = Int64(field.size(0...1 << 50)) }
+    if let field = fields["headTimeout"] { limits.headTimeout = field.duration(wait) }
+    if let field = fields["bodyIdle"] { limits.bodyIdle = field.duration(wait) }
+    if let field = fields["minimumRate"] { limits.minimumRate = field.size(0...1 << 30) }
+    if let field = fields["keepAliveIdle"] { limits.keepAliveIdle = field.duration(wait) }
+    if let field = fields["upgradeIdle"] { limits.upgradeIdle = field.duration(wait) }
+    if let field = fields["maximumAge"] { limits.maximumAge = field.duration(wait) }
+    if let field = fields["requestsPerConnection"] {
+      limits.requestsPerConnection = field.number(1...1_000_000_000)
+    }
+    return limits
+  }
+}
+
+enum ServiceReader {
+  private static let known = [
+    "name", "protocol", "exposure", "endpoints", "balance", "connections",
+  ]
+  private static let later = [
+    "health", "breaker", "outlier", "retryBudget", "admission", "discovery", "versions", "tls",
+  ]
+
+  private enum WireProtocol: String, CaseIterable {
+    case http1
+  }
+
+  static func read(
+    _ field: Field, _ settings: inout Settings, _ places: inout SettingsReader.Places
+  ) {
+    let fields = field.map(known, later: later)
+    guard let name = fields["name"], let endpoints = fields["endpoints"] else {
+      field.fault("a service needs a name and endpoints")
+      return
+    }
+    var service = ServiceSetting(
+      name: name.name(), endpoints: endpoints.list().compactMap(AddressReader.endpoint))
+    if service.endpoints.isEmpty { endpoints.fault("must name at least one endpoint") }
+    _ = fields["protocol"]?.choice(WireProtocol.self, later: ["h2c", "https", "h2", "auto"])
+    if let exposure = fields["exposure"]?.choice(Exposure.self) { service.exposure = exposure }
+    if let balance = fields["balance"]?
+      .choice(ServiceSetting.Balance.self, later: ["least-requests", "ring-hash"])
+    {
+      service.balance = balance
+    }
+    if let field = fields["connections"] {
+      let fields = field.map(["maximum", "idle", "connectTimeout"])
+      let wait = Nanoseconds.milliseconds(1)...Nanoseconds.seconds(86_400)
+      if let field = fields["maximum"] { service.maximumConnections = field.number(1...1_000_000) }
+      if let field = fields["idle"] { service.idle = field.duration(wait) }
+      if let field = fields["connectTimeout"] {
+        service.connectTimeout = field.duration(.milliseconds(1)...(.seconds(60)))
+      }
+    }
+    settings.services.append(service)
+    places.services.append(name)
+  }
+}

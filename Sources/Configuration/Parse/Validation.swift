@@ -1,0 +1,102 @@
+internal import Routing
+internal import Units
+internal import Yams
+
+/// Judges what settings mean together.
+enum Validation {
+  static func judge(_ settings: Settings, _ places: SettingsReader.Places) {
+    if settings.listeners.isEmpty { places.root.fault("needs at least one listener") }
+    if settings.routes.isEmpty { places.root.fault("needs at least one route") }
+    unique(settings.listeners.map(\.name), places.listeners, "listener")
+    unique(settings.services.map(\.name), places.services, "service")
+    unique(settings.routes.map(\.name), places.routes, "route")
+    addresses(settings, places)
+    for index in settings.routes.indices { route(index, settings, places) }
+    conflicts(settings, places)
+  }
+
+  private static func unique(_ names: [String], _ fields: [Field], _ kind: String) {
+    var first: [String: Int] = [:]
+    for (index, name) in names.enumerated() {
+      if let before = first[name] {
+        let line = fields[before].node.mark?.line ?? 0
+        fields[index].fault("the \(kind) \"\(name)\" stands in line \(line) already")
+      } else {
+        first[name] = index
+      }
+    }
+  }
+
+  private static func addresses(_ settings: Settings, _ places: SettingsReader.Places) {
+    var taken: [BindAddress: String] = [:]
+    if let admin = settings.admin, !isFree(admin) { taken[admin] = "the admin server" }
+    for (index, listener) in settings.listeners.enumerated() {
+      if let other = taken[listener.address] {
+        places.listenerAddresses[index].fault("\(listener.address) is used by \(other) already")
+      }
+      if !isFree(listener.address) { taken[listener.address] = "listener \(listener.name)" }
+    }
+  }
+
+  /// Port 0 is a new port each time.
+  private static func isFree(_ address: BindAddress) -> Bool {
+    if case .ip(_, 0) = address { return true }
+    return false
+  }
+
+  private static func route(
+    _ index: Int, _ settings: Settings, _ places: SettingsReader.Places
+  ) {
+    let route = settings.routes[index]
+    let isPublic = settings.listeners.contains { $0.exposure == .public }
+    if isPublic, !route.isAuthStated {
+      (places.routePolicies[index] ?? places.routes[index]).fault(
+        "must say auth on a public listener: write policies: {auth: none} for an open route")
+    }
+    guard case .service(let name, let port) = route.action,
+      let field = places.routeUpstreams[index]
+    else { return }
+    guard let service = settings.services.first(where: { $0.name == name }) else {
+      let near = Spelling.nearest(name, in: settings.services.map(\.name))
+      field.fault(
+        "there is no service \"\(name)\"" + (near.map { "; did you mean \($0)?" } ?? ""))
+      return
+    }
+    if service.exposure == .internal, isPublic {
+      field.fault("the service \"\(name)\" is internal and this route is on a public listener")
+    }
+    if let port, !service.endpoints.contains(where: { $0.port == port }) {
+      field.fault("no endpoint of \"\(name)\" has port \(port)")
+    }
+  }
+
+  private static func conflicts(_ settings: Settings, _ places: SettingsReader.Places) {
+    let rules = settings.routes.map(\.match)
+    for fault in RouteTable.faults(in: rules) where rules.indices.contains(fault.rule) {
+      place(of: fault, places.routeMatches[fault.rule]).fault(fault.message)
+    }
+    for conflict in RouteTable.conflicts(in: rules) where rules.indices.contains(conflict.rule) {
+      places.routeMatches[conflict.rule].fault(conflict.explanation)
+    }
+  }
+
+  /// The part of a match that a fault is about.
+  private static func place(of fault: RouteTableError, _ match: Field) -> Field {
+    guard case .mapping(let mapping) = match.node,
+      let node = mapping.first(where: { $0.key.string == fault.part.rawValue })?.value
+    else { return match }
+    let field = Field(
+      node: node, path: "\(match.path).\(fault.part.rawValue)", reader: match.reader)
+    guard let item = fault.item, case .sequence(let list) = node, list.indices.contains(item) else {
+      return field
+    }
+    return Field(node: list[item], path: "\(field.path)[\(item)]", reader: match.reader)
+  }
+}
+
+extension ServiceSetting.Endpoint {
+  var port: UInt16? {
+    if case .host(_, let port) = self { return port }
+    return nil
+  }
+}

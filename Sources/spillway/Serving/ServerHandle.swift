@@ -1,0 +1,35 @@
+internal import Edge
+internal import Units
+
+/// What the process asks of a server: the seam between signals and serving.
+struct ServerHandle: Sendable {
+  /// Binds nothing, serves: returns when every worker accepts.
+  var start: @Sendable () throws -> Void
+  /// Loads the configuration again and adopts it; logs all faults itself.
+  ///
+  /// Returns false when the new configuration was refused and the one before goes on.
+  var reload: @Sendable () -> Bool
+  /// Readiness fails first, then nothing new is accepted.
+  var beginDrain: @Sendable () -> Void
+  /// Blocks until all exchanges are over or the drain's deadline passed.
+  var waitUntilDrained: @Sendable () -> Bool
+  var stop: @Sendable () -> Void
+  var reopenLogs: @Sendable () -> Void
+  var listeningSockets: @Sendable () -> [ListeningSocket]
+  var heartbeats: @Sendable () -> [WorkerHeartbeat]
+  /// Counts a stall of a worker.
+  var recordStall: @Sendable (Int) -> Void
+  /// Grace and deadline of the drain together.
+  var drainLimit: Nanoseconds
+  /// The configuration file and those it names.
+  var watchedFiles: [String]
+  /// Where the pid file goes when no option names it; empty for nowhere.
+  var stateDirectory: String
+}
+
+/// Why serving could not begin, with the exit code that says so.
+struct StartFault: Error {
+  var code: Int32
+  /// One line per fault.
+  var lines: [String]
+}

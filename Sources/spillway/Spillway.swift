@@ -1,0 +1,11 @@
+internal import ArgumentParser
+
+/// The command line.
+@main
+struct Spillway: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "spillway",
+    abstract: "A load-shedding HTTP edge.",
+    subcommands: [RunCommand.self, UpgradeCommand.self]
+  )
+}

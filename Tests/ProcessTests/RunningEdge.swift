@@ -1,0 +1,166 @@
+import Foundation
+import Glibc
+
+/// The built executable, started as an operator would start it, in a folder of its own.
+final class RunningEdge {
+  struct Fault: Error, CustomStringConvertible { var description: String }
+
+  /// Generous: the machine of a test run is busy.
+  static let patience = 20.0
+
+  let folder: URL
+  let configuration: URL
+  private(set) var process: Process
+  private let log: URL
+
+  /// The executable beside this test bundle.
+  static var program: URL {
+    let bundle =
+      (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+    return URL(fileURLWithPath: bundle).deletingLastPathComponent().appendingPathComponent(
+      "spillway"
+    )
+  }
+
+  init(configuration text: String, arguments: [String] = [], program: URL? = nil) throws {
+    let base = FileManager.default.temporaryDirectory
+    folder = base.appendingPathComponent("spillway-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    configuration = folder.appendingPathComponent("edge.yaml")
+    log = folder.appendingPathComponent("log")
+    try text.write(to: configuration, atomically: true, encoding: .utf8)
+    _ = FileManager.default.createFile(atPath: log.path, contents: nil)
+    process = Process()
+    process.executableURL = program ?? Self.program
+    process.arguments = ["run", "--config", configuration.path] + arguments
+    process.standardError = try FileHandle(forWritingTo: log)
+    process.standardOutput = FileHandle.nullDevice
+    try process.run()
+  }
+
+  /// Ends everything, also what a failed test left.
+  func finish() {
+    if process.isRunning {
+      let child = childID
+      kill(process.processIdentifier, SIGKILL)
+      if let child { kill(child, SIGKILL) }
+      process.waitUntilExit()
+    }
+    try? FileManager.default.removeItem(at: folder)
+  }
+
+  var id: Int32 { process.processIdentifier }
+
+  var logText: String { (try? String(contentsOf: log, encoding: .utf8)) ?? "" }
+
+  /// A child of the parent, as the kernel knows it.
+  var childID: Int32? {
+    let text = try? String(contentsOfFile: "/proc/\(id)/task/\(id)/children", encoding: .utf8)
+    return text?.split(separator: " ").first.flatMap { Int32($0) }
+  }
+
+  func replaceConfiguration(_ text: String) throws {
+    try text.write(to: configuration, atomically: true, encoding: .utf8)
+  }
+
+  /// Waits until the log holds the text so many times.
+  func awaitLog(_ text: String, count: Int = 1) throws {
+    try Self.await("\(text) in the log:\n\(logText)") {
+      logText.components(separatedBy: text).count > count
+    }
+  }
+
+  /// Waits for the end and returns the exit code.
+  func exitCode() throws -> Int32 {
+    try Self.await("the end of the process; log:\n\(logText)") { !process.isRunning }
+    return process.terminationStatus
+  }
+
+  static func await(_ what: @autoclosure () -> String, _ condition: () throws -> Bool) throws {
+    let deadline = Date(timeIntervalSinceNow: patience)
+    while try !condition() {
+      guard Date() < deadline else { throw Fault(description: "waited in vain for \(what())") }
+      usleep(5_000)
+    }
+  }
+}
+
+/// Ports that nobody listens on, found by binding port 0.
+enum FreePort {
+  static func find() throws -> UInt16 {
+    let socket = try TestSocket.listening(port: 0)
+    defer { close(socket.descriptor) }
+    return socket.port
+  }
+}
+
+/// A blocking TCP socket of a test.
+struct TestSocket {
+  let descriptor: Int32
+  let port: UInt16
+
+  static func listening(port: UInt16) throws -> TestSocket {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    var one: Int32 = 1
+    setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, 4)
+    var address = loopback(port)
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let code = withUnsafeMutablePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+        bind(descriptor, address, length) == 0 && listen(descriptor, 8) == 0
+          && getsockname(descriptor, address, &length) == 0 ? 0 : errno
+      }
+    }
+    guard code == 0 else { throw RunningEdge.Fault(description: "bind: error \(code)") }
+    return TestSocket(descriptor: descriptor, port: UInt16(bigEndian: address.sin_port))
+  }
+
+  /// Asks once; throws with the error number when connecting or reading fails.
+  static func get(port: UInt16) throws -> String {
+    let descriptor = try open(port: port)
+    defer { close(descriptor) }
+    return try request(descriptor)
+  }
+
+  static func open(port: UInt16) throws -> Int32 {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    var timeout = timeval(tv_sec: Int(RunningEdge.patience), tv_usec: 0)
+    setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+    var address = loopback(port)
+    let code = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+        connect(descriptor, address, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0 ? 0 : errno
+      }
+    }
+    guard code == 0 else {
+      close(descriptor)
+      throw RunningEdge.Fault(description: "connect: error \(code)")
+    }
+    return descriptor
+  }
+
+  static func request(_ descriptor: Int32) throws -> String {
+    let text = Array("GET / HTTP/1.1\r\nhost: edge\r\nconnection: close\r\n\r\n".utf8)
+    guard send(descriptor, text, text.count, Int32(MSG_NOSIGNAL)) == text.count else {
+      throw RunningEdge.Fault(description: "send: error \(errno)")
+    }
+    var bytes: [UInt8] = []
+    var block = [UInt8](repeating: 0, count: 4_096)
+    while true {
+      let count = recv(descriptor, &block, block.count, 0)
+      guard count >= 0 else { throw RunningEdge.Fault(description: "recv: error \(errno)") }
+      if count == 0 { break }
+      bytes += block[..<count]
+    }
+    guard !bytes.isEmpty else { throw RunningEdge.Fault(description: "closed without an answer") }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  private static func loopback(_ port: UInt16) -> sockaddr_in {
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = port.bigEndian
+    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    return address
+  }
+}

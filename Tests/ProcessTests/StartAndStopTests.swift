@@ -1,0 +1,108 @@
+import Foundation
+import Glibc
+import Testing
+
+/// Starting that must fail clearly, and stopping that must be orderly, in both ways to run.
+@Suite(.serialized, .timeLimit(.minutes(2)))
+struct StartAndStopTests {
+  static let ways: [[String]] = [[], ["--no-supervise"]]
+
+  @Test(arguments: ways)
+  func `a taken port is named with who has it`(way: [String]) throws {
+    let taken = try TestSocket.listening(port: 0)
+    defer { close(taken.descriptor) }
+    let edge = try RunningEdge(configuration: "address: 127.0.0.1:\(taken.port)\n", arguments: way)
+    defer { edge.finish() }
+
+    let code = try edge.exitCode()
+
+    #expect(code == 69)
+    #expect(edge.logText.contains("cannot listen on 127.0.0.1:\(taken.port): already in use by "))
+    #expect(edge.logText.contains("(pid \(getpid()))"))
+  }
+
+  @Test func `a second edge on the same port is refused, not given half the traffic`() throws {
+    let port = try FreePort.find()
+    let first = try RunningEdge(configuration: "address: 127.0.0.1:\(port)\n")
+    defer { first.finish() }
+    try first.awaitLog("message=serving")
+
+    let second = try RunningEdge(configuration: "address: 127.0.0.1:\(port)\n")
+    defer { second.finish() }
+
+    #expect(try second.exitCode() == 69)
+    #expect(second.logText.contains("already in use by spillway"))
+  }
+
+  @Test(arguments: ways)
+  func `a bad configuration is refused at the start with every fault`(way: [String]) throws {
+    let edge = try RunningEdge(configuration: "adress: x\nwokers: 1\n", arguments: way)
+    defer { edge.finish() }
+
+    let code = try edge.exitCode()
+
+    #expect(code == 78)
+    #expect(edge.logText.contains("edge.yaml:1:1"))
+    #expect(edge.logText.contains("edge.yaml:2:1"))
+  }
+
+  @Test(arguments: ways)
+  func `SIGTERM lets a request end and exits with 0`(way: [String]) throws {
+    let port = try FreePort.find()
+    let edge = try RunningEdge(
+      configuration: "address: 127.0.0.1:\(port)\ndelayMs: 300\n",
+      arguments: way
+    )
+    defer { edge.finish() }
+    try edge.awaitLog("message=serving")
+    let connection = try TestSocket.open(port: port)
+    defer { close(connection) }
+
+    kill(edge.id, SIGTERM)
+    try edge.awaitLog("message=draining")
+    let answer = try TestSocket.request(connection)
+
+    #expect(answer.hasPrefix("HTTP/1.1 200"))
+    #expect(try edge.exitCode() == 0)
+  }
+
+  @Test(arguments: ways)
+  func `a second SIGTERM ends at once`(way: [String]) throws {
+    let port = try FreePort.find()
+    let edge = try RunningEdge(
+      configuration: "address: 127.0.0.1:\(port)\ndelayMs: 15000\n",
+      arguments: way
+    )
+    defer { edge.finish() }
+    try edge.awaitLog("message=serving")
+    let connection = try TestSocket.open(port: port)
+    defer { close(connection) }
+    let text = Array("GET / HTTP/1.1\r\nhost: edge\r\n\r\n".utf8)
+    send(connection, text, text.count, 0)
+    kill(edge.id, SIGTERM)
+    try edge.awaitLog("message=draining")
+
+    kill(edge.id, SIGTERM)
+
+    #expect(try edge.exitCode() == 143)
+    #expect(edge.logText.contains("second signal: ending at once"))
+  }
+
+  @Test(arguments: ways)
+  func `a bad file is refused on reload and a good one is taken`(way: [String]) throws {
+    let port = try FreePort.find()
+    let edge = try RunningEdge(configuration: "address: 127.0.0.1:\(port)\n", arguments: way)
+    defer { edge.finish() }
+    try edge.awaitLog("message=serving")
+
+    try edge.replaceConfiguration("nonsense: 1\n")
+    try edge.awaitLog("configuration refused, the one before goes on")
+    #expect(try TestSocket.get(port: port).hasPrefix("HTTP/1.1 200"))
+    try edge.replaceConfiguration("address: 127.0.0.1:\(port)\ndelayMs: 1\n")
+    try edge.awaitLog("configuration reloaded")
+    kill(edge.id, SIGHUP)
+    try edge.awaitLog("configuration reloaded", count: 2)
+
+    #expect(try TestSocket.get(port: port).hasPrefix("HTTP/1.1 200"))
+  }
+}

@@ -1,0 +1,159 @@
+import Foundation
+import Glibc
+import Testing
+
+/// The parent and its children, seen from outside.
+@Suite(.serialized, .timeLimit(.minutes(2)))
+struct SupervisorTests {
+  @Test func `a crashed child is replaced on the same sockets`() throws {
+    let port = try FreePort.find()
+    let edge = try RunningEdge(configuration: "address: 127.0.0.1:\(port)\nworkers: 2\n")
+    defer { edge.finish() }
+    try edge.awaitLog("message=serving")
+    let before = edge.childID
+    let inodes = Self.listeningInodes(port)
+
+    if let before { kill(before, SIGKILL) }
+    // Between death and restart the parent's copy of the sockets lets clients wait.
+    let answer = try TestSocket.get(port: port)
+
+    #expect(answer.hasPrefix("HTTP/1.1 200"))
+    #expect(before != nil && edge.childID != before)
+    #expect(inodes.count == 2)
+    #expect(Self.listeningInodes(port) == inodes)
+  }
+
+  @Test func `an upgrade refuses no connection`() throws {
+    let port = try FreePort.find()
+    let edge = try RunningEdge(configuration: "address: 127.0.0.1:\(port)\nworkers: 2\n")
+    defer { edge.finish() }
+    try edge.awaitLog("message=serving")
+    let before = edge.childID
+    let load = ConnectingClient(port: port)
+    try RunningEdge.await("first answers") { load.answers > 20 }
+
+    for round in 1...3 {
+      let outcome = try Self.upgrade(edge)
+      #expect(outcome.code == 0, "\(outcome.text)")
+      try edge.awaitLog("old child has drained", count: round)
+      let answers = load.answers
+      try RunningEdge.await("answers after the upgrade") { load.answers > answers + 20 }
+    }
+
+    load.stop()
+    #expect(load.faults == [])
+    #expect(edge.childID != before)
+  }
+
+  @Test func `SIGUSR2 upgrades to the file that stands at the path now`() throws {
+    let port = try FreePort.find()
+    let copy = FileManager.default.temporaryDirectory.appendingPathComponent("edge-\(UUID())")
+    try FileManager.default.copyItem(at: RunningEdge.program, to: copy)
+    defer { try? FileManager.default.removeItem(at: copy) }
+    let edge = try RunningEdge(configuration: "address: 127.0.0.1:\(port)\n", program: copy)
+    defer { edge.finish() }
+    try edge.awaitLog("message=serving")
+    let newer = copy.appendingPathExtension("new")
+    try FileManager.default.copyItem(at: RunningEdge.program, to: newer)
+    #expect(rename(newer.path, copy.path) == 0)
+
+    kill(edge.id, SIGUSR2)
+    try edge.awaitLog("old child has drained")
+
+    let running = try FileManager.default.destinationOfSymbolicLink(
+      atPath: "/proc/\(edge.childID ?? 0)/exe"
+    )
+    #expect(running == copy.path)
+    #expect(try TestSocket.get(port: port).hasPrefix("HTTP/1.1 200"))
+  }
+
+  @Test func `a new child that cannot start leaves the old one serving`() throws {
+    let port = try FreePort.find()
+    let copy = FileManager.default.temporaryDirectory.appendingPathComponent("edge-\(UUID())")
+    try FileManager.default.copyItem(at: RunningEdge.program, to: copy)
+    defer { try? FileManager.default.removeItem(at: copy) }
+    let edge = try RunningEdge(configuration: "address: 127.0.0.1:\(port)\n", program: copy)
+    defer { edge.finish() }
+    try edge.awaitLog("message=serving")
+    let before = edge.childID
+    try FileManager.default.removeItem(at: copy)
+    try "#!/bin/sh\nexit 3\n".write(to: copy, atomically: true, encoding: .utf8)
+    chmod(copy.path, 0o755)
+
+    let outcome = try Self.upgrade(edge)
+
+    #expect(outcome.code == 1)
+    #expect(outcome.text.contains("ended with code 3"))
+    #expect(edge.childID == before)
+    #expect(try TestSocket.get(port: port).hasSuffix("\(before ?? 0)\n"))
+  }
+
+  @Test func `a child whose parent is killed drains and ends`() throws {
+    let port = try FreePort.find()
+    let edge = try RunningEdge(configuration: "address: 127.0.0.1:\(port)\n")
+    defer { edge.finish() }
+    try edge.awaitLog("message=serving")
+    let child = try #require(edge.childID)
+
+    kill(edge.id, SIGKILL)
+
+    try RunningEdge.await("the end of the child") { kill(child, 0) != 0 }
+    #expect(edge.logText.contains("message=drained"))
+  }
+
+  @Test func `a socket that a reload added survives a crash`() throws {
+    let (first, second) = (try FreePort.find(), try FreePort.find())
+    let edge = try RunningEdge(configuration: "address: 127.0.0.1:\(first)\n")
+    defer { edge.finish() }
+    try edge.awaitLog("message=serving")
+    try edge.replaceConfiguration("address: 127.0.0.1:\(first) 127.0.0.1:\(second)\n")
+    try edge.awaitLog("configuration reloaded")
+    let inodes = Self.listeningInodes(second)
+
+    if let child = edge.childID { kill(child, SIGKILL) }
+
+    #expect(try TestSocket.get(port: second).hasPrefix("HTTP/1.1 200"))
+    #expect(inodes.count == 1)
+    #expect(Self.listeningInodes(second) == inodes)
+  }
+
+  @Test func `an upgrade of nobody says so`() throws {
+    let outcome = try Self.run(["upgrade", "--pid", "\(getpid())"])
+
+    #expect(outcome.code == 1)
+    #expect(outcome.text.contains("no spillway parent answers under process id \(getpid())"))
+  }
+
+  private static func upgrade(_ edge: RunningEdge) throws -> (code: Int32, text: String) {
+    try run(["upgrade", "--pid", "\(edge.id)"])
+  }
+
+  private static func run(_ arguments: [String]) throws -> (code: Int32, text: String) {
+    let process = Process()
+    let pipe = Pipe()
+    process.executableURL = RunningEdge.program
+    process.arguments = arguments
+    process.standardOutput = pipe
+    process.standardError = pipe
+    try process.run()
+    let text = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    return (process.terminationStatus, text)
+  }
+
+  /// Inodes of the listening sockets of a port: a socket bound anew has another one.
+  private static func listeningInodes(_ port: UInt16) -> Set<String> {
+    let text = (try? String(contentsOfFile: "/proc/net/tcp", encoding: .utf8)) ?? ""
+    let hex = String(port, radix: 16, uppercase: true)
+    let wanted = ":" + String(repeating: "0", count: 4 - hex.count) + hex
+    return Set(
+      text.split(separator: "\n").compactMap { line in
+        let columns = line.split(separator: " ")
+        guard columns.count > 9, columns[1].hasSuffix(wanted), columns[3] == "0A" else {
+          return nil
+        }
+        return String(columns[9])
+      }
+    )
+  }
+}

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Everything CI runs, cheapest answers first. Stops at the first stage that fails and names it.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+cd "$root"
+export SWIFT_BACKTRACE=enable=no
+
+stage() {
+  local name=$1 started=$SECONDS
+  shift
+  printf '\n== %s\n' "$name"
+  if ! "$@"; then
+    printf '\nmake test: FAILED at: %s\n' "$name" >&2
+    exit 1
+  fi
+  printf '== %s: done in %d s\n' "$name" "$((SECONDS - started))"
+}
+
+stage "format" swift format lint --strict --recursive Sources Tests Package.swift
+stage "packaging" scripts/check-packaging.sh
+stage "scripts" scripts/check-scripts.sh
+stage "debug build, warnings are errors" swift build --build-tests
+stage "tests" swift test --skip-build
+stage "release build of the edge" swift build -c release --product spillway
+stage "release build of the demo service" swift build -c release --product demo
+stage "smoke run of the release binary" scripts/smoke.sh
+stage "heap allocations per request" bench/allocations.sh
+stage "thread sanitizer" scripts/sanitize.sh thread
+stage "address sanitizer" scripts/sanitize.sh address
+printf '\nmake test: everything passed in %d s\n' "$SECONDS"
