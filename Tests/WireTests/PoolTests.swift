@@ -167,7 +167,9 @@ extension WireTests {
 
           let counts = scene.upstreams.map(\.requests.count)
           #expect(counts.reduce(0, +) == 100)
-          #expect(counts.allSatisfy { $0 >= 10 }, "\(balance): \(counts)")
+          // One after another, all may go to the endpoint that p2c measured as the faster.
+          let least = balance == "p2c" ? 1 : 50
+          #expect(counts.allSatisfy { $0 >= least }, "\(balance): \(counts)")
         }
       }
     }
@@ -210,8 +212,9 @@ extension WireTests {
       var settings = EdgeSettings()
       settings.endpoints = ["localhost:\(named.port)"]
       try Scene.play(backend, named, settings: settings) { scene in
+        let client = try scene.client()
         try eventually("the name is resolved") {
-          try scene.client().exchange("GET", "/named").text == "/named"
+          try client.exchange("GET", "/named").text == "/named"
         }
       }
     }
