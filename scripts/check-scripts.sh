@@ -7,10 +7,11 @@ cd "$root"
 
 mapfile -t shell < <(git ls-files '*.sh' .ci/run)
 for file in "${shell[@]}"; do bash -n "$file"; done
-python3 - $(git ls-files '*.py') <<'PY'
+mapfile -t python < <(git ls-files '*.py')
+python3 - "${python[@]}" <<'PY'
 import sys
 for path in sys.argv[1:]:
     with open(path) as file:
         compile(file.read(), path, "exec")
 PY
-if command -v shellcheck >/dev/null; then shellcheck -x "${shell[@]}"; fi
+if command -v shellcheck >/dev/null; then shellcheck -x -S warning "${shell[@]}"; fi

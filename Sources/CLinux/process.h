@@ -2,13 +2,12 @@
 #ifndef SPILLWAY_CLINUX_PROCESS_H
 #define SPILLWAY_CLINUX_PROCESS_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+// Without _GNU_SOURCE, like shim.h.
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -20,7 +19,21 @@
 
 // --- process -----------------------------------------------------------------------------------
 
-static inline char **clinux_environment(void) { return environ; }
+static inline char **clinux_environment(void) { return __environ; }
+
+// glibc declares these three with _GNU_SOURCE only.
+extern int setresuid(uid_t real, uid_t effective, uid_t saved);
+extern int setresgid(gid_t real, gid_t effective, gid_t saved);
+typedef struct clinux_symbol {
+  const char *file;
+  void *base;
+  const char *name;
+  void *address;
+} clinux_symbol;
+static inline int clinux_find_symbol(const void *address, clinux_symbol *symbol) {
+  extern int dladdr(const void *, clinux_symbol *);
+  return dladdr(address, symbol);
+}
 
 // Each returns 0 or an error number.
 static inline int clinux_die_with_parent(int signal) {
@@ -95,7 +108,7 @@ static inline int64_t clinux_receive_packet(int fd, void *bytes, size_t count, i
 }
 
 static inline int clinux_peer(int fd, int32_t *pid, uint32_t *uid) {
-  struct ucred peer;
+  struct { int32_t pid; uint32_t uid, gid; } peer;  // struct ucred
   socklen_t length = sizeof peer;
   if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length)) return errno;
   *pid = peer.pid;

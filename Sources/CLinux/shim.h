@@ -2,9 +2,11 @@
 #ifndef SPILLWAY_CLINUX_H
 #define SPILLWAY_CLINUX_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+// No _GNU_SOURCE, and the C library's feature set fixed before liburing asks for more: Swift's own
+// Glibc module is built without it, and types that depend on it (fd_set) would then differ between
+// the two modules, which fails a build from scratch. What needs it is declared here by hand.
+#include <features.h>
+
 #include <errno.h>
 #include <liburing.h>
 #include <netinet/in.h>
@@ -26,8 +28,10 @@
 // function call, and every caller wants the number at once.
 static inline int64_t clinux_result(int64_t value) { return value < 0 ? -(int64_t)errno : value; }
 
+extern int clinux_accept4(int fd, void *address, void *length, int flags) __asm__("accept4");
+
 static inline int64_t clinux_accept(int fd) {
-  return clinux_result(accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  return clinux_result(clinux_accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
 }
 
 static inline int64_t clinux_recv(int fd, void *bytes, size_t count) {

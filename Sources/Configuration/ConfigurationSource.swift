@@ -18,12 +18,13 @@ public enum ConfigurationSource {
     let reader = Reader()
     var faults: [Fault] = []
     guard let node = Document.read(text, &faults) else {
-      throw ConfigurationError(file: file, faults: faults)
+      throw ConfigurationError(file: file, faults: faults, text: text)
     }
     let (settings, places) = SettingsReader.read(Field(node: node, path: "", reader: reader))
     Validation.judge(settings, places)
     guard reader.faults.isEmpty else {
-      throw ConfigurationError(file: file, faults: Array(Set(reader.faults)).sorted())
+      throw ConfigurationError(
+        file: file, faults: Array(Set(reader.faults)).sorted(), text: text)
     }
     return LoadedConfiguration(
       settings: settings, text: text, checksum: "sha256:" + SHA256.hex(of: text),

@@ -6,6 +6,8 @@ struct Spillway: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "spillway",
     abstract: "A load-shedding HTTP edge.",
-    subcommands: [RunCommand.self, UpgradeCommand.self]
+    subcommands: [
+      RunCommand.self, CheckCommand.self, RouteCommand.self, UpgradeCommand.self,
+    ]
   )
 }

@@ -7,9 +7,10 @@ enum Document {
   /// Nested maps and lists; ours needs six.
   static let maximumDepth = 32
 
+  /// Nodes once aliases are written out: a few lines of them can stand for gigabytes.
+  static let maximumNodes = 2_000_000
+
   /// Reads one document.
-  ///
-  /// Anchors are refused: a few lines of them can stand for gigabytes.
   static func read(_ text: String, _ faults: inout [Fault]) -> Node? {
     func whole(_ message: String, line: Int = 1, column: Int = 1) -> Node? {
       faults.append(Fault(line: line, column: column, path: "", message: message))
@@ -17,11 +18,6 @@ enum Document {
     }
     guard text.utf8.count <= maximumBytes else {
       return whole("the file has more than \(maximumBytes) bytes")
-    }
-    if let place = TextScan.anchor(in: text) {
-      return whole(
-        "anchors and aliases are not supported; write the value out", line: place.line,
-        column: place.column)
     }
     if let place = TextScan.depth(of: text, over: maximumDepth) {
       return whole(
@@ -31,8 +27,11 @@ enum Document {
       guard let node = try Yams.compose(yaml: text) else {
         return whole("the file is empty; it needs at least listeners and routes")
       }
-      guard depth(node) <= maximumDepth else {
-        return whole("nested deeper than \(maximumDepth) levels")
+      var room = maximumNodes
+      guard fits(node, levels: maximumDepth, room: &room) else {
+        return whole(
+          "nested deeper than \(maximumDepth) levels, or more than \(maximumNodes) values once "
+            + "aliases are written out")
       }
       return node
     } catch let error as YamlError {
@@ -57,50 +56,23 @@ enum Document {
     }
   }
 
-  private static func depth(_ node: Node) -> Int {
+  /// Whether a tree keeps the bounds; stops looking when it does not.
+  private static func fits(_ node: Node, levels: Int, room: inout Int) -> Bool {
+    room -= 1
+    guard levels > 0, room > 0 else { return false }
     switch node {
-    case .mapping(let map): 1 + (map.map { depth($0.value) }.max() ?? 0)
-    case .sequence(let list): 1 + (list.map { depth($0) }.max() ?? 0)
-    default: 0
+    case .mapping(let map):
+      for (_, value) in map where !fits(value, levels: levels - 1, room: &room) { return false }
+    case .sequence(let list):
+      for value in list where !fits(value, levels: levels - 1, room: &room) { return false }
+    default: break
     }
+    return true
   }
 }
 
 /// Looks at text before the parser does, for what would make the parser itself the victim.
 enum TextScan {
-  /// The first anchor or alias outside quotes and comments.
-  static func anchor(in text: String) -> (line: Int, column: Int)? {
-    var line = 1
-    for row in text.split(separator: "\n", omittingEmptySubsequences: false) {
-      var quote: Character?
-      var previous: Character = " "
-      var column = 1
-      for character in row {
-        if let open = quote {
-          if character == open { quote = nil }
-        } else if character == "\"" || character == "'" {
-          if " [{,:-\t".contains(previous) { quote = character }
-        } else if character == "#", previous == " " || column == 1 {
-          break
-        } else if character == "&" || character == "*", " [{,-\t".contains(previous),
-          opensValue(row, column)
-        {
-          return (line, column)
-        }
-        previous = character
-        column += 1
-      }
-      line += 1
-    }
-    return nil
-  }
-
-  /// Whether a mark at a column begins a value: `key: *x`, `- *x` or `[*x`.
-  private static func opensValue(_ row: Substring, _ column: Int) -> Bool {
-    let before = row.prefix(column - 1).reversed().first { $0 != " " && $0 != "\t" }
-    return before == nil || ":-[{,".contains(before ?? " ")
-  }
-
   /// Where flow brackets nest deeper than a bound; the parser recurses for each.
   static func depth(of text: String, over bound: Int) -> (line: Int, column: Int)? {
     var open = 0

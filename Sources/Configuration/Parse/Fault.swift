@@ -33,10 +33,13 @@ public struct ConfigurationError: Error, CustomStringConvertible {
   public var faults: [Fault]
   /// What went wrong with the file itself.
   public var problem: String?
+  /// The text that was judged, to show its lines.
+  public var text: String
 
-  public init(file: String, faults: [Fault] = [], problem: String? = nil) {
+  public init(file: String, faults: [Fault] = [], problem: String? = nil, text: String = "") {
     self.file = file
     self.faults = faults
+    self.text = text
     self.problem = problem
   }
 

@@ -184,8 +184,8 @@ extension Worker {
       let outcome = ResponseParser.parse(
         bytes(&upstream.pointee.input),
         count: upstream.pointee.input.count,
-        limits: Self.responseLimits,
         request: exchange.pointee.method,
+        limits: Self.responseLimits,
         fields: responseFields,
         into: &head
       )

@@ -27,12 +27,12 @@ final class StackSampler {
   }
 
   private static func symbol(_ address: UnsafeMutableRawPointer) -> String {
-    var info = Dl_info()
-    guard dladdr(address, &info) != 0 else { return "\(address)" }
-    if let name = info.dli_sname, let start = info.dli_saddr {
+    var info = clinux_symbol()
+    guard clinux_find_symbol(address, &info) != 0 else { return "\(address)" }
+    if let name = info.name, let start = info.address {
       return "\(String(cString: name))+\(address - start)"
     }
-    guard let file = info.dli_fname, let base = info.dli_fbase else { return "\(address)" }
+    guard let file = info.file, let base = info.base else { return "\(address)" }
     // Offset into the file: what addr2line takes.
     return "\(String(cString: file))+\(address - base)"
   }

@@ -52,24 +52,23 @@ public final class EdgeServer: Sendable {
   public init(
     _ loaded: LoadedConfiguration,
     sockets inherited: InheritedSockets,
-    rings doorbell: Doorbell,
+    names: NameTable,
+    rings: [AccessLogRing],
     options: Options
   ) throws(EdgeError) {
     self.options = options
     self.inherited = inherited
     backend = try Self.chooseBackend(options.backend)
-    let count = loaded.settings.workers ?? max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+    let count = Self.workerCount(loaded.settings)
     workerCount = count
     registry = MetricRegistry(shards: count)
-    names = NameTable()
+    self.names = names
+    self.rings = rings
     edge = EdgeMetrics(registry)
     counters = EdgeCounters(registry, edge)
     compiler = SnapshotCompiler(edge: edge, names: names)
     mailboxes = (0..<count).map { _ in WorkerMailbox() }
     heartbeats = (0..<count).map { WorkerHeartbeat(worker: $0) }
-    rings =
-      loaded.settings.accessLog.output == .off
-      ? [] : (0..<count).map { _ in AccessLogRing(doorbell: doorbell) }
     let snapshot = try compiler.compile(
       loaded.settings,
       version: loaded.version,
@@ -78,7 +77,11 @@ public final class EdgeServer: Sendable {
     )
     let sockets = try Self.takeSockets(loaded.settings, count, inherited, [:])
     running = Mutex(Running(loaded: loaded, sockets: sockets, snapshot: snapshot))
-    for socket in inherited.closeUnclaimed() { _ = socket }
+  }
+
+  /// The number of workers that settings ask for.
+  public static func workerCount(_ settings: Settings) -> Int {
+    settings.workers ?? max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
   }
 
   /// Starts the workers; when it returns all of them accept.

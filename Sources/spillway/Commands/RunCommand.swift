@@ -79,7 +79,7 @@ struct RunCommand: ParsableCommand {
       .init(environment: environment, user: user, group: group),
       logger: Logger(label: "spillway")
     ) { (sockets, logger) throws(StartFault) in
-      try StandInServer.make(path: path, sockets: sockets, logger: logger)
+      try EdgeHandle.make(path: path, sockets: sockets, logger: logger)
     }
   }
 }

@@ -1,0 +1,179 @@
+internal import Routing
+internal import Units
+
+/// Settings written out whole, defaults included, as a file that means the same.
+extension Settings {
+  public func effectiveYAML() -> String {
+    var out = YAMLWriter()
+    out.line("environment", environment)
+    if let version { out.line("version", "\(version)", quoted: false) }
+    out.line("workers", workers.map(String.init) ?? "auto", quoted: false)
+    if let stateDirectory { out.line("stateDirectory", stateDirectory) }
+    out.line(
+      "drain", "{grace: \(Quantity.text(drain.grace)), deadline: \(Quantity.text(drain.deadline))}",
+      quoted: false)
+    if let admin { out.line("admin", "{address: \(YAMLWriter.quote(admin.description))}", quoted: false) }
+    out.line("accessLog", accessLog.flow, quoted: false)
+    out.line("classes", YAMLWriter.list(classes), quoted: false)
+    out.list("listeners", listeners.map(\.lines))
+    out.list("services", services.map(\.lines))
+    out.list("routes", routes.map { $0.lines(classes) })
+    return out.text
+  }
+}
+
+/// Lines of YAML, each value quoted so that it reads back as it was.
+struct YAMLWriter {
+  private(set) var text = ""
+
+  mutating func line(_ name: String, _ value: String, quoted: Bool = true) {
+    text += "\(name): \(quoted ? Self.quote(value) : value)\n"
+  }
+
+  mutating func list(_ name: String, _ entries: [[String]]) {
+    guard !entries.isEmpty else {
+      text += "\(name): []\n"
+      return
+    }
+    text += "\(name):\n"
+    for entry in entries {
+      for (index, line) in entry.enumerated() { text += (index == 0 ? "  - " : "    ") + line + "\n" }
+    }
+  }
+
+  /// A double-quoted scalar.
+  static func quote(_ value: String) -> String {
+    var out = "\""
+    for scalar in value.unicodeScalars {
+      switch scalar {
+      case "\"": out += "\\\""
+      case "\\": out += "\\\\"
+      case "\n": out += "\\n"
+      case "\r": out += "\\r"
+      case "\t": out += "\\t"
+      case _ where scalar.value < 0x20 || scalar.value == 0x7F:
+        let digits = String(scalar.value, radix: 16)
+        out += "\\x" + (digits.count < 2 ? "0" : "") + digits
+      default: out.unicodeScalars.append(scalar)
+      }
+    }
+    return out + "\""
+  }
+
+  static func list(_ values: [String]) -> String {
+    "[" + values.map(quote).joined(separator: ", ") + "]"
+  }
+}
+
+extension AccessLogSettings {
+  fileprivate var flow: String {
+    let target =
+      switch output {
+      case .stdout: "stdout"
+      case .off: "off"
+      case .file(let path): "file:\(path)"
+      case .syslog(let path): "syslog:\(path)"
+      }
+    let shares = sample.map { "\(YAMLWriter.quote($0.key)): \($0.share)" }.joined(separator: ", ")
+    return "{output: \(YAMLWriter.quote(target)), sample: {\(shares)}}"
+  }
+}
+
+extension CIDR {
+  fileprivate var text: String { "\(address)/\(prefix)" }
+}
+
+extension ListenerSetting {
+  fileprivate var lines: [String] {
+    let most = maximumConnections.map { "maximum: \($0), " } ?? ""
+    return [
+      "name: \(name)",
+      "address: \(YAMLWriter.quote(address.description))",
+      "exposure: \(exposure.rawValue)",
+      "limits: \(limits.flow)",
+      "connections: {\(most)perAddress: \(connectionsPerAddress)}",
+      "allow: \(YAMLWriter.list(allow.map(\.text)))",
+      "deny: \(YAMLWriter.list(deny.map(\.text)))",
+      "trustedProxies: \(YAMLWriter.list(trustedProxies.map(\.text)))",
+      "paths: {repeatedSlashes: \(paths.repeatedSlashes.rawValue), "
+        + "encodedSlash: \(paths.encodedSlash.rawValue)}",
+    ]
+  }
+}
+
+extension ListenerSetting.Limits {
+  fileprivate var flow: String {
+    "{headBytes: \(headBytes), headers: \(headers), targetBytes: \(targetBytes), "
+      + "bodyBytes: \(bodyBytes), headTimeout: \(Quantity.text(headTimeout)), "
+      + "bodyIdle: \(Quantity.text(bodyIdle)), minimumRate: \(minimumRate), "
+      + "keepAliveIdle: \(Quantity.text(keepAliveIdle)), "
+      + "upgradeIdle: \(Quantity.text(upgradeIdle)), maximumAge: \(Quantity.text(maximumAge)), "
+      + "requestsPerConnection: \(requestsPerConnection)}"
+  }
+}
+
+extension ServiceSetting {
+  fileprivate var lines: [String] {
+    [
+      "name: \(name)",
+      "protocol: http1",
+      "exposure: \(exposure.rawValue)",
+      "endpoints: \(YAMLWriter.list(endpoints.map(\.description)))",
+      "balance: \(balance.rawValue)",
+      "connections: {maximum: \(maximumConnections), idle: \(Quantity.text(idle)), "
+        + "connectTimeout: \(Quantity.text(connectTimeout))}",
+    ]
+  }
+}
+
+extension RouteSetting {
+  fileprivate func lines(_ classes: [String]) -> [String] {
+    var lines = [
+      "name: \(name)", "match: {\(matchFields.joined(separator: ", "))}",
+      "class: \(classes[classIndex])", "priority: \(match.priority)",
+    ]
+    switch action {
+    case .service(let service, let port):
+      lines.append("upstream: {service: \(service)\(port.map { ", port: \($0)" } ?? "")}")
+    case .respond(let response):
+      let headers = response.headers.map {
+        "{name: \(YAMLWriter.quote($0.name)), value: \(YAMLWriter.quote($0.value))}"
+      }
+      lines.append(
+        "respond: {status: \(response.status), body: \(YAMLWriter.quote(response.body)), "
+          + "headers: [\(headers.joined(separator: ", "))]}")
+    }
+    var policies = ["timeoutMs: \(Quantity.text(timeout))"]
+    if let perTryTimeout { policies.append("perTryTimeoutMs: \(Quantity.text(perTryTimeout))") }
+    if isAuthStated { policies.insert("auth: none", at: 0) }
+    lines.append("policies: {\(policies.joined(separator: ", "))}")
+    return lines
+  }
+
+  private var matchFields: [String] {
+    var fields: [String] = []
+    switch match.host {
+    case .any: break
+    case .exact(let host): fields.append("host: \(YAMLWriter.quote(host))")
+    case .wildcard(let suffix): fields.append("host: \(YAMLWriter.quote("*." + suffix))")
+    }
+    switch match.path {
+    case .any: break
+    case .exact(let path): fields.append("path: \(YAMLWriter.quote(path))")
+    case .prefix(let path): fields.append("pathPrefix: \(YAMLWriter.quote(path))")
+    case .regex(let pattern): fields.append("pathRegex: \(YAMLWriter.quote(pattern))")
+    }
+    if !match.methods.isEmpty { fields.append("methods: \(YAMLWriter.list(match.methods))") }
+    if !match.headers.isEmpty { fields.append("headers: \(Self.conditions(match.headers))") }
+    if !match.query.isEmpty { fields.append("query: \(Self.conditions(match.query))") }
+    return fields
+  }
+
+  private static func conditions(_ conditions: [FieldCondition]) -> String {
+    let entries = conditions.map { condition in
+      let value = condition.value.map { ", value: \(YAMLWriter.quote($0))" } ?? ""
+      return "{name: \(YAMLWriter.quote(condition.name))\(value)}"
+    }
+    return "[\(entries.joined(separator: ", "))]"
+  }
+}

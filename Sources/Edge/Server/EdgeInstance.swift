@@ -1,0 +1,155 @@
+public import Configuration
+internal import CLinux
+internal import Glibc
+internal import Synchronization
+internal import Telemetry
+internal import Units
+
+/// A whole edge: the server with its admin address, its access log and its readiness.
+///
+/// Calls come from the slow plane, one at a time.
+public final class EdgeInstance: Sendable {
+  /// Version that the build and the `via` of logs carry.
+  public static let version = "0.1.0"
+
+  public let server: EdgeServer
+  public let readiness = ReadinessState()
+  private let admin: AdminServer?
+  private let adminSocket: ListeningSocket?
+  private let log: AccessLogWriter?
+  private let inherited: InheritedSockets
+  private let drainStarted = Mutex(Instant.never)
+
+  /// Binds everything; serves nothing yet.
+  public init(
+    _ loaded: LoadedConfiguration, sockets inherited: InheritedSockets,
+    options: EdgeServer.Options
+  ) throws(EdgeError) {
+    self.inherited = inherited
+    let names = NameTable()
+    let workers = EdgeServer.workerCount(loaded.settings)
+    log = try Self.makeLog(loaded.settings.accessLog.output, workers: workers, names: names)
+    let rings = log.map { log in (0..<workers).map { log.ring($0) } } ?? []
+    server = try EdgeServer(
+      loaded, sockets: inherited, names: names, rings: rings, options: options)
+    let endpoints = AdminEndpoints()
+    endpoints.registerStandard(metrics: server.registry, readiness: readiness)
+    ProcessMetrics.register(in: server.registry, version: Self.version)
+    readiness.register(in: server.registry)
+    log?.register(in: server.registry)
+    guard let address = loaded.settings.admin else {
+      admin = nil
+      adminSocket = nil
+      return
+    }
+    do {
+      let socket = try inherited.obtain(address.description, name: "admin", worker: 0)
+      adminSocket = socket
+      admin = try AdminServer(listener: socket.descriptor, endpoints: endpoints)
+    } catch let error as ListenError {
+      throw EdgeError(.listen, "admin: \(error.description)")
+    } catch {
+      throw EdgeError(.resources, "admin: \(error)")
+    }
+  }
+
+  private static func makeLog(
+    _ output: AccessLogSettings.Output, workers: Int, names: NameTable
+  ) throws(EdgeError) -> AccessLogWriter? {
+    let text: String
+    switch output {
+    case .off: return nil
+    case .stdout: text = "stdout"
+    case .file(let path): text = "file:\(path)"
+    case .syslog(let path): text = "syslog:\(path)"
+    }
+    guard let target = AccessLogOutput(text) else {
+      throw EdgeError(.resources, "accessLog: cannot write to \(text)")
+    }
+    do {
+      return try AccessLogWriter(output: target, workers: workers, names: names)
+    } catch {
+      throw EdgeError(.resources, "accessLog: \(error)")
+    }
+  }
+
+  /// Starts the workers and becomes ready.
+  public func start() throws(EdgeError) {
+    try server.start()
+    adopted(server.loaded)
+  }
+
+  /// Takes a new configuration, or throws and goes on with the one before.
+  public func reload(_ loaded: LoadedConfiguration) throws(EdgeError) {
+    do {
+      try server.reload(loaded)
+    } catch {
+      refused(error.description)
+      throw error
+    }
+    server.registry.add(server.edge.reloads[Int(ReloadOutcome.applied.rawValue)])
+    adopted(loaded)
+  }
+
+  /// A new configuration was refused before it reached the server.
+  public func refused(_ reason: String) {
+    server.registry.add(server.edge.reloads[Int(ReloadOutcome.refused.rawValue)])
+    readiness.refuse(reason)
+  }
+
+  private func adopted(_ loaded: LoadedConfiguration) {
+    readiness.adopt(
+      ConfigurationVersion(
+        number: UInt64(max(0, loaded.version)),
+        loadedAt: clinux_wall_now(),
+        checksum: loaded.checksum, isLastGoodCopy: loaded.fromLastGood))
+  }
+
+  // MARK: - The end
+
+  /// Readiness fails and replies end their connections; everything is still accepted.
+  public func beginDrain() {
+    drainStarted.withLock { if $0 == .never { $0 = Self.now } }
+    readiness.drain()
+    server.beginDrain()
+  }
+
+  /// Waits for the grace time, then for requests under way, at most until the deadline.
+  ///
+  /// - Returns: Whether nothing was left.
+  public func waitUntilDrained() -> Bool {
+    let start = drainStarted.withLock { $0 }
+    let drain = server.loaded.settings.drain
+    while Self.now < start + drain.grace { usleep(5_000) }
+    server.closeIdle()
+    let end = start + max(drain.deadline, drain.grace + .milliseconds(100))
+    while Self.now < end {
+      if server.isDrained { return true }
+      usleep(5_000)
+    }
+    return server.isDrained
+  }
+
+  /// Ends everything at once.
+  public func stop() {
+    server.stop()
+    admin?.stop()
+    if let adminSocket { inherited.release(adminSocket) }
+    log?.stop()
+  }
+
+  /// Opens the access log's file anew, after it was moved away.
+  public func reopenLogs() { log?.reopen() }
+
+  public var adminPort: UInt16? { admin?.port }
+
+  /// All listening sockets, the admin server's included, for a hand-over.
+  public var listeningSockets: [ListeningSocket] {
+    server.listeningSockets + (adminSocket.map { [$0] } ?? [])
+  }
+
+  /// Counts a stall of a worker that the watchdog saw.
+  public func recordStall() { server.registry.add(server.edge.workerStalls) }
+
+  private static var now: Instant { Instant(clinux_monotonic_now()) }
+}

@@ -1,0 +1,83 @@
+internal import ArgumentParser
+internal import Configuration
+internal import Glibc
+internal import Routing
+internal import Units
+
+/// Says which route a request takes, and why the others do not.
+struct RouteCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "route",
+    abstract: "Say which route a request takes, every policy that applies, and why not the others."
+  )
+
+  @Argument(help: "The configuration file, YAML or JSON.")
+  var file: String
+
+  @Argument(help: "The request's method.")
+  var method: String
+
+  @Argument(help: "The request's URL, such as http://api.example.com/v1/orders?v=2")
+  var url: String
+
+  @Option(name: [.customShort("H"), .long], help: "A header, name:value; may be repeated.")
+  var header: [String] = []
+
+  func run() throws {
+    let settings: Settings
+    do {
+      settings = try ConfigurationSource.load(file).settings
+    } catch {
+      FaultReport.print(error)
+      throw ArgumentParser.ExitCode.failure
+    }
+    let policy = settings.listeners.first?.paths ?? PathPolicy()
+    let probe: RouteProbe
+    do {
+      probe = try RouteProbe(
+        method: method, url: url, headers: header.map(Self.split), policy: policy)
+    } catch {
+      print("refused with 400 before routing: \(error.reason)")
+      throw ArgumentParser.ExitCode.failure
+    }
+    print("\(probe.method) \(probe.host.isEmpty ? "(no host)" : probe.host) \(probe.path)")
+    let table = try RouteTable(rules: settings.routes.map(\.match), policy: policy)
+    let explanations = probe.withRequest { table.explain($0) }
+    guard let winner = explanations.first(where: { $0.verdict == .matched }) else {
+      print("no route matches: the edge answers 404, or 405 where only the method differs")
+      Self.printOthers(explanations)
+      throw ArgumentParser.ExitCode.failure
+    }
+    Self.describe(settings.routes[winner.rule], settings)
+    Self.printOthers(explanations.filter { $0.rule != winner.rule })
+  }
+
+  private static func split(_ header: String) -> (name: String, value: String) {
+    let parts = header.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+    let value = parts.count > 1 ? parts[1].drop { $0 == " " } : ""
+    return (String(parts[0]), String(value))
+  }
+
+  private static func describe(_ route: RouteSetting, _ settings: Settings) {
+    print("route    \(route.name)")
+    print("class    \(settings.classes[route.classIndex])")
+    switch route.action {
+    case .service(let name, let port):
+      let service = settings.services.first { $0.name == name }
+      let endpoints = service?.endpoints.map(\.description).joined(separator: ", ") ?? ""
+      print("service  \(name)\(port.map { ", port \($0)" } ?? ""): \(endpoints)")
+      print("balance  \(service?.balance.rawValue ?? "")")
+      let perTry = route.perTryTimeout.map { ", \($0.milliseconds) ms for each attempt" } ?? ""
+      print("timeout  \(route.timeout.milliseconds) ms\(perTry)")
+    case .respond(let response):
+      print("answers  \(response.status), \(response.body.utf8.count) bytes")
+    }
+    print("auth     none")
+  }
+
+  private static func printOthers(_ explanations: [RouteExplanation]) {
+    guard !explanations.isEmpty else { return }
+    print("\nothers, in the order they are considered:")
+    for explanation in explanations { print("  \(explanation.name): \(explanation.verdict)") }
+  }
+}

@@ -1,0 +1,173 @@
+internal import Configuration
+internal import Edge
+internal import Glibc
+internal import Logging
+internal import Reactor
+internal import Synchronization
+internal import Units
+
+/// The edge behind the process's seam: where its configuration comes from and where it is kept.
+final class EdgeHandle: Sendable {
+  private let path: String
+  private let logger: Logger
+  private let edge: EdgeInstance
+  /// Counts the configurations of this process, for files that name no version.
+  private let version: Mutex<Int>
+
+  private init(path: String, logger: Logger, edge: EdgeInstance, version: Int) {
+    self.path = path
+    self.logger = logger
+    self.edge = edge
+    self.version = Mutex(version)
+  }
+
+  /// Loads the configuration, or its last good copy, and binds everything.
+  static func make(
+    path: String,
+    sockets: InheritedSockets,
+    logger: Logger
+  ) throws(StartFault) -> ServerHandle {
+    let loaded = try load(path, logger)
+    var options = EdgeServer.Options()
+    options.backend = try forcedBackend()
+    options.descriptors = DescriptorLimit.raise()
+    if let fault = descriptorFault(loaded.settings, options.descriptors) {
+      throw StartFault(code: ExitCode.cannotStart, lines: [fault])
+    }
+    let edge: EdgeInstance
+    do {
+      edge = try EdgeInstance(loaded, sockets: sockets, options: options)
+    } catch {
+      throw StartFault(code: ExitCode.cannotStart, lines: [error.description])
+    }
+    let handle = EdgeHandle(path: path, logger: logger, edge: edge, version: loaded.version)
+    if !loaded.fromLastGood { handle.keep(loaded) }
+    return handle.serverHandle(loaded.settings)
+  }
+
+  private static func load(
+    _ path: String, _ logger: Logger
+  ) throws(StartFault) -> LoadedConfiguration {
+    do {
+      return try ConfigurationSource.load(path)
+    } catch {
+      let lines = error.description.split(separator: "\n").map(String.init)
+      // The bad file may name the directory still; if not, the environment may.
+      guard let directory = stateDirectory(of: path),
+        let copy = ConfigurationSource.lastGood(in: directory)
+      else { throw StartFault(code: ExitCode.badConfiguration, lines: lines) }
+      for line in lines { logger.error("\(line)") }
+      logger.warning(
+        "the configuration is refused; starting on the last good copy",
+        metadata: ["copy": "\(directory)/\(ConfigurationSource.lastGoodName)"])
+      return copy
+    }
+  }
+
+  /// The state directory that a broken file still names in a line of its own.
+  private static func stateDirectory(of path: String) -> String? {
+    if let directory = getenv("SPILLWAY_STATE_DIRECTORY") { return String(cString: directory) }
+    if let directory = getenv("STATE_DIRECTORY") { return String(cString: directory) }
+    guard let text = FileText.read(path) else { return nil }
+    for line in text.split(separator: "\n") where line.hasPrefix("stateDirectory:") {
+      let value = line.dropFirst("stateDirectory:".count)
+      let parts = value.split(separator: "#", maxSplits: 1, omittingEmptySubsequences: false)
+      let name = parts.first?.filter { $0 != "\"" && $0 != "'" && $0 != " " } ?? ""
+      return name.isEmpty ? nil : String(name)
+    }
+    return nil
+  }
+
+  private static func forcedBackend() throws(StartFault) -> Reactor.Backend? {
+    guard let value = getenv("SPILLWAY_REACTOR") else { return nil }
+    let name = String(cString: value)
+    guard let backend = Reactor.Backend(rawValue: name) else {
+      throw StartFault(
+        code: ExitCode.usage, lines: ["SPILLWAY_REACTOR is \(name); must be epoll or io_uring"])
+    }
+    return backend
+  }
+
+  private static func descriptorFault(_ settings: Settings, _ limit: Int) -> String? {
+    let stated = settings.listeners.compactMap(\.maximumConnections).reduce(0, +)
+    guard stated > 0 else { return nil }
+    return DescriptorLimit.fault(downstream: stated, upstream: 0, limit: limit)
+  }
+
+  private func serverHandle(_ settings: Settings) -> ServerHandle {
+    ServerHandle(
+      start: { try self.start() },
+      reload: { self.reload() },
+      beginDrain: { self.edge.beginDrain() },
+      waitUntilDrained: { self.edge.waitUntilDrained() },
+      stop: { self.edge.stop() },
+      reopenLogs: { self.edge.reopenLogs() },
+      listeningSockets: { self.edge.listeningSockets },
+      heartbeats: { self.edge.server.heartbeats },
+      recordStall: { _ in self.edge.recordStall() },
+      drainLimit: settings.drain.grace + settings.drain.deadline,
+      watchedFiles: [path],
+      stateDirectory: settings.stateDirectory ?? ""
+    )
+  }
+
+  private func start() throws {
+    try edge.start()
+    let settings = edge.server.loaded.settings
+    for listener in settings.listeners {
+      let port = edge.server.port(ofListener: listener.name).map(String.init) ?? ""
+      logger.notice(
+        "listening",
+        metadata: [
+          "listener": "\(listener.name)", "address": "\(listener.address)", "port": "\(port)",
+        ])
+    }
+    if let port = edge.adminPort {
+      logger.notice("admin", metadata: ["port": "\(port)"])
+    }
+    logger.notice(
+      "configuration",
+      metadata: [
+        "version": "\(edge.server.loaded.version)", "checksum": "\(edge.server.loaded.checksum)",
+        "reactor": "\(edge.server.backend.rawValue)", "workers": "\(edge.server.workerCount)",
+      ])
+  }
+
+  private func reload() -> Bool {
+    let next = version.withLock { $0 + 1 }
+    let loaded: LoadedConfiguration
+    do {
+      loaded = try ConfigurationSource.load(path, version: next)
+    } catch {
+      for line in error.description.split(separator: "\n") { logger.error("\(line)") }
+      edge.refused(error.description)
+      return false
+    }
+    guard loaded.settings.workers == edge.server.loaded.settings.workers else {
+      logger.error("workers cannot change while serving; start anew for that")
+      edge.refused("workers cannot change while serving")
+      return false
+    }
+    guard loaded.settings.classes == edge.server.loaded.settings.classes else {
+      logger.error("classes cannot change while serving; start anew for that")
+      edge.refused("classes cannot change while serving")
+      return false
+    }
+    do {
+      try edge.reload(loaded)
+    } catch {
+      logger.error("\(error)")
+      return false
+    }
+    version.withLock { $0 = loaded.version }
+    keep(loaded)
+    return true
+  }
+
+  private func keep(_ loaded: LoadedConfiguration) {
+    guard let directory = loaded.settings.stateDirectory else { return }
+    if let problem = ConfigurationSource.saveLastGood(loaded, in: directory) {
+      logger.warning("the last good copy cannot be kept: \(problem)")
+    }
+  }
+}
