@@ -117,6 +117,10 @@ let package = Package(
     ),
     // Runs the built executable as an operator would.
     .testTarget(name: "ProcessTests", swiftSettings: house),
-    .testTarget(name: "WireTests", dependencies: ["Edge", "Configuration"], swiftSettings: house),
+    .testTarget(
+      name: "WireTests",
+      dependencies: ["Edge", "Configuration", "Reactor", "Telemetry", "Units"],
+      swiftSettings: house
+    ),
   ]
 )
