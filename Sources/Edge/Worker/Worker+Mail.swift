@@ -9,7 +9,9 @@ extension Worker {
   func readMail() {
     let (snapshot, sockets) = mailbox.takeSnapshot()
     if let snapshot { adopt(snapshot, sockets) }
-    switch mailbox.stage {
+    let stage = mailbox.stage
+    defer { mailbox.reportSeen(stage) }
+    switch stage {
     case .serving: break
     case .draining: isDraining = true
     case .closing:

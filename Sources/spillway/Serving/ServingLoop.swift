@@ -151,9 +151,9 @@ final class ServingLoop {
   private func drain(because reason: String) {
     guard !isDraining else { return }
     isDraining = true
-    logger.notice("draining", metadata: ["reason": "\(reason)"])
     notifier.stopping()
     server.beginDrain()
+    logger.notice("draining", metadata: ["reason": "\(reason)"])
     let (server, logger, drained) = (server, logger, drained)
     // A thread of its own: waiting here would miss the second signal.
     let isStarted = DetachedThread.start(name: "drain") {
