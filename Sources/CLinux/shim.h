@@ -163,13 +163,14 @@ static inline struct io_uring_sqe *clinux_ring_sqe(struct io_uring *ring) {
 
 enum { CLINUX_BUFFER_GROUP = 1 };
 
-static inline int clinux_ring_recv(struct io_uring *ring, int fd, uint64_t data) {
+// One receive into a lent buffer. Not multishot: that hands over as many buffers as the peer can
+// fill before anybody can say that it is enough.
+static inline int clinux_ring_recv(struct io_uring *ring, int fd, int isEmpty, uint64_t data) {
   struct io_uring_sqe *sqe = clinux_ring_sqe(ring);
   if (!sqe) return 0;
-  io_uring_prep_recv_multishot(sqe, fd, NULL, 0, 0);
-  // Sockets are armed when they are known or assumed to be empty: trying first costs a system
-  // call's worth of work for nothing.
-  sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+  io_uring_prep_recv(sqe, fd, NULL, 0, 0);
+  // A socket that is known to be empty is not tried first: that would be work for nothing.
+  if (isEmpty) sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
   sqe->flags |= IOSQE_BUFFER_SELECT;
   sqe->buf_group = CLINUX_BUFFER_GROUP;
   sqe->user_data = data;
@@ -268,6 +269,10 @@ static inline unsigned clinux_ring_reap(struct io_uring *ring, clinux_completion
 }
 
 static inline int clinux_has_more(uint32_t flags) { return (flags & IORING_CQE_F_MORE) != 0; }
+
+static inline int clinux_has_bytes_left(uint32_t flags) {
+  return (flags & IORING_CQE_F_SOCK_NONEMPTY) != 0;
+}
 
 // The provided buffer that a completion used, or -1.
 static inline int clinux_buffer(uint32_t flags) {

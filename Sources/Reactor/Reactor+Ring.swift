@@ -48,7 +48,9 @@ extension Reactor {
   func armReceive(_ index: Int32, _ socket: UnsafeMutablePointer<SocketEntry>) {
     guard let ring, socket.pointee.flags.isDisjoint(with: [.armed, .closed]) else { return }
     let token = Token(.stream, index: index, generation: sockets.generation(index))
-    guard clinux_ring_recv(ring.ring, socket.pointee.descriptor, token.rawValue) != 0 else {
+    let isEmpty: Int32 = socket.pointee.flags.contains(.bulk) ? 0 : 1
+    guard clinux_ring_recv(ring.ring, socket.pointee.descriptor, isEmpty, token.rawValue) != 0
+    else {
       socket.pointee.flags.insert(.readable)
       heat(index, socket)
       return
@@ -91,7 +93,16 @@ extension Reactor {
       return Event(.none, socket.pointee.owner)
     }
     if completion.result > 0, block >= 0 {
-      if isOver { armLater(index, socket) }
+      if clinux_has_bytes_left(completion.flags) != 0 {
+        socket.pointee.flags.insert(.bulk)
+      } else {
+        socket.pointee.flags.remove(.bulk)
+      }
+      if socket.pointee.flags.contains(.paused) {
+        socket.pointee.flags.insert(.readable)
+      } else {
+        armReceive(index, socket)
+      }
       return Event(.received, socket.pointee.owner, value: completion.result, block: block)
     }
     if block >= 0 { pool.release(block) }

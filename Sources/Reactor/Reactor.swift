@@ -133,6 +133,23 @@ public final class Reactor {
     firstHot = -1
   }
 
+  /// Lets the kernel finish what was closed; called when the loop is over.
+  public func settle() {
+    for _ in 0..<Self.settlingTurns where sockets.count > 0 {
+      turn(limit: .milliseconds(5))
+      while true {
+        let event = next()
+        guard event.kind != .none else { break }
+        if event.kind == .received { pool.release(event.block) }
+        if event.kind == .accepted { Glibc.close(event.value) }
+      }
+    }
+    ring?.submit()
+  }
+
+  /// Turns of 5 ms that closed sockets may take to come back from the kernel.
+  private static let settlingTurns = 20
+
   /// The next event of this turn; `.none` ends it.
   public func next() -> Event {
     if surplus.taken < surplus.count { return takeSurplus() }

@@ -45,6 +45,10 @@ struct Connection: BitwiseCopyable {
     static let isCounted = Flags(rawValue: 1 << 4)
     /// The peer came over a UNIX socket and has no address.
     static let peerIsUnix = Flags(rawValue: 1 << 5)
+    /// The connection ends with RST: its response is not complete and nothing else would tell.
+    static let resets = Flags(rawValue: 1 << 6)
+    /// The next request waits until the client has read the replies before it.
+    static let waitsForReader = Flags(rawValue: 1 << 7)
   }
 
   var socket: Int32

@@ -74,7 +74,12 @@ extension Worker {
       resumeUpstream(connection.pointee.exchange)
     case .tunnel:
       tunnelClientDrained(index)
-    case .idle, .head, .discard, .lingering:
+    case .idle, .head:
+      guard connection.pointee.flags.contains(.waitsForReader) else { break }
+      connection.pointee.flags.remove(.waitsForReader)
+      resumeReading(connection)
+      readHeads(index)
+    case .discard, .lingering:
       break
     }
   }
@@ -86,6 +91,9 @@ extension Worker {
       guard !connection.pointee.input.isEmpty else {
         if connection.pointee.phase == .idle { waitForRequest(index) }
         return
+      }
+      guard reactor.queuedBytes(connection.pointee.socket) <= Self.highWatermark else {
+        return waitForReader(connection)
       }
       if connection.pointee.phase == .idle {
         connection.pointee.phase = .head
@@ -108,6 +116,14 @@ extension Worker {
         refuseHead(index, fault)
       }
     }
+  }
+
+  /// A client that pipelines and does not read gets no more replies until it does.
+  private func waitForReader(_ connection: UnsafeMutablePointer<Connection>) {
+    connection.pointee.flags.insert(.waitsForReader)
+    pauseReading(connection)
+    reactor.notifyWhenDrained(connection.pointee.socket, below: Self.lowWatermark)
+    setDeadline(connection, reactor.now + limits(connection).bodyIdle)
   }
 
   /// Between requests: nothing to read, nothing to send.
@@ -169,7 +185,7 @@ extension Worker {
   private func finishClosing(_ index: Int32) {
     let connection = connections[index]
     guard connection.pointee.flags.contains(.lingers) else {
-      return closeConnection(index, reset: false)
+      return closeConnection(index, reset: connection.pointee.flags.contains(.resets))
     }
     connection.pointee.phase = .lingering
     reactor.finishWriting(connection.pointee.socket)

@@ -15,6 +15,8 @@ struct BodyReader: BitwiseCopyable {
   var left: Int64
   /// Bytes of content so far.
   var seen: Int64
+  /// Most bytes of content; what is announced is judged before.
+  var bound: Int64
   var decoder: ChunkedDecoder
 
   /// - Parameters:
@@ -24,6 +26,7 @@ struct BodyReader: BitwiseCopyable {
     self.framing = framing
     left = length
     seen = 0
+    bound = .max
     state = framing == .none || (framing == .length && length == 0) ? .complete : .data
     decoder = ChunkedDecoder(maximumExtensionBytes: Self.maximumExtensionBytes)
   }

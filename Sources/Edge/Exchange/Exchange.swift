@@ -55,6 +55,8 @@ struct Exchange: BitwiseCopyable {
   var method: Method
   /// Attempts that were begun.
   var attempts: UInt8
+  /// Interim responses that came.
+  var interims: UInt8
   /// The response's status, 0 before its head.
   var status: UInt16
   var connection: Int32

@@ -128,6 +128,23 @@ extension Worker {
     return record
   }
 
+  /// Ends an exchange whose response broke off after its head was passed on.
+  ///
+  /// What was queued is still sent; the missing length or last chunk shows that it is not all. A
+  /// body that ends with the connection has no other end, so there it is a reset that shows it.
+  func truncate(_ index: Int32) {
+    let exchange = exchanges[index]
+    let connection = exchange.pointee.connection
+    meter.truncated()
+    releaseUpstream(index, reusable: false)
+    if exchange.pointee.responseFraming == .untilClose {
+      connections[connection].pointee.flags.insert(.resets)
+    }
+    account(index)
+    endExchange(index)
+    closeWhenSent(connection, lingering: false)
+  }
+
   /// Ends an exchange whose client is gone, or whose response cannot be completed.
   ///
   /// - Parameters:

@@ -212,7 +212,7 @@ extension Worker {
     case .relaying:
       meter.timedOut(.request)
       // The head is out: all that can be done is to show that bytes are missing.
-      abandon(exchange.pointee.connection, reset: true, asClient: false)
+      truncate(index)
     case .tunnel:
       reactor.timers.set(exchange.pointee.timer, at: .never)
     }

@@ -169,7 +169,7 @@ extension Worker {
     let block = reactor.pool.acquire()
     guard block >= 0 else { return nil }
     var writer = ByteWriter(reactor.pool.bytes(block), capacity: BlockPool.blockSize)
-    let isUpgrade = view.head.wantsUpgrade
+    let isUpgrade = view.head.wantsUpgrade && !UpgradeField.namesHTTP2(view)
     guard let layout = UpstreamHead.write(view, isUpgrade: isUpgrade, into: &writer) else {
       reactor.pool.release(block)
       return nil
@@ -193,7 +193,9 @@ extension Worker {
     var flags: Exchange.Flags = .canReplay
     if view.head.minorVersion == 0 { flags.insert(.isHTTP10) }
     if view.head.keepsAlive { flags.insert(.keepsAlive) }
-    if view.head.method.isIdempotent { flags.insert(.isIdempotent) }
+    if view.head.method.isIdempotent || view.first(.idempotencyKey) >= 0 {
+      flags.insert(.isIdempotent)
+    }
     if isUpgrade { flags.insert(.wantsUpgrade) }
     if view.head.expectsContinue { flags.insert(.expectsContinue) }
     exchanges[exchange].initialize(
@@ -201,7 +203,7 @@ extension Worker {
         phase: .connecting,
         flags: flags,
         method: view.head.method,
-        attempts: 0,
+        attempts: 0, interims: 0,
         status: 0,
         connection: index,
         upstream: -1,
@@ -239,8 +241,9 @@ extension Worker {
   /// can be repeated.
   private func takeEarlyBody(_ exchange: Int32, _ view: RequestView) {
     let entry = exchanges[exchange]
-    guard entry.pointee.request.framing == .length else { return }
     let connection = connections[entry.pointee.connection]
+    entry.pointee.request.bound = limits(connection).bodyBytes
+    guard entry.pointee.request.framing == .length else { return }
     let available = connection.pointee.input.count - Int(view.head.headLength)
     let length = Int(entry.pointee.request.left)
     let used = Int(entry.pointee.requestCount)

@@ -10,7 +10,9 @@ enum RelayOutcome {
   case complete
   /// The bytes are no body.
   case malformed(ParseFault)
-  /// No buffer, or more than the bound.
+  /// More content than the bound.
+  case tooLarge
+  /// No buffer.
   case exhausted
 }
 
@@ -55,6 +57,7 @@ extension Worker {
         switch relayChunks(reader, from: input, to: socket, framing: framing, passed: &passed) {
         case .wantsMore, .complete: break
         case .malformed(let fault): return .malformed(fault)
+        case .tooLarge: return .tooLarge
         case .exhausted: return .exhausted
         }
       }
@@ -86,6 +89,7 @@ extension Worker {
         return .wantsMore
       case .data(let from, let length):
         reader.pointee.seen += Int64(length)
+        guard reader.pointee.seen <= reader.pointee.bound else { return .tooLarge }
         guard emit(input, from, length, socket, framing, &passed) else { return .exhausted }
       case .trailersBegin:
         if offset > 0 { consume(input, offset) }

@@ -63,7 +63,10 @@ extension Worker {
     if body == .untilClose || body == .chunked { body = isOld ? .untilClose : .chunked }
     if body == .untilClose { exchange.pointee.flags.remove(.keepsAlive) }
     if shouldRetire(exchange.pointee.connection) { exchange.pointee.flags.remove(.keepsAlive) }
-    if !exchange.pointee.request.isComplete, !canDiscard(exchange.pointee.request) {
+    // A client that waits for 100 and reads a final response may or may not send its body.
+    if !exchange.pointee.request.isComplete,
+      !canDiscard(exchange.pointee.request) || exchange.pointee.flags.contains(.expectsContinue)
+    {
       exchange.pointee.flags.remove(.keepsAlive)
     }
     let keepsAlive = exchange.pointee.flags.contains(.keepsAlive)
@@ -133,6 +136,11 @@ extension Worker {
   /// 100 and 103: passed on to those who understand them (RFC 9110 section 15.2).
   private func interim(_ index: Int32, _ head: ResponseHead) -> Bool {
     let exchange = exchanges[index]
+    exchange.pointee.interims += 1
+    guard exchange.pointee.interims <= Self.maximumInterims else {
+      fail(index, .upstreamMalformed)
+      return false
+    }
     guard !exchange.pointee.flags.contains(.isHTTP10) else {
       let upstream = upstreams[exchange.pointee.upstream]
       consume(&upstream.pointee.input, Int(head.headLength))
@@ -144,6 +152,10 @@ extension Worker {
       DownstreamHead.Framing(body: .none, keepsLength: false, connection: nil, isUpgrade: false)
     )
   }
+
+  /// Interim responses of one exchange: early hints come once or twice, more would be a way to fill
+  /// our buffers.
+  private static let maximumInterims: UInt8 = 16
 
   private func noteLatency(_ exchange: UnsafeMutablePointer<Exchange>) {
     let latency = reactor.now - exchange.pointee.attemptStarted

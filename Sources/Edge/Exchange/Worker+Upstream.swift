@@ -85,8 +85,7 @@ extension Worker {
     switch exchange.pointee.phase {
     case .connecting, .waiting: fail(index, reason)
     case .relaying, .tunnel:
-      meter.truncated()
-      abandon(exchange.pointee.connection, reset: true, asClient: false)
+      truncate(index)
     }
   }
 
@@ -136,6 +135,15 @@ extension Worker {
       if connection.pointee.deadline == .never { judgePaceFromNow(connection) }
       return
     }
+    if keepForRepeat(exchange, connection, socket) {
+      if exchange.pointee.request.isComplete {
+        stopJudging(connection)
+        if !connection.pointee.input.isEmpty { pauseReading(connection) }
+      } else if connection.pointee.deadline == .never {
+        judgePaceFromNow(connection)
+      }
+      return
+    }
     var passed: Int64 = 0
     let framing: BodyFraming =
       exchange.pointee.request.framing == .chunked ? .chunked : .length
@@ -159,16 +167,43 @@ extension Worker {
       exchange.pointee.flags.remove(.canReplay)
       stopJudging(connection)
       if !connection.pointee.input.isEmpty { pauseReading(connection) }
+    case .tooLarge:
+      return failOrAbandon(index, .bodyTooLarge)
     case .wantsMore:
-      if exchange.pointee.request.seen > limits(connection).bodyBytes {
-        return failOrAbandon(index, .bodyTooLarge)
-      }
       if connection.pointee.deadline == .never { judgePaceFromNow(connection) }
     }
     if reactor.queuedBytes(socket) > Self.highWatermark {
       if !exchange.pointee.request.isComplete { pauseReading(connection) }
       reactor.notifyWhenDrained(socket, below: Self.lowWatermark)
     }
+  }
+
+  /// Sends what came of a small body from the request's own block, so that all of it can be sent
+  /// once more if the connection turns out closed.
+  private func keepForRepeat(
+    _ exchange: UnsafeMutablePointer<Exchange>, _ connection: UnsafeMutablePointer<Connection>,
+    _ socket: Int32
+  ) -> Bool {
+    let used = Int(exchange.pointee.requestCount)
+    guard canRepeat(exchange), exchange.pointee.request.framing == .length,
+      used + Int(clamping: exchange.pointee.request.left) <= BlockPool.blockSize
+    else { return false }
+    let count = Int(
+      min(Int64(connection.pointee.input.count), exchange.pointee.request.left))
+    let block = exchange.pointee.requestBlock
+    (reactor.pool.bytes(block) + used)
+      .update(from: bytes(&connection.pointee.input), count: count)
+    consume(&connection.pointee.input, count)
+    reactor.pool.retain(block)
+    guard reactor.write(socket, block: block, start: used, count: count) else { return false }
+    exchange.pointee.requestCount += Int32(count)
+    exchange.pointee.request.left -= Int64(count)
+    exchange.pointee.request.seen += Int64(count)
+    exchange.pointee.bytesIn += Int64(count)
+    exchange.pointee.flags.remove(.expectsContinue)
+    if exchange.pointee.request.left == 0 { exchange.pointee.request.state = .complete }
+    meter.sentUpstream(count)
+    return true
   }
 
   // MARK: - Response
@@ -224,7 +259,7 @@ extension Worker {
     case .malformed(let fault):
       meter.refused(fault)
       failOrAbandon(index, .upstreamMalformed)
-    case .exhausted:
+    case .exhausted, .tooLarge:
       failOrAbandon(index, .buffersExhausted)
     case .complete:
       responseComplete(index)

@@ -97,12 +97,19 @@ extension Worker {
     for index in listeners.indices { stopAccepting(index) }
     reportClosed()
     for index in 0..<Int32(connections.capacity) where connections.generation(index) & 1 == 1 {
-      if connections[index].pointee.phase == .idle, connections[index].pointee.requests > 0 {
+      guard connections[index].pointee.phase == .idle else { continue }
+      if connections[index].pointee.requests > 0 {
         closeConnection(index, reset: false)
+      } else {
+        // It may have come this moment and be about to speak.
+        let end = reactor.now + Self.firstWord
+        if connections[index].pointee.deadline > end { setDeadline(connections[index], end) }
       }
     }
   }
 
+  /// How long a client that has said nothing yet may still begin while we close.
+  private static let firstWord = Nanoseconds.milliseconds(500)
   static let housekeepingInterval = Nanoseconds.milliseconds(100)
 
   /// Frees snapshots that nobody uses, on another thread: they can be large.

@@ -117,6 +117,7 @@ final class Worker {
       publishGauges()
     }
     closeEverything()
+    reactor.settle()
     publishGauges()
   }
 
