@@ -11,8 +11,11 @@ final class SharedState: Sendable {
   private let addresses = Mutex<[IPBytes: Int32]>([:])
   /// Where workers leave snapshots to be freed.
   let graveyard = Graveyard()
+  /// Where workers give back listening sockets.
+  let sockets: InheritedSockets
 
-  init() {
+  init(sockets: InheritedSockets = InheritedSockets()) {
+    self.sockets = sockets
     services = SharedCells(count: ServiceDirectory.capacity)
     listeners = SharedCells(count: Self.maximumListeners)
   }

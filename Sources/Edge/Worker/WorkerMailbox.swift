@@ -23,6 +23,7 @@ final class WorkerMailbox: Sendable {
 
   private let post = Mutex(Post())
   private let stageValue = Atomic(Stage.serving)
+  private let closed = Atomic(false)
   private let bell = Mutex<Bell?>(nil)
 
   /// The worker's reactor is open: from now on it can be woken.
@@ -50,6 +51,11 @@ final class WorkerMailbox: Sendable {
       return (post.snapshot, post.sockets)
     }
   }
+
+  /// The worker will not accept another connection.
+  func reportClosed() { closed.store(true, ordering: .sequentiallyConsistent) }
+
+  var isClosed: Bool { closed.load(ordering: .sequentiallyConsistent) }
 
   func ring() { bell.withLock { $0 }?.ring() }
 }
