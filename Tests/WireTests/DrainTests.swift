@@ -77,7 +77,11 @@ extension WireTests {
 
     @Test(arguments: Backend.allCases)
     func `idle connections are closed when the grace ends`(backend: Backend) throws {
-      let settings = EdgeSettings(root: ["drain: {grace: 200ms, deadline: 10s}"])
+      // A client that is new may be about to speak: it keeps the time that a head has.
+      let settings = EdgeSettings(
+        listener: "limits: {headTimeout: 1s}",
+        root: ["drain: {grace: 200ms, deadline: 10s}"]
+      )
       try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
         let idle = try scene.client()
         #expect(try idle.exchange().status == 200)

@@ -80,6 +80,7 @@ final class EdgeUnderTest: @unchecked Sendable {
     isStopped = true
     if drainThread != nil {
       try? eventually("the drain is over", within: .seconds(30)) { hasDrained }
+      drainThread = nil
     }
     edge.stop()
   }
