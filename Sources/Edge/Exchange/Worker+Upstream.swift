@@ -181,7 +181,8 @@ extension Worker {
   /// Sends what came of a small body from the request's own block, so that all of it can be sent
   /// once more if the connection turns out closed.
   private func keepForRepeat(
-    _ exchange: UnsafeMutablePointer<Exchange>, _ connection: UnsafeMutablePointer<Connection>,
+    _ exchange: UnsafeMutablePointer<Exchange>,
+    _ connection: UnsafeMutablePointer<Connection>,
     _ socket: Int32
   ) -> Bool {
     let used = Int(exchange.pointee.requestCount)
@@ -189,7 +190,8 @@ extension Worker {
       used + Int(clamping: exchange.pointee.request.left) <= BlockPool.blockSize
     else { return false }
     let count = Int(
-      min(Int64(connection.pointee.input.count), exchange.pointee.request.left))
+      min(Int64(connection.pointee.input.count), exchange.pointee.request.left)
+    )
     let block = exchange.pointee.requestBlock
     (reactor.pool.bytes(block) + used)
       .update(from: bytes(&connection.pointee.input), count: count)

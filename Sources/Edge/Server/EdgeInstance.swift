@@ -1,5 +1,5 @@
-public import Configuration
 internal import CLinux
+public import Configuration
 internal import Glibc
 internal import Synchronization
 internal import Telemetry
@@ -22,7 +22,8 @@ public final class EdgeInstance: Sendable {
 
   /// Binds everything; serves nothing yet.
   public init(
-    _ loaded: LoadedConfiguration, sockets inherited: InheritedSockets,
+    _ loaded: LoadedConfiguration,
+    sockets inherited: InheritedSockets,
     options: EdgeServer.Options
   ) throws(EdgeError) {
     self.inherited = inherited
@@ -31,7 +32,12 @@ public final class EdgeInstance: Sendable {
     log = try Self.makeLog(loaded.settings.accessLog.output, workers: workers, names: names)
     let rings = log.map { log in (0..<workers).map { log.ring($0) } } ?? []
     server = try EdgeServer(
-      loaded, sockets: inherited, names: names, rings: rings, options: options)
+      loaded,
+      sockets: inherited,
+      names: names,
+      rings: rings,
+      options: options
+    )
     let endpoints = AdminEndpoints()
     endpoints.registerStandard(metrics: server.registry, readiness: readiness)
     ProcessMetrics.register(in: server.registry, version: Self.version)
@@ -58,7 +64,9 @@ public final class EdgeInstance: Sendable {
   }
 
   private static func makeLog(
-    _ output: AccessLogSettings.Output, workers: Int, names: NameTable
+    _ output: AccessLogSettings.Output,
+    workers: Int,
+    names: NameTable
   ) throws(EdgeError) -> AccessLogWriter? {
     let text: String
     switch output {
@@ -106,7 +114,10 @@ public final class EdgeInstance: Sendable {
       ConfigurationVersion(
         number: UInt64(max(0, loaded.version)),
         loadedAt: clinux_wall_now(),
-        checksum: loaded.checksum, isLastGoodCopy: loaded.fromLastGood))
+        checksum: loaded.checksum,
+        isLastGoodCopy: loaded.fromLastGood
+      )
+    )
   }
 
   // MARK: - The end

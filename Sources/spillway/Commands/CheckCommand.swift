@@ -25,7 +25,8 @@ struct CheckCommand: ParsableCommand {
         print(
           "\(file): valid; \(settings.listeners.count) listeners, "
             + "\(settings.services.count) services, \(settings.routes.count) routes, "
-            + loaded.checksum)
+            + loaded.checksum
+        )
       }
     } catch {
       FaultReport.print(error)

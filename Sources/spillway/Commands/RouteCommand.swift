@@ -35,7 +35,11 @@ struct RouteCommand: ParsableCommand {
     let probe: RouteProbe
     do {
       probe = try RouteProbe(
-        method: method, url: url, headers: header.map(Self.split), policy: policy)
+        method: method,
+        url: url,
+        headers: header.map(Self.split),
+        policy: policy
+      )
     } catch {
       print("refused with 400 before routing: \(error.reason)")
       throw ArgumentParser.ExitCode.failure

@@ -46,7 +46,8 @@ final class EdgeHandle: Sendable {
   }
 
   private static func load(
-    _ path: String, _ logger: Logger
+    _ path: String,
+    _ logger: Logger
   ) throws(StartFault) -> LoadedConfiguration {
     do {
       return try ConfigurationSource.load(path)
@@ -59,7 +60,8 @@ final class EdgeHandle: Sendable {
       for line in lines { logger.error("\(line)") }
       logger.warning(
         "the configuration is refused; starting on the last good copy",
-        metadata: ["copy": "\(directory)/\(ConfigurationSource.lastGoodName)"])
+        metadata: ["copy": "\(directory)/\(ConfigurationSource.lastGoodName)"]
+      )
       return copy
     }
   }
@@ -83,7 +85,9 @@ final class EdgeHandle: Sendable {
     let name = String(cString: value)
     guard let backend = Reactor.Backend(rawValue: name) else {
       throw StartFault(
-        code: ExitCode.usage, lines: ["SPILLWAY_REACTOR is \(name); must be epoll or io_uring"])
+        code: ExitCode.usage,
+        lines: ["SPILLWAY_REACTOR is \(name); must be epoll or io_uring"]
+      )
     }
     return backend
   }
@@ -121,7 +125,8 @@ final class EdgeHandle: Sendable {
         "listening",
         metadata: [
           "listener": "\(listener.name)", "address": "\(listener.address)", "port": "\(port)",
-        ])
+        ]
+      )
     }
     if let port = edge.adminPort {
       logger.notice("admin", metadata: ["port": "\(port)"])
@@ -131,7 +136,8 @@ final class EdgeHandle: Sendable {
       metadata: [
         "version": "\(edge.server.loaded.version)", "checksum": "\(edge.server.loaded.checksum)",
         "reactor": "\(edge.server.backend.rawValue)", "workers": "\(edge.server.workerCount)",
-      ])
+      ]
+    )
   }
 
   private func reload() -> Bool {
