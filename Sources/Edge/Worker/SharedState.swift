@@ -1,5 +1,6 @@
 internal import Reactor
 import Synchronization
+internal import Upstream
 
 /// What is one per process and counted by every worker: connections to services, of listeners, and
 /// of each client address.
@@ -11,6 +12,8 @@ final class SharedState: Sendable {
   private let addresses = Mutex<[IPBytes: Int32]>([:])
   /// Where workers leave snapshots to be freed.
   let graveyard = Graveyard()
+  /// Where the worker that resolves names leaves answers.
+  let names = NameBoard()
 
   init() {
     services = SharedCells(count: ServiceDirectory.capacity)

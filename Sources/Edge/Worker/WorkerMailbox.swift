@@ -24,6 +24,7 @@ final class WorkerMailbox: Sendable {
   private let post = Mutex(Post())
   private let stageValue = Atomic(Stage.serving)
   private let bell = Mutex<Bell?>(nil)
+  private let names = Mutex<[String]?>(nil)
 
   /// The worker's reactor is open: from now on it can be woken.
   func open(_ bell: Bell) { self.bell.withLock { $0 = bell } }
@@ -48,6 +49,19 @@ final class WorkerMailbox: Sendable {
     post.withLock { post in
       defer { post = Post() }
       return (post.snapshot, post.sockets)
+    }
+  }
+
+  /// Hands over the whole set of names to keep resolved.
+  func watch(_ names: [String]) {
+    self.names.withLock { $0 = names }
+    ring()
+  }
+
+  func takeNames() -> [String]? {
+    names.withLock { names in
+      defer { names = nil }
+      return names
     }
   }
 

@@ -84,7 +84,10 @@ public final class NameResolver {
     names = []
     var seen = Set<String>()
     for name in wanted where seen.insert(name).inserted && names.count < Self.maximumNames {
-      names.append(known[name] ?? WatchedName(name, due: reactor.now))
+      let entry = known[name] ?? WatchedName(name, due: reactor.now)
+      names.append(entry)
+      // Said again: the slow plane may have dropped the name and taken it up since.
+      if !entry.addresses.isEmpty { board.post(name, entry.addresses) }
     }
     if !names.isEmpty { channel = ResolverChannel(watches: watches, servers: servers) }
     pump()
