@@ -10,6 +10,9 @@ let house: [SwiftSetting] = [
   .enableUpcomingFeature("InternalImportsByDefault"),
   .enableUpcomingFeature("MemberImportVisibility"),
   .treatAllWarnings(as: .error),
+  // Debug builds and every test check exclusive access while running; in a release build the checks
+  // cost half of all instructions of a request (docs/decisions/0002).
+  .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
 ]
 
 let package = Package(
@@ -114,6 +117,10 @@ let package = Package(
     ),
     // Runs the built executable as an operator would.
     .testTarget(name: "ProcessTests", swiftSettings: house),
-    .testTarget(name: "WireTests", dependencies: ["Edge", "Configuration"], swiftSettings: house),
+    .testTarget(
+      name: "WireTests",
+      dependencies: ["Edge", "Configuration", "Reactor", "Telemetry", "Units"],
+      swiftSettings: house
+    ),
   ]
 )

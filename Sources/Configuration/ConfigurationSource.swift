@@ -9,36 +9,56 @@ public enum ConfigurationSource {
   /// Reads and validates a text.
   ///
   /// - Parameters:
+  ///   - text: The whole document.
   ///   - file: What faults name.
   ///   - version: The version where the text does not name one.
+  /// - Returns: The settings with all defaults.
   /// - Throws: Every fault at once.
   public static func parse(
-    _ text: String, file: String, version: Int = 1
+    _ text: String,
+    file: String,
+    version: Int = 1
   ) throws(ConfigurationError) -> LoadedConfiguration {
     let reader = Reader()
-    var faults: [Fault] = []
-    guard let node = Document.read(text, &faults) else {
-      throw ConfigurationError(file: file, faults: faults, text: text)
+    let node: Node
+    do {
+      node = try Document.read(text)
+    } catch {
+      throw ConfigurationError(file: file, faults: [error], text: text)
     }
     let (settings, places) = SettingsReader.read(Field(node: node, path: "", reader: reader))
     Validation.judge(settings, places)
     guard reader.faults.isEmpty else {
       throw ConfigurationError(
-        file: file, faults: Array(Set(reader.faults)).sorted(), text: text)
+        file: file,
+        faults: Array(Set(reader.faults)).sorted(),
+        text: text
+      )
     }
     return LoadedConfiguration(
-      settings: settings, text: text, checksum: "sha256:" + SHA256.hex(of: text),
-      version: settings.version ?? version, fromLastGood: false)
+      settings: settings,
+      text: text,
+      checksum: "sha256:" + SHA256.hex(of: text),
+      version: settings.version ?? version,
+      fromLastGood: false
+    )
   }
 
-  /// Reads a file.
+  /// The text of a file, as far as the bound on its size allows.
+  public static func text(of path: String) throws(ConfigurationError) -> String {
+    if let text = read(path) { return text }
+    throw ConfigurationError(
+      file: path,
+      problem: "cannot be read: \(String(cString: strerror(errno)))"
+    )
+  }
+
+  /// Reads and validates a file.
   public static func load(
-    _ path: String, version: Int = 1
+    _ path: String,
+    version: Int = 1
   ) throws(ConfigurationError) -> LoadedConfiguration {
-    guard let text = read(path) else {
-      throw ConfigurationError(
-        file: path, problem: "cannot be read: \(String(cString: strerror(errno)))")
-    }
+    let text = try Self.text(of: path)
     return try parse(text, file: path, version: version)
   }
 

@@ -10,9 +10,13 @@ extension Settings {
     out.line("workers", workers.map(String.init) ?? "auto", quoted: false)
     if let stateDirectory { out.line("stateDirectory", stateDirectory) }
     out.line(
-      "drain", "{grace: \(Quantity.text(drain.grace)), deadline: \(Quantity.text(drain.deadline))}",
-      quoted: false)
-    if let admin { out.line("admin", "{address: \(YAMLWriter.quote(admin.description))}", quoted: false) }
+      "drain",
+      "{grace: \(Quantity.text(drain.grace)), deadline: \(Quantity.text(drain.deadline))}",
+      quoted: false
+    )
+    if let admin {
+      out.line("admin", "{address: \(YAMLWriter.quote(admin.description))}", quoted: false)
+    }
     out.line("accessLog", accessLog.flow, quoted: false)
     out.line("classes", YAMLWriter.list(classes), quoted: false)
     out.list("listeners", listeners.map(\.lines))
@@ -37,7 +41,9 @@ struct YAMLWriter {
     }
     text += "\(name):\n"
     for entry in entries {
-      for (index, line) in entry.enumerated() { text += (index == 0 ? "  - " : "    ") + line + "\n" }
+      for (index, line) in entry.enumerated() {
+        text += (index == 0 ? "  - " : "    ") + line + "\n"
+      }
     }
   }
 
@@ -141,7 +147,8 @@ extension RouteSetting {
       }
       lines.append(
         "respond: {status: \(response.status), body: \(YAMLWriter.quote(response.body)), "
-          + "headers: [\(headers.joined(separator: ", "))]}")
+          + "headers: [\(headers.joined(separator: ", "))]}"
+      )
     }
     var policies = ["timeoutMs: \(Quantity.text(timeout))"]
     if let perTryTimeout { policies.append("perTryTimeoutMs: \(Quantity.text(perTryTimeout))") }

@@ -232,9 +232,12 @@ extension Reactor {
     let isOver = clinux_has_more(completion.flags) == 0
     if isOver { watch.pointee.isArmed = false }
     if watch.pointee.isEnded {
-      if token.kind == .listener, completion.result >= 0 { Glibc.close(completion.result) }
+      let owner = watch.pointee.owner
       if isOver { watches.release(token.index) }
-      return Event(.none, watch.pointee.owner)
+      // Accepted before the cancel: the client is connected and must not be dropped.
+      let isClient = token.kind == .listener && completion.result >= 0
+      return isClient
+        ? Event(.accepted, owner, value: completion.result) : Event(.none, owner)
     }
     if token.kind == .foreign {
       arm(token.index, watch, isNew: false)

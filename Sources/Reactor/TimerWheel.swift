@@ -34,6 +34,8 @@ public struct TimerWheel: ~Copyable {
   private let heads: UnsafeMutablePointer<Int32>
   /// One bit per list of both levels.
   private let occupied: UnsafeMutablePointer<UInt64>
+  /// One bit per word of `occupied`: the lower level in bits 0 to 15, the upper in 16 to 31.
+  private var summary: UInt64 = 0
   private var now: Int64
 
   /// - Parameters:
@@ -163,6 +165,7 @@ public struct TimerWheel: ~Copyable {
     heads[Int(list)] = timer
     guard list < Self.expiredList else { return }
     occupied[Int(list >> 6)] |= 1 << UInt64(list & 63)
+    summary |= 1 << UInt64(list >> 6)
   }
 
   private mutating func unlink(_ timer: Int32) {
@@ -174,6 +177,7 @@ public struct TimerWheel: ~Copyable {
       heads[Int(list)] = node.pointee.next
       if node.pointee.next < 0, list < Self.expiredList {
         occupied[Int(list >> 6)] &= ~(1 << UInt64(list & 63))
+        if occupied[Int(list >> 6)] == 0 { summary &= ~(1 << UInt64(list >> 6)) }
       }
     }
     if node.pointee.next >= 0 {
@@ -200,29 +204,31 @@ public struct TimerWheel: ~Copyable {
 
   /// The first tick of the lower level in the range that has timers, or one past its end.
   private func nextOccupied(from first: Int64, through last: Int64) -> Int64 {
-    var tick = first
-    while tick <= last {
-      let slot = tick & Self.slotMask
-      let word = occupied[Int(slot >> 6)] >> UInt64(slot & 63)
-      if word != 0 { return min(tick + Int64(word.trailingZeroBitCount), last + 1) }
-      tick += 64 - (slot & 63)
-    }
-    return last + 1
+    min(first + distance(from: first & Self.slotMask, level: 0), last + 1)
   }
 
   /// The first group of ticks after this one that has timers in the upper level.
   private func nextGroup() -> Int64? {
     let group = now >> Self.levelShift
-    var step: Int64 = 1
-    while step < Self.slots {
-      let slot = (group + step) & Self.slotMask
-      let word = occupied[Int(16 + (slot >> 6))] >> UInt64(slot & 63)
-      if word != 0 {
-        let found = step + Int64(word.trailingZeroBitCount)
-        return found < Self.slots ? group + found : nil
-      }
-      step += 64 - (slot & 63)
-    }
-    return nil
+    let steps = distance(from: (group + 1) & Self.slotMask, level: 1)
+    return steps < Self.slots ? group + 1 + steps : nil
+  }
+
+  /// Slots from `slot` to the next occupied one of a level, going round; 1,024 when there is none.
+  private func distance(from slot: Int64, level: Int) -> Int64 {
+    let words = occupied + level * 16
+    let word = Int(slot >> 6)
+    let bit = UInt64(slot & 63)
+    let here = words[word] >> bit
+    if here != 0 { return Int64(here.trailingZeroBitCount) }
+    let marks = summary >> UInt64(level * 16) & 0xFFFF
+    // Rotated so that the word behind this one comes first and this one, its low bits, last.
+    let rotated = (marks >> UInt64(word + 1) | marks << UInt64(15 - word)) & 0xFFFF
+    guard rotated != 0 else { return Self.slots }
+    let step = rotated.trailingZeroBitCount
+    var found = words[(word + 1 + step) & 15]
+    if step == 15 { found &= (1 << bit) - 1 }
+    guard found != 0 else { return Self.slots }
+    return 64 - Int64(bit) + Int64(step) * 64 + Int64(found.trailingZeroBitCount)
   }
 }

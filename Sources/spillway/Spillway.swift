@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Edge
 
 /// The command line.
 @main
@@ -6,6 +7,7 @@ struct Spillway: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "spillway",
     abstract: "A load-shedding HTTP edge.",
+    version: "spillway \(EdgeInstance.version)",
     subcommands: [
       RunCommand.self, CheckCommand.self, RouteCommand.self, UpgradeCommand.self,
     ]

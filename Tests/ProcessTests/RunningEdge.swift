@@ -140,10 +140,33 @@ struct TestSocket {
   }
 
   static func request(_ descriptor: Int32) throws -> String {
-    let text = Array("GET / HTTP/1.1\r\nhost: edge\r\nconnection: close\r\n\r\n".utf8)
-    guard send(descriptor, text, text.count, Int32(MSG_NOSIGNAL)) == text.count else {
+    try ask(descriptor, "connection: close\r\n")
+    return try read(descriptor)
+  }
+
+  /// Sends a request; keeps the connection open for another unless a field says otherwise.
+  static func ask(_ descriptor: Int32, _ fields: String = "") throws {
+    try write(descriptor, "GET / HTTP/1.1\r\nhost: edge\r\n\(fields)\r\n")
+  }
+
+  /// Reads a request as a service would and answers it.
+  static func answer(_ descriptor: Int32) throws {
+    var block = [UInt8](repeating: 0, count: 4_096)
+    guard recv(descriptor, &block, block.count, 0) > 0 else {
+      throw RunningEdge.Fault(description: "no request came")
+    }
+    try write(descriptor, "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nhi\n")
+  }
+
+  private static func write(_ descriptor: Int32, _ text: String) throws {
+    let bytes = Array(text.utf8)
+    guard send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else {
       throw RunningEdge.Fault(description: "send: error \(errno)")
     }
+  }
+
+  /// Reads until the peer closes.
+  static func read(_ descriptor: Int32) throws -> String {
     var bytes: [UInt8] = []
     var block = [UInt8](repeating: 0, count: 4_096)
     while true {

@@ -7,13 +7,14 @@ import Testing
 struct SupervisorTests {
   @Test func `a crashed child is replaced on the same sockets`() throws {
     let port = try FreePort.find()
-    let edge = try RunningEdge(configuration: "address: 127.0.0.1:\(port)\nworkers: 2\n")
+    let edge = try RunningEdge(configuration: EdgeText.responding(port: port))
     defer { edge.finish() }
     try edge.awaitLog("message=serving")
     let before = edge.childID
     let inodes = Self.listeningInodes(port)
 
     if let before { kill(before, SIGKILL) }
+    try edge.awaitLog("child died")
     // Between death and restart the parent's copy of the sockets lets clients wait.
     let answer = try TestSocket.get(port: port)
 
@@ -25,7 +26,7 @@ struct SupervisorTests {
 
   @Test func `an upgrade refuses no connection`() throws {
     let port = try FreePort.find()
-    let edge = try RunningEdge(configuration: "address: 127.0.0.1:\(port)\nworkers: 2\n")
+    let edge = try RunningEdge(configuration: EdgeText.responding(port: port))
     defer { edge.finish() }
     try edge.awaitLog("message=serving")
     let before = edge.childID
@@ -50,7 +51,7 @@ struct SupervisorTests {
     let copy = FileManager.default.temporaryDirectory.appendingPathComponent("edge-\(UUID())")
     try FileManager.default.copyItem(at: RunningEdge.program, to: copy)
     defer { try? FileManager.default.removeItem(at: copy) }
-    let edge = try RunningEdge(configuration: "address: 127.0.0.1:\(port)\n", program: copy)
+    let edge = try RunningEdge(configuration: EdgeText.responding(port: port), program: copy)
     defer { edge.finish() }
     try edge.awaitLog("message=serving")
     let newer = copy.appendingPathExtension("new")
@@ -72,7 +73,7 @@ struct SupervisorTests {
     let copy = FileManager.default.temporaryDirectory.appendingPathComponent("edge-\(UUID())")
     try FileManager.default.copyItem(at: RunningEdge.program, to: copy)
     defer { try? FileManager.default.removeItem(at: copy) }
-    let edge = try RunningEdge(configuration: "address: 127.0.0.1:\(port)\n", program: copy)
+    let edge = try RunningEdge(configuration: EdgeText.responding(port: port), program: copy)
     defer { edge.finish() }
     try edge.awaitLog("message=serving")
     let before = edge.childID
@@ -85,12 +86,12 @@ struct SupervisorTests {
     #expect(outcome.code == 1)
     #expect(outcome.text.contains("ended with code 3"))
     #expect(edge.childID == before)
-    #expect(try TestSocket.get(port: port).hasSuffix("\(before ?? 0)\n"))
+    #expect(try TestSocket.get(port: port).hasPrefix("HTTP/1.1 200"))
   }
 
   @Test func `a child whose parent is killed drains and ends`() throws {
     let port = try FreePort.find()
-    let edge = try RunningEdge(configuration: "address: 127.0.0.1:\(port)\n")
+    let edge = try RunningEdge(configuration: EdgeText.responding(port: port))
     defer { edge.finish() }
     try edge.awaitLog("message=serving")
     let child = try #require(edge.childID)
@@ -103,18 +104,35 @@ struct SupervisorTests {
 
   @Test func `a socket that a reload added survives a crash`() throws {
     let (first, second) = (try FreePort.find(), try FreePort.find())
-    let edge = try RunningEdge(configuration: "address: 127.0.0.1:\(first)\n")
+    let edge = try RunningEdge(configuration: EdgeText.responding(port: first))
     defer { edge.finish() }
     try edge.awaitLog("message=serving")
-    try edge.replaceConfiguration("address: 127.0.0.1:\(first) 127.0.0.1:\(second)\n")
+    try edge.replaceConfiguration(EdgeText.responding(ports: [first, second]))
     try edge.awaitLog("configuration reloaded")
     let inodes = Self.listeningInodes(second)
 
     if let child = edge.childID { kill(child, SIGKILL) }
+    try edge.awaitLog("child died")
 
     #expect(try TestSocket.get(port: second).hasPrefix("HTTP/1.1 200"))
-    #expect(inodes.count == 1)
+    #expect(inodes.count == 2)
     #expect(Self.listeningInodes(second) == inodes)
+  }
+
+  @Test func `a listener that a reload removed refuses connections`() throws {
+    let (first, second) = (try FreePort.find(), try FreePort.find())
+    let edge = try RunningEdge(configuration: EdgeText.responding(ports: [first, second]))
+    defer { edge.finish() }
+    try edge.awaitLog("message=serving")
+    #expect(try TestSocket.get(port: second).hasPrefix("HTTP/1.1 200"))
+
+    try edge.replaceConfiguration(EdgeText.responding(ports: [first]))
+    try edge.awaitLog("configuration reloaded")
+
+    try RunningEdge.await("no socket on the removed port") {
+      Self.listeningInodes(second).isEmpty
+    }
+    #expect(try TestSocket.get(port: first).hasPrefix("HTTP/1.1 200"))
   }
 
   @Test func `an upgrade of nobody says so`() throws {

@@ -1,5 +1,5 @@
 /// One thing that is wrong with a configuration, and where.
-public struct Fault: Sendable, Hashable, Comparable {
+public struct Fault: Error, Sendable, Hashable, Comparable {
   /// From 1.
   public var line: Int
   /// From 1, in characters.
@@ -20,7 +20,7 @@ public struct Fault: Sendable, Hashable, Comparable {
     (a.line, a.column, a.path, a.message) < (b.line, b.column, b.path, b.message)
   }
 
-  /// `file:line:column: path: message`
+  /// The line `file:line:column: path: message`.
   public func description(in file: String) -> String {
     "\(file):\(line):\(column): " + (path.isEmpty ? "" : "\(path): ") + message
   }

@@ -9,7 +9,9 @@ enum ListenerReader {
   private static let later = ["tls", "proxyProtocol", "h2"]
 
   static func read(
-    _ field: Field, _ settings: inout Settings, _ places: inout SettingsReader.Places
+    _ field: Field,
+    _ settings: inout Settings,
+    _ places: inout SettingsReader.Places
   ) {
     let fields = field.map(known, later: later)
     guard let name = fields["name"], let address = fields["address"] else {
@@ -81,7 +83,9 @@ enum ServiceReader {
   }
 
   static func read(
-    _ field: Field, _ settings: inout Settings, _ places: inout SettingsReader.Places
+    _ field: Field,
+    _ settings: inout Settings,
+    _ places: inout SettingsReader.Places
   ) {
     let fields = field.map(known, later: later)
     guard let name = fields["name"], let endpoints = fields["endpoints"] else {
@@ -89,7 +93,9 @@ enum ServiceReader {
       return
     }
     var service = ServiceSetting(
-      name: name.name(), endpoints: endpoints.list().compactMap(AddressReader.endpoint))
+      name: name.name(),
+      endpoints: endpoints.list().compactMap(AddressReader.endpoint)
+    )
     if service.endpoints.isEmpty { endpoints.fault("must name at least one endpoint") }
     _ = fields["protocol"]?.choice(WireProtocol.self, later: ["h2c", "https", "h2", "auto"])
     if let exposure = fields["exposure"]?.choice(Exposure.self) { service.exposure = exposure }

@@ -6,7 +6,9 @@ enum Quantity {
     if bareMilliseconds, let value = Int64(text), value >= 0, value < 1 << 40 {
       return .milliseconds(value)
     }
-    let units: [(String, Double)] = [("ms", 1e6), ("us", 1e3), ("s", 1e9), ("m", 6e10), ("h", 3.6e12)]
+    let units: [(String, Double)] = [
+      ("ms", 1e6), ("us", 1e3), ("s", 1e9), ("m", 6e10), ("h", 3.6e12),
+    ]
     for (suffix, scale) in units where text.hasSuffix(suffix) {
       guard let value = decimal(text.dropLast(suffix.count)) else { return nil }
       let nanoseconds = value * scale

@@ -10,7 +10,8 @@ final class Reader {
   func fault(_ field: Field, _ message: String) {
     let mark = field.node.mark
     faults.append(
-      Fault(line: mark?.line ?? 1, column: mark?.column ?? 1, path: field.path, message: message))
+      Fault(line: mark?.line ?? 1, column: mark?.column ?? 1, path: field.path, message: message)
+    )
   }
 
   func add(_ more: [Fault]) { faults += more }
@@ -35,6 +36,7 @@ struct Field {
   /// - Parameters:
   ///   - known: Names that mean something.
   ///   - later: Names of features that this version does not have yet.
+  /// - Returns: The fields that are there and known.
   func map(_ known: [String], later: [String] = []) -> [String: Field] {
     guard case .mapping(let mapping) = node else {
       fault("must be a map; write its fields on lines of their own")
@@ -114,7 +116,10 @@ struct Field {
 
   /// A duration such as `250ms`, `1.5s`, `2m` or `1h`.
   ///
-  /// - Parameter bareMilliseconds: A bare number counts milliseconds: the name says so.
+  /// - Parameters:
+  ///   - range: Shortest and longest.
+  ///   - bareMilliseconds: A bare number counts milliseconds: the name says so.
+  /// - Returns: The duration, or the shortest one beside a fault.
   func duration(_ range: ClosedRange<Nanoseconds>, bareMilliseconds: Bool = false) -> Nanoseconds {
     let written = text()
     guard case .scalar = node else { return range.lowerBound }
@@ -164,7 +169,9 @@ struct Field {
     guard case .scalar = node else { return written }
     let isKebab =
       !written.isEmpty && written.utf8.count <= 128
-      && written.utf8.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D }
+      && written.utf8.allSatisfy {
+        (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D
+      }
       && !written.hasPrefix("-") && !written.hasSuffix("-")
     if !isKebab { fault("\"\(written)\" must be kebab-case: a-z, 0-9 and dashes") }
     return written

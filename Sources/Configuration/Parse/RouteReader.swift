@@ -7,7 +7,9 @@ enum RouteReader {
   ]
 
   static func read(
-    _ field: Field, _ settings: inout Settings, _ places: inout SettingsReader.Places
+    _ field: Field,
+    _ settings: inout Settings,
+    _ places: inout SettingsReader.Places
   ) {
     let fields = field.map(known)
     guard let name = fields["name"], let match = fields["match"] else {
@@ -16,7 +18,10 @@ enum RouteReader {
     }
     guard let action = action(field, fields) else { return }
     var route = RouteSetting(
-      match: rule(name.name(), match), classIndex: defaultClass(settings), action: action)
+      match: rule(name.name(), match),
+      classIndex: defaultClass(settings),
+      action: action
+    )
     if let field = fields["priority"] { route.match.priority = field.number(-1_000...1_000) }
     if let field = fields["class"] {
       let name = field.text()
@@ -24,7 +29,8 @@ enum RouteReader {
         route.classIndex = index
       } else {
         field.fault(
-          "\"\(name)\" is no class; must be \(settings.classes.joined(separator: ", "))")
+          "\"\(name)\" is no class; must be \(settings.classes.joined(separator: ", "))"
+        )
       }
     }
     if let field = fields["policies"] { policies(field, &route) }
@@ -71,7 +77,8 @@ enum RouteReader {
   }
 
   private static func action(
-    _ field: Field, _ fields: [String: Field]
+    _ field: Field,
+    _ fields: [String: Field]
   ) -> RouteSetting.Action? {
     switch (fields["upstream"], fields["respond"]) {
     case (let upstream?, nil): return service(upstream)
@@ -134,7 +141,8 @@ enum RouteReader {
     if !isToken(header.name) { name.fault("is no field name") }
     let reserved = ["content-length", "transfer-encoding", "connection", "date", "x-request-id"]
     if reserved.contains(header.name.lowercased()) { name.fault("is set by the edge itself") }
-    if header.value.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) || header.value.utf8.count > 512
+    if header.value.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F })
+      || header.value.utf8.count > 512
     {
       value.fault("must be at most 512 bytes without control characters")
     }
@@ -158,7 +166,8 @@ enum RouteReader {
       ["auth", "timeoutMs", "perTryTimeoutMs"],
       later: [
         "authorization", "rateLimit", "retries", "retryOn", "hedge", "requestPolicy",
-      ])
+      ]
+    )
     if let auth = fields["auth"] {
       route.isAuthStated = auth.choice(Auth.self, later: ["required", "optional"]) != nil
     }

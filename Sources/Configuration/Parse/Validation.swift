@@ -45,13 +45,16 @@ enum Validation {
   }
 
   private static func route(
-    _ index: Int, _ settings: Settings, _ places: SettingsReader.Places
+    _ index: Int,
+    _ settings: Settings,
+    _ places: SettingsReader.Places
   ) {
     let route = settings.routes[index]
     let isPublic = settings.listeners.contains { $0.exposure == .public }
     if isPublic, !route.isAuthStated {
       (places.routePolicies[index] ?? places.routes[index]).fault(
-        "must say auth on a public listener: write policies: {auth: none} for an open route")
+        "must say auth on a public listener: write policies: {auth: none} for an open route"
+      )
     }
     guard case .service(let name, let port) = route.action,
       let field = places.routeUpstreams[index]
@@ -59,7 +62,8 @@ enum Validation {
     guard let service = settings.services.first(where: { $0.name == name }) else {
       let near = Spelling.nearest(name, in: settings.services.map(\.name))
       field.fault(
-        "there is no service \"\(name)\"" + (near.map { "; did you mean \($0)?" } ?? ""))
+        "there is no service \"\(name)\"" + (near.map { "; did you mean \($0)?" } ?? "")
+      )
       return
     }
     if service.exposure == .internal, isPublic {
@@ -86,7 +90,10 @@ enum Validation {
       let node = mapping.first(where: { $0.key.string == fault.part.rawValue })?.value
     else { return match }
     let field = Field(
-      node: node, path: "\(match.path).\(fault.part.rawValue)", reader: match.reader)
+      node: node,
+      path: "\(match.path).\(fault.part.rawValue)",
+      reader: match.reader
+    )
     guard let item = fault.item, case .sequence(let list) = node, list.indices.contains(item) else {
       return field
     }

@@ -161,6 +161,11 @@ public final class InheritedSockets: Sendable {
     }
   }
 
+  /// Closes a socket by its descriptor, for a worker that knows no more of it.
+  func release(descriptor: Int32) {
+    if let socket = taken.first(where: { $0.descriptor == descriptor }) { release(socket) }
+  }
+
   /// Closes what was inherited and nobody obtained: listeners that the settings no longer have.
   ///
   /// - Returns: What was closed; the descriptors are no longer valid.

@@ -16,6 +16,8 @@ struct WorkerListener {
   var watch: Int32
   var timer: Int32
   let shared: SharedState
+  /// Rounds that are left until nothing more can come from a listener that has ended.
+  var roundsToSettle = 0
 
   func connectionClosed(_ connection: UnsafeMutablePointer<Connection>) {
     shared.returnClient(settings.place)
@@ -40,8 +42,57 @@ extension Worker {
   }
 
   func resumeListener(_ index: Int) {
-    guard listeners[index].watch >= 0 else { return }
+    guard listeners[index].watch >= 0 else { return settle(index) }
     reactor.resumeAccepting(listeners[index].watch)
+  }
+
+  /// Ends a listener without losing a client.
+  ///
+  /// io_uring waits for connections exclusively: a wake-up that reached the operation just before
+  /// its cancel is lost for every other process that accepts from this socket, and the client
+  /// would wait in the queue until the next one comes. So the queue is emptied again after the
+  /// cancel, some rounds long, before the socket is given back.
+  func stopAccepting(_ index: Int) {
+    guard listeners[index].watch >= 0 else { return }
+    reactor.unwatch(listeners[index].watch)
+    listeners[index].watch = -1
+    listeners[index].roundsToSettle = Self.roundsToSettle
+    settle(index)
+  }
+
+  private static let roundsToSettle = 4
+  private static let settlingRound = Nanoseconds.milliseconds(5)
+
+  private func settle(_ index: Int) {
+    guard listeners[index].roundsToSettle > 0 else { return }
+    drainAcceptQueue(index)
+    listeners[index].roundsToSettle -= 1
+    guard listeners[index].roundsToSettle == 0 else {
+      reactor.timers.set(listeners[index].timer, at: reactor.now + Self.settlingRound)
+      return
+    }
+    if isClosingIdle {
+      reportClosed()
+    } else {
+      // A reload took the listener away; at shutdown the server gives back all at once.
+      shared.sockets.release(descriptor: listeners[index].descriptor)
+      listeners[index].descriptor = -1
+    }
+  }
+
+  /// Tells the server once that nothing more will be accepted.
+  func reportClosed() {
+    guard listeners.allSatisfy({ $0.watch < 0 && $0.roundsToSettle == 0 }) else { return }
+    mailbox.reportClosed()
+  }
+
+  /// Accepts what the kernel has completed already: closing the socket would reset it.
+  private func drainAcceptQueue(_ index: Int) {
+    for _ in 0..<ListeningSocket.defaultBacklog {
+      let descriptor = clinux_accept(listeners[index].descriptor)
+      guard descriptor >= 0 else { return }
+      accept(index, Int32(descriptor))
+    }
   }
 
   func accept(_ index: Int, _ descriptor: Int32) {

@@ -40,12 +40,25 @@ struct ByteWriter {
   mutating func crlf() { text("\r\n") }
 
   mutating func decimal(_ value: UInt64) {
-    var divisor: UInt64 = 1
+    // Short numbers, which nearly all are, without a division by a variable.
+    if value < 10 { return byte(UInt8(truncatingIfNeeded: 48 &+ value)) }
+    if value < 1_000 { return shortDecimal(UInt32(truncatingIfNeeded: value)) }
+    var divisor: UInt64 = 1_000
     while value / divisor >= 10 { divisor *= 10 }
     while divisor > 0 {
-      byte(UInt8(48 + value / divisor % 10))
+      byte(UInt8(truncatingIfNeeded: 48 &+ value / divisor % 10))
       divisor /= 10
     }
+  }
+
+  /// Two or three digits.
+  @inline(__always)
+  private mutating func shortDecimal(_ value: UInt32) {
+    let hundreds = value / 100
+    if hundreds > 0 { byte(UInt8(truncatingIfNeeded: 48 &+ hundreds)) }
+    let rest = value &- hundreds &* 100
+    byte(UInt8(truncatingIfNeeded: 48 &+ rest / 10))
+    byte(UInt8(truncatingIfNeeded: 48 &+ rest % 10))
   }
 
   mutating func hexadecimal(_ value: UInt64) {
@@ -58,11 +71,26 @@ struct ByteWriter {
 
   /// 16 digits.
   mutating func fixedHexadecimal(_ value: UInt64) {
-    var shift: Int64 = 60
-    while shift >= 0 {
-      byte(Self.hexDigit(UInt8(value >> UInt64(shift) & 15)))
-      shift -= 4
+    guard count &+ 16 <= capacity else {
+      isFull = true
+      return
     }
+    // Eight digits at a time: spread the nibbles over the bytes of a word, then add what turns 0
+    // to 15 into the letters.
+    Self.spread(UInt32(truncatingIfNeeded: value >> 32), base + count)
+    Self.spread(UInt32(truncatingIfNeeded: value), base + count + 8)
+    count &+= 16
+  }
+
+  @inline(__always)
+  private static func spread(_ value: UInt32, _ target: UnsafeMutablePointer<UInt8>) {
+    var word = UInt64(value.byteSwapped)
+    word = (word | word << 16) & 0x0000_FFFF_0000_FFFF
+    word = (word | word << 8) & 0x00FF_00FF_00FF_00FF
+    word = (word >> 4 | word << 8) & 0x0F0F_0F0F_0F0F_0F0F
+    let isLetter = (word &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
+    word = word &+ 0x3030_3030_3030_3030 &+ isLetter &* 39
+    UnsafeMutableRawPointer(target).storeBytes(of: word, as: UInt64.self)
   }
 
   private static func hexDigit(_ value: UInt8) -> UInt8 { value < 10 ? 48 + value : 87 + value }

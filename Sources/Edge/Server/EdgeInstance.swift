@@ -45,7 +45,11 @@ public final class EdgeInstance: Sendable {
     do {
       let socket = try inherited.obtain(address.description, name: "admin", worker: 0)
       adminSocket = socket
-      admin = try AdminServer(listener: socket.descriptor, endpoints: endpoints)
+      // The admin server closes its descriptor; the socket itself stays for a hand-over.
+      guard let own = ListeningSocket.duplicate(socket.descriptor) else {
+        throw EdgeError(.resources, "out of descriptors")
+      }
+      admin = try AdminServer(listener: own, endpoints: endpoints)
     } catch let error as ListenError {
       throw EdgeError(.listen, "admin: \(error.description)")
     } catch {
@@ -137,6 +141,12 @@ public final class EdgeInstance: Sendable {
     if let adminSocket { inherited.release(adminSocket) }
     log?.stop()
   }
+
+  /// A successor serves: questions to the admin address are for it alone from now on.
+  ///
+  /// Both accept from one socket, and a probe that met the draining process would be told that
+  /// nobody is ready.
+  public func handOver() { admin?.stop() }
 
   /// Opens the access log's file anew, after it was moved away.
   public func reopenLogs() { log?.reopen() }

@@ -38,7 +38,8 @@ extension EdgeServer {
     for listener in settings.listeners {
       let address = listener.address.description
       let key = ListeningSocket.key(address: address, name: listener.name)
-      if let kept = before[listener.name], kept.first?.key == key {
+      // By key and not by name: a listener that is only renamed keeps its sockets.
+      if let kept = before.values.first(where: { $0.first?.key == key }) {
         sockets[listener.name] = kept
         continue
       }

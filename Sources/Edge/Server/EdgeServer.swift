@@ -38,7 +38,7 @@ public final class EdgeServer: Sendable {
   public let rings: [AccessLogRing]
   let edge: EdgeMetrics
   let counters: EdgeCounters
-  let shared = SharedState()
+  let shared: SharedState
   let mailboxes: [WorkerMailbox]
   let compiler: SnapshotCompiler
   let inherited: InheritedSockets
@@ -62,6 +62,7 @@ public final class EdgeServer: Sendable {
   ) throws(EdgeError) {
     self.options = options
     self.inherited = inherited
+    shared = SharedState(sockets: inherited)
     backend = try Self.chooseBackend(options.backend)
     let count = Self.workerCount(loaded.settings)
     workerCount = count
@@ -148,9 +149,11 @@ public final class EdgeServer: Sendable {
   /// Accepts nothing more and closes idle connections; requests under way go on.
   public func closeIdle() { for mailbox in mailboxes { mailbox.advance(to: .closing) } }
 
-  /// Whether no exchange and no client connection is left.
+  /// Whether no exchange and no client connection is left, and none can come.
   public var isDrained: Bool {
-    registry.value(of: edge.activeExchanges) == 0 && registry.value(of: counters.clients) == 0
+    // A worker that has yet to hear of the end may be accepting right now.
+    mailboxes.allSatisfy(\.isClosed) && registry.value(of: edge.activeExchanges) == 0
+      && registry.value(of: counters.clients) == 0
   }
 
   /// Ends all workers, whatever they do, and waits for them.

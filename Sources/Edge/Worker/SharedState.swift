@@ -12,10 +12,13 @@ final class SharedState: Sendable {
   private let addresses = Mutex<[IPBytes: Int32]>([:])
   /// Where workers leave snapshots to be freed.
   let graveyard = Graveyard()
+  /// Where workers give back listening sockets.
+  let sockets: InheritedSockets
   /// Where the worker that resolves names leaves answers.
   let names = NameBoard()
 
-  init() {
+  init(sockets: InheritedSockets = InheritedSockets()) {
+    self.sockets = sockets
     services = SharedCells(count: ServiceDirectory.capacity)
     listeners = SharedCells(count: Self.maximumListeners)
   }

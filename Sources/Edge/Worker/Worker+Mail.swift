@@ -89,36 +89,16 @@ extension Worker {
     }
   }
 
-  private func stopAccepting(_ index: Int) {
-    guard listeners[index].watch >= 0 else { return }
-    reactor.unwatch(listeners[index].watch)
-    listeners[index].watch = -1
-  }
-
   /// The grace time is over: no new connections, no idle ones.
   private func beginClosing() {
     guard !isClosingIdle else { return }
     isClosingIdle = true
-    for index in listeners.indices {
-      drainAcceptQueue(index)
-      stopAccepting(index)
-    }
+    for index in listeners.indices { stopAccepting(index) }
+    reportClosed()
     for index in 0..<Int32(connections.capacity) where connections.generation(index) & 1 == 1 {
       if connections[index].pointee.phase == .idle, connections[index].pointee.requests > 0 {
         closeConnection(index, reset: false)
       }
-    }
-  }
-
-  /// Accepts what the kernel has completed already: closing the socket would reset it.
-  private func drainAcceptQueue(_ index: Int) {
-    guard listeners[index].watch >= 0 else { return }
-    var left = 4_096
-    while left > 0 {
-      let descriptor = clinux_accept(listeners[index].descriptor)
-      guard descriptor >= 0 else { return }
-      accept(index, Int32(descriptor))
-      left -= 1
     }
   }
 

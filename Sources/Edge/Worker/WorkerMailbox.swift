@@ -23,6 +23,7 @@ final class WorkerMailbox: Sendable {
 
   private let post = Mutex(Post())
   private let stageValue = Atomic(Stage.serving)
+  private let closed = Atomic(false)
   private let bell = Mutex<Bell?>(nil)
   private let names = Mutex<[String]?>(nil)
 
@@ -51,6 +52,11 @@ final class WorkerMailbox: Sendable {
       return (post.snapshot, post.sockets)
     }
   }
+
+  /// The worker will not accept another connection.
+  func reportClosed() { closed.store(true, ordering: .sequentiallyConsistent) }
+
+  var isClosed: Bool { closed.load(ordering: .sequentiallyConsistent) }
 
   /// Hands over the whole set of names to keep resolved.
   func watch(_ names: [String]) {

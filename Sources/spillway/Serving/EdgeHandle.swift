@@ -98,6 +98,7 @@ final class EdgeHandle: Sendable {
     ServerHandle(
       start: { try self.start() },
       reload: { self.reload() },
+      handOver: { self.edge.handOver() },
       beginDrain: { self.edge.beginDrain() },
       waitUntilDrained: { self.edge.waitUntilDrained() },
       stop: { self.edge.stop() },

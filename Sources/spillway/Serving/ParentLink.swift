@@ -4,6 +4,9 @@ internal import Units
 
 /// A serving process's way to the parent that holds its sockets.
 struct ParentLink {
+  /// What the parent says to a child whose successor serves.
+  static let replaced = "replaced"
+
   let channel: PacketChannel
   let parentID: Int32
   /// How often the parent wants a sign of life, `nil` when it does not.

@@ -9,6 +9,8 @@ struct ServerHandle: Sendable {
   ///
   /// Returns false when the new configuration was refused and the one before goes on.
   var reload: @Sendable () -> Bool
+  /// A successor serves: what both would answer for, as the admin port, is the successor's.
+  var handOver: @Sendable () -> Void
   /// Readiness fails first, then nothing new is accepted.
   var beginDrain: @Sendable () -> Void
   /// Blocks until all exchanges are over or the drain's deadline passed.

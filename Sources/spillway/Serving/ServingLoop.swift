@@ -84,13 +84,8 @@ final class ServingLoop {
     for socket in unclaimed {
       logger.notice("closed a socket that no listener uses", metadata: ["socket": "\(socket.key)"])
     }
-    let inherited = Set(sockets.inherited)
-    if let parent {
-      for socket in unclaimed where inherited.contains(socket) {
-        parent.send(.dropped(key: socket.key, worker: socket.worker))
-      }
-    }
-    reported = inherited.subtracting(unclaimed)
+    // What was inherited and is in no worker's hands now is news to the parent.
+    reported = Set(sockets.inherited)
     reportSockets()
     let folder = server.stateDirectory
     parent?.send(
@@ -183,10 +178,16 @@ final class ServingLoop {
 
   private func hearParent() {
     guard let parent, !isParentGone else { return }
-    while case .message(_, let descriptor) = parent.channel.receive() {
+    var received = parent.channel.receive()
+    while case .message(let text, let descriptor) = received {
       if let descriptor { close(descriptor) }
+      if text == ParentLink.replaced {
+        server.handOver()
+        drain(because: "a new process serves")
+      }
+      received = parent.channel.receive()
     }
-    guard parent.channel.receive() == .closed else { return }
+    guard received == .closed else { return }
     isParentGone = true
     drain(because: "the parent process is gone")
   }

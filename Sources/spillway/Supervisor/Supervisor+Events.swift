@@ -116,6 +116,7 @@ extension Supervisor {
     old.phase = .draining
     old.deadline = Poller.now + old.drain + Self.drainSlack
     draining.append(old)
+    old.channel.send(ParentLink.replaced)
     kill(old.id, SIGTERM)
   }
 

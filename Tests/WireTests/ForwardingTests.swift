@@ -1,0 +1,202 @@
+import Testing
+
+extension WireTests {
+  /// Fields that belong to one hop, and fields that tell the next hop who asked.
+  struct ForwardingTests {
+    @Test(arguments: Backend.allCases)
+    func `RFC 9110 7.6.1: hop-by-hop fields of a request and those Connection names are stripped`(
+      backend: Backend
+    ) throws {
+      try Scene.play(backend, .echoingTarget()) { scene in
+        _ = try scene.client().exchange(
+          "GET",
+          "/",
+          "Connection: keep-alive, X-Secret ,x-other",
+          "X-Secret: 1",
+          "x-OTHER: 2",
+          "Keep-Alive: timeout=5",
+          "Proxy-Connection: keep-alive",
+          "Proxy-Authorization: Basic YTpi",
+          "TE: gzip, trailers;q=0.5",
+          "Upgrade: websocket",
+          "X-Kept: 3"
+        )
+        let request = try #require(scene.upstream.requests.first)
+
+        for name in [
+          "x-secret", "x-other", "keep-alive", "proxy-connection", "proxy-authorization", "upgrade",
+        ] {
+          #expect(request[name] == nil, "\(name) passed")
+        }
+        #expect(!request.head.members("te").contains("gzip"))
+        #expect(!request.head.members("connection").contains("x-secret"))
+        #expect(request["x-kept"] == "3")
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `fields that frame, route or identify cannot be stripped by naming them`(
+      backend: Backend
+    ) throws {
+      try Scene.play(backend, .echoingTarget()) { scene in
+        let client = try scene.client()
+        for name in [
+          "Host", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded", "Via",
+          "X-Request-Id", "Content-Length", "Transfer-Encoding", "Content-Type",
+        ] {
+          try client.send(
+            "POST /named HTTP/1.1\r\nHost: edge.test\r\nConnection: \(name)\r\n"
+              + "Content-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"
+          )
+          let answer = try client.response()
+          if answer.status == 400 {
+            #expect(answer.saysClose)
+            break
+          }
+          let request = try #require(scene.upstream.requests.last)
+          #expect(request.text == "hello", "\(name): the body lost its frame")
+          #expect(request["host"] == "edge.test", "\(name)")
+          for kept in ["x-forwarded-for", "x-forwarded-proto", "via", "x-request-id"] {
+            #expect(request[kept] != nil, "\(name): \(kept) is missing")
+          }
+        }
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `RFC 9110 7.6.1: hop-by-hop fields of a response are stripped`(backend: Backend) throws {
+      let upstream = try ScriptedUpstream { peer, _ in
+        try peer.respond(
+          200,
+          "ok",
+          "Connection: keep-alive, x-internal",
+          "X-Internal: 1",
+          "Keep-Alive: timeout=5",
+          "Proxy-Connection: keep-alive",
+          "X-Kept: 2"
+        )
+      }
+      try Scene.play(backend, upstream) { scene in
+        let answer = try scene.client().exchange()
+
+        for name in ["x-internal", "keep-alive", "proxy-connection"] {
+          #expect(answer[name] == nil, "\(name) passed")
+        }
+        #expect(!answer.head.members("connection").contains("x-internal"))
+        #expect(answer["x-kept"] == "2")
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `an upstream that closes does not close the client's connection`(
+      backend: Backend
+    ) throws {
+      let upstream = try ScriptedUpstream { peer, request in
+        try peer.respond(200, request.target, "Connection: close")
+        peer.close()
+      }
+      try Scene.play(backend, upstream) { scene in
+        let client = try scene.client()
+        for path in ["/1", "/2", "/3"] {
+          let answer = try client.exchange("GET", path)
+          #expect(answer.text == path)
+          #expect(!answer.saysClose)
+        }
+        #expect(scene.upstream.acceptedConnections == 3)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `the upstream learns who asked, how, for what and through whom`(
+      backend: Backend
+    ) throws {
+      try Scene.play(backend, .echoingTarget()) { scene in
+        _ = try scene.client().exchange()
+        let request = try #require(scene.upstream.requests.first)
+
+        #expect(request["x-forwarded-for"] == "127.0.0.1")
+        #expect(request["x-forwarded-proto"] == "http")
+        #expect(request["x-forwarded-host"] == "edge.test")
+        let forwarded = try #require(request["forwarded"])
+        #expect(forwarded.contains("for=127.0.0.1"))
+        #expect(forwarded.contains("proto=http"))
+        #expect(try #require(request["via"]).hasPrefix("1.1 "))
+        #expect(try #require(request["x-request-id"]).count >= 16)
+        #expect(request["host"] == "edge.test")
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `an untrusted client is not believed about who it is`(backend: Backend) throws {
+      try Scene.play(backend, .echoingTarget()) { scene in
+        let client = try scene.client()
+        for _ in 0..<2 {
+          _ = try client.exchange(
+            "GET",
+            "/",
+            "X-Forwarded-For: 6.6.6.6",
+            "x-forwarded-for: 7.7.7.7",
+            "X-Forwarded-Proto: https",
+            "X-Forwarded-Host: evil.test",
+            "Forwarded: for=6.6.6.6;proto=https",
+            "X-Request-Id: chosen-by-client"
+          )
+        }
+        let text = scene.upstream.transcript
+        for lie in ["6.6.6.6", "7.7.7.7", "https", "evil.test", "chosen-by-client"] {
+          #expect(!text.contains(lie), "\(lie) passed")
+        }
+        let ids = scene.upstream.requests.compactMap { $0["x-request-id"] }
+        #expect(Set(ids).count == 2, "ids are unique")
+        #expect(scene.upstream.requests.allSatisfy { $0.head.all("x-forwarded-for").count == 1 })
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `a trusted proxy is believed and added to`(backend: Backend) throws {
+      let settings = EdgeSettings(listener: "trustedProxies: [127.0.0.0/8]")
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        _ = try scene.client().exchange(
+          "GET",
+          "/",
+          "X-Forwarded-For: 203.0.113.9",
+          "X-Forwarded-Proto: https",
+          "X-Request-Id: from-the-balancer",
+          "Via: 1.1 balancer"
+        )
+        let request = try #require(scene.upstream.requests.first)
+
+        #expect(request.head.members("x-forwarded-for") == ["203.0.113.9", "127.0.0.1"])
+        #expect(request["x-forwarded-proto"] == "https")
+        #expect(request["x-request-id"] == "from-the-balancer")
+        #expect(request.head.members("via").first == "1.1balancer")
+        #expect(request.head.members("via").count == 2)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `fields pass in their order with their case and bytes`(backend: Backend) throws {
+      let upstream = try ScriptedUpstream { peer, _ in
+        try peer.respond(200, "", "Set-Cookie: a=1", "X-Odd: \u{e9} \t\"x\"", "Set-Cookie: b=2")
+      }
+      try Scene.play(backend, upstream) { scene in
+        let answer = try scene.client().exchange(
+          "GET",
+          "/",
+          "Cookie: a=1; b=2",
+          "X-Multi: 1",
+          "x-multi: 2",
+          "X-Empty:",
+          "X-Odd: \u{e9} \t\"x\""
+        )
+        let request = try #require(scene.upstream.requests.first)
+
+        #expect(request.head.all("x-multi") == ["1", "2"])
+        #expect(request["x-empty"]?.isEmpty == true)
+        #expect(request["x-odd"] == "\u{e9} \t\"x\"")
+        #expect(answer.head.all("set-cookie") == ["a=1", "b=2"])
+        #expect(answer["x-odd"] == "\u{e9} \t\"x\"")
+      }
+    }
+  }
+}

@@ -1,0 +1,125 @@
+import Foundation
+import Testing
+
+/// One edge between clients and scripted upstreams, checked for leaks when the test is through.
+final class Scene {
+  let edge: EdgeUnderTest
+  let upstreams: [ScriptedUpstream]
+  private let settings: EdgeSettings
+  private var clients: [RawClient] = []
+
+  private init(_ edge: EdgeUnderTest, _ upstreams: [ScriptedUpstream], _ settings: EdgeSettings) {
+    self.edge = edge
+    self.upstreams = upstreams
+    self.settings = settings
+  }
+
+  /// Starts an edge before `upstreams`, runs `play` and ends everything.
+  ///
+  /// Afterwards nothing may be left: no connection, exchange or buffer by the edge's own count, no
+  /// socket of the edge's or the upstreams' ports by the kernel's, and nothing that was no HTTP on
+  /// the way to an upstream.
+  static func play(
+    _ backend: Backend,
+    _ upstreams: ScriptedUpstream...,
+    settings: EdgeSettings = EdgeSettings(),
+    _ play: (Scene) throws -> Void
+  ) throws {
+    defer { for upstream in upstreams { upstream.stop() } }
+    let text = settings.yaml(endpoints: upstreams.map(\.endpoint))
+    let edge = try EdgeUnderTest(configuration: text, backend: backend)
+    let scene = Scene(edge, upstreams, settings)
+    defer { edge.stop() }
+    var ports = Set(upstreams.map(\.port)).union([edge.adminPort])
+    ports.insert(try edge.port("public"))
+
+    do {
+      try play(scene)
+    } catch {
+      scene.closeClients()
+      throw error
+    }
+
+    scene.closeClients()
+    try scene.expectNothingHeld()
+    for upstream in upstreams {
+      #expect(upstream.failures.isEmpty, "the edge sent what is no HTTP")
+      upstream.stop()
+    }
+    edge.stop()
+    ports.remove(0)
+    try eventually("no socket is left") { Socket.countTouching(ports) == 0 }
+  }
+
+  /// The scene's first upstream.
+  var upstream: ScriptedUpstream { upstreams[0] }
+
+  /// A new client of a listener.
+  func client(_ listener: String = "public", receiveBuffer: Int32? = nil) throws -> RawClient {
+    let client = try RawClient(port: edge.port(listener), receiveBuffer: receiveBuffer)
+    clients.append(client)
+    return client
+  }
+
+  /// Takes a client into the scene that was made elsewhere.
+  func adopt(_ client: RawClient) -> RawClient {
+    clients.append(client)
+    return client
+  }
+
+  /// Sends `bytes` on a connection of its own and reads the answer to a request of `method`.
+  func answer(to bytes: String, method: String = "GET") throws -> RawResponse {
+    let client = try client()
+    client.trySend(bytes)
+    return try client.response(to: method)
+  }
+
+  /// Reloads with the scene's settings as `change` leaves them.
+  func reload(_ change: (inout EdgeSettings) -> Void) throws {
+    var next = settings
+    change(&next)
+    try edge.reload(next.yaml(endpoints: upstreams.map(\.endpoint)))
+  }
+
+  /// A GET on the admin port.
+  func admin(_ path: String) throws -> RawResponse {
+    let client = try RawClient(port: edge.adminPort)
+    defer { client.close() }
+    try client.send("GET \(path) HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n")
+    return try client.response()
+  }
+
+  /// Everything that the edge counts, now.
+  func metrics() throws -> Exposition {
+    let response = try admin("/metrics")
+    guard response.status == 200 else { throw WireFailure("/metrics said \(response.status)") }
+    return try Exposition(response.text)
+  }
+
+  /// The sum of the series that `selector` names, 0 when there is none.
+  func metric(_ selector: String) throws -> Double { try metrics().sum(selector) ?? 0 }
+
+  func closeClients() {
+    for client in clients { client.close() }
+    clients = []
+  }
+
+  /// Waits until the edge holds no connection, exchange or buffer.
+  func expectNothingHeld() throws {
+    let gauges = [
+      "spillway_connections{side=\"downstream\"}", "spillway_exchanges_active",
+      "spillway_buffer_blocks{state=\"used\"}",
+    ]
+    var last = ""
+    do {
+      try eventually("nothing is held") {
+        let metrics = try metrics()
+        let values = try gauges.map { try metrics.sum($0) ?? -1 }
+        last = zip(gauges, values).map { "\($0) \($1)" }.joined(separator: ", ")
+        return values.allSatisfy { $0 == 0 }
+      }
+    } catch {
+      Issue.record("something is still held: \(last)")
+    }
+  }
+}

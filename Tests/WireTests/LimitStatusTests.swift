@@ -1,0 +1,183 @@
+import Testing
+
+extension WireTests {
+  /// Requests that are too much: too long, too many, too slow.
+  struct LimitStatusTests {
+    @Test(arguments: Backend.allCases)
+    func `RFC 9110 15.5.15: a target over its bound gets 414`(backend: Backend) throws {
+      try Scene.play(backend, .echoingTarget()) { scene in
+        for length in [12_000, 20_000, 100_000] {
+          let client = try scene.client()
+          let target = "/" + String(repeating: "a", count: length)
+          client.trySend("GET \(target) HTTP/1.1\r\nHost: edge.test\r\n\r\n")
+          #expect(try client.response().status == 414, "a target of \(length) bytes")
+          #expect(client.isClosedSilently())
+        }
+        #expect(scene.upstream.transcript.isEmpty)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `RFC 6585 5: a head with too many bytes or fields gets 431`(backend: Backend) throws {
+      try Scene.play(backend, .echoingTarget()) { scene in
+        let long = "X: " + String(repeating: "a", count: 17_000) + "\r\n"
+        let many = (0..<101).map { "x-\($0): 1\r\n" }.joined()
+        let endless = "X: " + String(repeating: "a", count: 200_000)
+        for fields in [long, many, endless] {
+          let client = try scene.client()
+          client.trySend("GET / HTTP/1.1\r\nHost: edge.test\r\n\(fields)\r\n")
+          #expect(try client.response().status == 431, "\(fields.prefix(20))")
+          #expect(client.isClosedSilently())
+        }
+        #expect(scene.upstream.transcript.isEmpty)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `the bounds of a head are those of the listener`(backend: Backend) throws {
+      let settings = EdgeSettings(listener: "limits: {headBytes: 2KiB, headers: 8}")
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        let client = try scene.client()
+        let seven = (1...7).map { "x-\($0): 1\r\n" }.joined()
+        try client.send("GET / HTTP/1.1\r\nHost: edge.test\r\n\(seven)\r\n")
+        #expect(try client.response().status == 200)
+        try client.send("GET / HTTP/1.1\r\nHost: edge.test\r\n\(seven)x-8: 1\r\n\r\n")
+        #expect(try client.response().status == 431)
+
+        let other = try scene.client()
+        let value = String(repeating: "a", count: 2_100)
+        #expect(try other.exchange("GET", "/", "A: \(value)").status == 431)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `RFC 9110 15.5.14: a body over its bound gets 413, announced or chunked`(
+      backend: Backend
+    ) throws {
+      let settings = EdgeSettings(listener: "limits: {bodyBytes: 1000B}")
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        let announced = try scene.client()
+        try announced.send("POST / HTTP/1.1\r\nHost: edge.test\r\nContent-Length: 1001\r\n\r\n")
+        let refusal = try announced.response()
+        #expect(refusal.status == 413)
+        #expect(refusal.problem?["status"] as? Int == 413)
+        #expect(scene.upstream.transcript.isEmpty)
+
+        let chunked = try scene.client()
+        let chunk = "1f4\r\n" + String(repeating: "x", count: 500) + "\r\n"
+        chunked.trySend(
+          "POST / HTTP/1.1\r\nHost: edge.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+            + chunk + chunk + chunk + "0\r\n\r\n"
+        )
+        let late = try chunked.response()
+        #expect(late.status == 413)
+        #expect(!scene.upstream.requests.contains { $0.isComplete })
+
+        let whole = try scene.client()
+        try whole.post("/", String(repeating: "x", count: 1000))
+        #expect(try whole.response().status == 200)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `RFC 9110 15.5.9: a head that never ends gets 408`(backend: Backend) throws {
+      let settings = EdgeSettings(listener: "limits: {headTimeout: 300ms}")
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        let client = try scene.client()
+
+        try client.send("GET / HTTP/1.1\r\nHost: edge.test\r\nX-Slow: ")
+        let answer = try client.response()
+
+        #expect(answer.status == 408)
+        #expect(answer.saysClose)
+        #expect(client.isClosedSilently())
+        #expect(try scene.metric("spillway_timeouts_total") >= 1)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `a head fed byte by byte does not outlive its timeout`(backend: Backend) throws {
+      let settings = EdgeSettings(listener: "limits: {headTimeout: 300ms}")
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        let client = try scene.client()
+        try client.send("GET / HTTP/1.1\r\nHost: edge.test\r\n")
+
+        // Slowloris: each byte is progress, the whole is not.
+        try eventually("the edge has had enough", within: .seconds(5)) { !client.trySend("X") }
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `a connection that never says anything is closed without a word`(
+      backend: Backend
+    ) throws {
+      let settings = EdgeSettings(listener: "limits: {headTimeout: 300ms, keepAliveIdle: 300ms}")
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        let client = try scene.client()
+
+        #expect(client.isClosedSilently())
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `an idle kept connection is closed without a word`(backend: Backend) throws {
+      let settings = EdgeSettings(listener: "limits: {keepAliveIdle: 300ms}")
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        let client = try scene.client()
+
+        #expect(try client.exchange().status == 200)
+        #expect(client.isClosedSilently())
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `a body that stalls gets 408 and cancels the upstream request`(backend: Backend) throws {
+      let settings = EdgeSettings(listener: "limits: {bodyIdle: 300ms}")
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        let client = try scene.client()
+
+        try client.send("POST / HTTP/1.1\r\nHost: edge.test\r\nContent-Length: 10\r\n\r\nhello")
+        let answer = try client.response()
+
+        #expect(answer.status == 408)
+        #expect(client.isClosedSilently())
+        try eventually("the upstream was told") {
+          scene.upstream.requests.isEmpty || scene.upstream.cancellations == 1
+        }
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `a body below the minimum rate is ended`(backend: Backend) throws {
+      let settings = EdgeSettings(listener: "limits: {minimumRate: 100KiB, bodyIdle: 1s}")
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        let client = try scene.client()
+        try client.send("POST / HTTP/1.1\r\nHost: edge.test\r\nContent-Length: 1000000\r\n\r\n")
+
+        // A byte a millisecond is never idle and yet holds the exchange for a quarter of an hour.
+        try eventually("the edge has had enough", within: .seconds(20)) { !client.trySend("x") }
+        try eventually("the upstream was told") {
+          scene.upstream.requests.isEmpty || scene.upstream.cancellations == 1
+        }
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `a reader below the minimum rate is cut off`(backend: Backend) throws {
+      let settings = EdgeSettings(listener: "limits: {minimumRate: 100KiB, bodyIdle: 1s}")
+      let upstream = try ScriptedUpstream { peer, _ in
+        try peer.send("HTTP/1.1 200 OK\r\nContent-Length: 52428800\r\n\r\n")
+        let part = [UInt8](repeating: 0x78, count: 1 << 20)
+        for _ in 0..<50 { try peer.send(part) }
+      }
+      try Scene.play(backend, upstream, settings: settings) { scene in
+        let client = try scene.client(receiveBuffer: 4096)
+        try client.request()
+
+        try eventually("it was cut off", within: .seconds(30)) {
+          try scene.metric("spillway_connections{side=\"downstream\"}") == 0
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,143 @@
+import Foundation
+import Testing
+
+extension WireTests {
+  /// What the edge tells of itself: admin answers, metrics, the access log.
+  struct ObservationTests {
+    @Test(arguments: Backend.allCases)
+    func `the admin port tells health, readiness and the version of the configuration`(
+      backend: Backend
+    ) throws {
+      try Scene.play(backend, .echoingTarget()) { scene in
+        #expect(try scene.admin("/healthz").status == 200)
+        #expect(try scene.admin("/readyz").status == 200)
+        #expect(try scene.admin("/nothing").status == 404)
+
+        let version = try scene.admin("/admin/config-version")
+        let json = try #require(
+          try JSONSerialization.jsonObject(with: Data(version.body)) as? [String: Any]
+        )
+        #expect(json["configVersion"] != nil)
+        #expect((json["loadedAt"] as? String)?.contains("T") == true)
+        #expect((json["checksum"] as? String)?.isEmpty == false)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `the admin port withstands clients that stall or talk nonsense`(
+      backend: Backend
+    ) throws {
+      try Scene.play(backend, .echoingTarget()) { scene in
+        let stalled = try (0..<10).map { _ in try RawClient(port: scene.edge.adminPort) }
+        defer { for client in stalled { client.close() } }
+        for client in stalled { try client.send("GET /metr") }
+        let nonsense = try RawClient(port: scene.edge.adminPort)
+        defer { nonsense.close() }
+        nonsense.trySend([UInt8](repeating: 0, count: 100_000))
+
+        #expect(try scene.admin("/healthz").status == 200)
+        let refused = try RawClient(port: scene.edge.adminPort)
+        defer { refused.close() }
+        try refused.send("DELETE /metrics HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n")
+        #expect(try [404, 405].contains(refused.response().status))
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `the metrics have the names that the conventions give`(backend: Backend) throws {
+      try Scene.play(backend, .echoingTarget()) { scene in
+        let client = try scene.client()
+        for _ in 0..<3 { _ = try client.exchange("GET", "/counted") }
+        try eventually("three were counted") {
+          try scene.metric("spillway_requests_total{route=\"all\",method=\"GET\",code=\"200\"}")
+            == 3
+        }
+        let text = try scene.admin("/metrics")
+        let metrics = try Exposition(text.text)
+
+        #expect(text["content-type"]?.hasPrefix("text/plain; version=0.0.4") == true)
+        for name in [
+          "spillway_requests_total", "spillway_request_duration_seconds_count",
+          "spillway_upstream_duration_seconds_count",
+          "spillway_added_latency_seconds_count", "spillway_connections",
+          "spillway_exchanges_active", "spillway_buffer_blocks", "spillway_config_info",
+          "spillway_config_loaded_timestamp_seconds", "process_open_fds",
+          "process_resident_memory_bytes", "process_cpu_seconds_total",
+        ] {
+          #expect(metrics.names.contains(name), "\(name) is missing")
+        }
+        #expect(try metrics.sum("spillway_connections{side=\"downstream\"}") == 1)
+        #expect(try metrics.sum("spillway_request_duration_seconds_count") == 3)
+        for name in metrics.names where name.hasPrefix("spillway_") {
+          let isPlain = name.allSatisfy { $0.isLowercase || $0 == "_" || $0.isNumber }
+          #expect(isPlain, "\(name) is not snake_case")
+        }
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `bytes are counted both ways`(backend: Backend) throws {
+      let upstream = try ScriptedUpstream { peer, _ in
+        try peer.respond(200, String(repeating: "x", count: 100_000))
+      }
+      try Scene.play(backend, upstream) { scene in
+        let client = try scene.client()
+        try client.post("/", String(repeating: "y", count: 50_000))
+        _ = try client.response()
+
+        try eventually("they were counted") {
+          let metrics = try scene.metrics()
+          let received =
+            try metrics.sum("spillway_bytes_total{side=\"downstream\",direction=\"in\"}") ?? 0
+          let sent =
+            try metrics.sum("spillway_bytes_total{side=\"downstream\",direction=\"out\"}") ?? 0
+          return received >= 50_000 && received < 60_000 && sent >= 100_000 && sent < 110_000
+        }
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `each request leaves a line of JSON with the agreed names`(backend: Backend) throws {
+      let path = "/tmp/spillway-wire-\(UInt32.random(in: 0 ... .max)).log"
+      defer { unlink(path) }
+      var settings = EdgeSettings(accessLog: "\"file:\(path)\"")
+      settings.routes = [
+        "name: local, match: {path: /local}, respond: {status: 410, body: x}, "
+          + "policies: {auth: none}"
+      ]
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        let client = try scene.client()
+        _ = try client.exchange("GET", "/a%22b?secret=1")
+        _ = try client.exchange("GET", "/local")
+        try client.post("/post", "body")
+        _ = try client.response()
+        client.trySend("BROKEN\r\n\r\n")
+        _ = try client.response()
+
+        func lines() throws -> [String] {
+          let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+          return text.split(separator: "\n").map(String.init)
+        }
+        try eventually("three lines are written") { try lines().count >= 3 }
+        let entries = try lines().map { line in
+          try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+        }
+        let names = [
+          "requestId", "traceId", "route", "tenantId", "method", "path", "status", "upstream",
+          "upstreamVersion", "latencyMs", "rateLimited", "configVersion",
+        ]
+        for entry in entries {
+          for name in names { #expect(entry[name] != nil, "\(name) is missing") }
+        }
+        #expect(entries[0]["route"] as? String == "all")
+        #expect(entries[0]["method"] as? String == "GET")
+        #expect(entries[0]["status"] as? Int == 200)
+        #expect((entries[0]["path"] as? String)?.contains("secret") == false)
+        #expect(entries[0]["latencyMs"] as? Double != nil)
+        #expect(entries[1]["status"] as? Int == 410)
+        #expect(entries[2]["method"] as? String == "POST")
+        #expect(entries[0]["requestId"] as? String == scene.upstream.requests[0]["x-request-id"])
+      }
+    }
+  }
+}
