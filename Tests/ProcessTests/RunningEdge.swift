@@ -22,7 +22,20 @@ final class RunningEdge {
     )
   }
 
-  init(configuration text: String, arguments: [String] = [], program: URL? = nil) throws {
+  /// - Parameters:
+  ///   - text: The configuration.
+  ///   - arguments: Behind `run --config FILE`.
+  ///   - program: The file to run.
+  ///   - environment: In addition to our own.
+  ///   - given: A listening socket to pass as systemd would.
+  /// - Throws: When the program cannot be started.
+  init(
+    configuration text: String,
+    arguments: [String] = [],
+    program: URL? = nil,
+    environment: [String: String] = [:],
+    given: Int32? = nil
+  ) throws {
     let base = FileManager.default.temporaryDirectory
     folder = base.appendingPathComponent("spillway-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -31,8 +44,20 @@ final class RunningEdge {
     try text.write(to: configuration, atomically: true, encoding: .utf8)
     _ = FileManager.default.createFile(atPath: log.path, contents: nil)
     process = Process()
-    process.executableURL = program ?? Self.program
-    process.arguments = ["run", "--config", configuration.path] + arguments
+    let command =
+      [(program ?? Self.program).path, "run", "--config", configuration.path] + arguments
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    if let given {
+      // The shell's standard input becomes descriptor 3; LISTEN_PID is only known after the fork.
+      let copy = dup(given)
+      process.standardInput = FileHandle(fileDescriptor: copy, closeOnDealloc: true)
+      process.executableURL = URL(fileURLWithPath: "/bin/sh")
+      let script = "exec 3<&0 0</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\""
+      process.arguments = ["-c", script, "sh"] + command
+    } else {
+      process.executableURL = URL(fileURLWithPath: command[0])
+      process.arguments = Array(command.dropFirst())
+    }
     process.standardError = try FileHandle(forWritingTo: log)
     process.standardOutput = FileHandle.nullDevice
     try process.run()

@@ -1,9 +1,8 @@
 import Configuration
 import Edge
-import Glibc
+import Foundation
 import Reactor
 import Synchronization
-import Telemetry
 
 /// What the reactor stands on; every socket test runs on both.
 enum Backend: CaseIterable, Sendable {
@@ -13,16 +12,17 @@ enum Backend: CaseIterable, Sendable {
 
 /// The edge that the wire tests judge, started in this process.
 ///
-/// The one file that knows how the edge is started; the tests know only what stands here.
-final class EdgeUnderTest {
+/// The one file that knows how the edge is started; the tests know only what stands here. Sendable
+/// for the thread that drains, which touches nothing but the edge and an atomic.
+final class EdgeUnderTest: @unchecked Sendable {
   /// False while there is no edge to start.
   static let isAvailable = true
 
   /// The port of the admin listener.
   let adminPort: UInt16
-  private let server: EdgeServer
-  private let admin: AdminServer
-  private let readiness = ReadinessState()
+  private let edge: EdgeInstance
+  private let isDrained = Atomic(false)
+  private var drainThread: Thread?
   private var version = 1
   private var isStopped = false
 
@@ -30,53 +30,57 @@ final class EdgeUnderTest {
     let loaded = try ConfigurationSource.parse(configuration, file: "wire.yaml")
     var options = EdgeServer.Options()
     options.backend = backend == .epoll ? .epoll : .ioUring
-    server = try EdgeServer(
-      loaded,
-      sockets: InheritedSockets(environment: [:], processID: 0),
-      rings: Doorbell(),
-      options: options
-    )
-    let endpoints = AdminEndpoints()
-    endpoints.registerStandard(metrics: server.registry, readiness: readiness)
-    readiness.register(in: server.registry)
-    admin = try AdminServer(address: "127.0.0.1:0", endpoints: endpoints)
-    adminPort = admin.port
-    try server.start()
-    readiness.adopt(
-      ConfigurationVersion(number: 1, loadedAt: 0, checksum: loaded.checksum)
-    )
+    let sockets = InheritedSockets(environment: [:], processID: 0)
+    edge = try EdgeInstance(loaded, sockets: sockets, options: options)
+    adminPort = edge.adminPort ?? 0
+    try edge.start()
   }
 
   /// The port that the listener of this name got.
   func port(_ listener: String) throws -> UInt16 {
-    guard let port = server.port(ofListener: listener) else { throw WireFailure("no port") }
+    guard let port = edge.server.port(ofListener: listener) else { throw WireFailure("no port") }
     return port
   }
 
   /// Adopts another configuration; throws when it was refused.
   func reload(_ configuration: String) throws {
+    let loaded: LoadedConfiguration
+    do {
+      loaded = try ConfigurationSource.parse(
+        configuration,
+        file: "wire.yaml",
+        version: version + 1
+      )
+    } catch {
+      edge.refused(error.description)
+      throw error
+    }
+    try edge.reload(loaded)
     version += 1
-    let loaded = try ConfigurationSource.parse(configuration, file: "wire.yaml", version: version)
-    try server.reload(loaded)
-    readiness.adopt(
-      ConfigurationVersion(number: UInt64(version), loadedAt: 0, checksum: loaded.checksum)
-    )
   }
 
-  /// Starts to drain and returns at once.
+  /// Starts to drain and returns at once, as the process does on SIGTERM.
   func drain() {
-    readiness.drain()
-    server.beginDrain()
+    edge.beginDrain()
+    let thread = Thread { [self] in
+      _ = edge.waitUntilDrained()
+      edge.server.stop()
+      isDrained.store(true, ordering: .releasing)
+    }
+    drainThread = thread
+    thread.start()
   }
 
   /// Whether the drain has come to its end.
-  var hasDrained: Bool { server.isDrained }
+  var hasDrained: Bool { isDrained.load(ordering: .acquiring) }
 
   /// Stops at once and frees everything.
   func stop() {
     guard !isStopped else { return }
     isStopped = true
-    server.stop()
-    admin.stop()
+    if drainThread != nil {
+      try? eventually("the drain is over", within: .seconds(30)) { hasDrained }
+    }
+    edge.stop()
   }
 }

@@ -56,6 +56,11 @@ public final class InheritedSockets: Sendable {
         close(descriptor)
         continue
       }
+      if state.inherited.contains(where: { $0.isSame(as: descriptor) }) {
+        // A parent passes both what systemd gave and the copy that its last child handed up.
+        close(descriptor)
+        continue
+      }
       ListeningSocket.setCloseOnExec(descriptor)
       ListeningSocket.setInherited(descriptor)
       state.given.append(Given(name: name, descriptor: descriptor))

@@ -50,6 +50,13 @@ public struct ListeningSocket: Hashable, Sendable {
     return isSame ? nil : "is bound to \(bound)"
   }
 
+  /// Whether a descriptor stands for the same socket of the kernel.
+  func isSame(as other: Int32) -> Bool {
+    var (one, two) = (stat(), stat())
+    guard fstat(descriptor, &one) == 0, fstat(other, &two) == 0 else { return false }
+    return one.st_ino == two.st_ino && one.st_dev == two.st_dev
+  }
+
   static func flag(_ option: Int32, of descriptor: Int32) -> Bool {
     var value: Int32 = 0
     var length = socklen_t(MemoryLayout<Int32>.size)

@@ -144,7 +144,12 @@ public final class EdgeServer: Sendable {
   }
 
   /// Replies end their connections from now on; everything is still accepted.
-  public func beginDrain() { for mailbox in mailboxes { mailbox.advance(to: .draining) } }
+  ///
+  /// Returns once every worker knows, or after a worker hung for a second.
+  public func beginDrain() {
+    for mailbox in mailboxes { mailbox.advance(to: .draining) }
+    for _ in 0..<1_000 where !mailboxes.allSatisfy(\.isUpToDate) { usleep(1_000) }
+  }
 
   /// Accepts nothing more and closes idle connections; requests under way go on.
   public func closeIdle() { for mailbox in mailboxes { mailbox.advance(to: .closing) } }

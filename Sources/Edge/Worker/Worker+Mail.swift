@@ -10,7 +10,9 @@ extension Worker {
     readNames()
     let (snapshot, sockets) = mailbox.takeSnapshot()
     if let snapshot { adopt(snapshot, sockets) }
-    switch mailbox.stage {
+    let stage = mailbox.stage
+    defer { mailbox.reportSeen(stage) }
+    switch stage {
     case .serving: break
     case .draining: isDraining = true
     case .closing:

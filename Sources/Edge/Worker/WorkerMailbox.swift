@@ -24,6 +24,7 @@ final class WorkerMailbox: Sendable {
   private let post = Mutex(Post())
   private let stageValue = Atomic(Stage.serving)
   private let closed = Atomic(false)
+  private let seen = Atomic(Stage.serving)
   private let bell = Mutex<Bell?>(nil)
   private let names = Mutex<[String]?>(nil)
 
@@ -52,6 +53,12 @@ final class WorkerMailbox: Sendable {
       return (post.snapshot, post.sockets)
     }
   }
+
+  /// The worker acts on a stage from now on.
+  func reportSeen(_ stage: Stage) { seen.store(stage, ordering: .sequentiallyConsistent) }
+
+  /// Whether the worker acts on the stage that was set last.
+  var isUpToDate: Bool { seen.load(ordering: .sequentiallyConsistent) == stage }
 
   /// The worker will not accept another connection.
   func reportClosed() { closed.store(true, ordering: .sequentiallyConsistent) }

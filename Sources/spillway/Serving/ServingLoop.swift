@@ -151,9 +151,9 @@ final class ServingLoop {
   private func drain(because reason: String) {
     guard !isDraining else { return }
     isDraining = true
-    logger.notice("draining", metadata: ["reason": "\(reason)"])
     notifier.stopping()
     server.beginDrain()
+    logger.notice("draining", metadata: ["reason": "\(reason)"])
     let (server, logger, drained) = (server, logger, drained)
     // A thread of its own: waiting here would miss the second signal.
     let isStarted = DetachedThread.start(name: "drain") {
@@ -166,12 +166,14 @@ final class ServingLoop {
   private func reload() {
     notifier.reloading()
     parent?.send(.reloading)
-    if server.reload() {
+    let isAdopted = server.reload()
+    // Before it is said to be done: a crash from now on must find the new sockets in safe hands.
+    reportSockets()
+    if isAdopted {
       logger.notice("configuration reloaded")
     } else {
       logger.error("configuration refused, the one before goes on")
     }
-    reportSockets()
     notifier.ready(status: "serving")
     parent?.send(.reloaded)
   }
