@@ -79,13 +79,6 @@ extension EdgeServer {
     }
   }
 
-  /// The addresses of an endpoint now; names that were never resolved have none.
-  func addresses(of endpoint: ServiceSetting.Endpoint) -> [KernelAddress] {
-    let literal = Self.literal(endpoint)
-    guard literal.isEmpty else { return literal }
-    return resolved.withLock { $0[endpoint.description] } ?? []
-  }
-
   /// What a worker's thread is started with.
   private final class Start: Sendable {
     let body: @Sendable () -> Void

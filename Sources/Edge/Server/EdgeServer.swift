@@ -44,7 +44,11 @@ public final class EdgeServer: Sendable {
   let inherited: InheritedSockets
   let options: Options
   let running: Mutex<Running>
-  let resolved = Mutex<[String: [KernelAddress]]>([:])
+  /// What names stand for, by name in lower case: the port is each endpoint's own.
+  let resolved = Mutex<[String: [IPBytes]]>([:])
+  private let upkeep = Upkeep()
+  /// Held while a configuration takes effect, which several threads may want at once.
+  private let changes = Mutex<Void>(())
 
   /// Compiles the configuration and takes or binds its listening sockets.
   ///
@@ -86,17 +90,40 @@ public final class EdgeServer: Sendable {
   }
 
   /// Starts the workers; when it returns all of them accept.
+  ///
+  /// With names among the endpoints it waits for first answers before, at most 2 s.
   public func start() throws(EdgeError) {
+    let hosts = try Self.hosts(loaded.settings)
+    if !hosts.isEmpty {
+      try startResolving(hosts)
+      try republish()
+    }
     let (snapshot, sockets) = running.withLock { ($0.snapshot, $0.sockets) }
-    for number in 0..<workerCount {
+    for number in (hosts.isEmpty ? 0 : 1)..<workerCount {
       mailboxes[number].deliver(snapshot, sockets: Self.of(number, sockets, snapshot))
       let thread = try startWorker(number)
       running.withLock { $0.threads.append(thread) }
     }
+    try upkeep.start(for: self)
   }
 
   /// Takes a new configuration for all requests that begin from now on.
+  ///
+  /// It waits for no name: an endpoint that is a new one has addresses once it is answered.
   public func reload(_ loaded: LoadedConfiguration) throws(EdgeError) {
+    let hosts = try Self.hosts(loaded.settings)
+    try changes.withLock { _ throws(EdgeError) in
+      try apply(loaded)
+      watchNames(hosts)
+    }
+  }
+
+  /// Gives workers the present configuration with what names stand for now.
+  func republish() throws(EdgeError) {
+    try changes.withLock { _ throws(EdgeError) in try apply(self.loaded) }
+  }
+
+  private func apply(_ loaded: LoadedConfiguration) throws(EdgeError) {
     let before = running.withLock { $0.sockets }
     let snapshot = try compiler.compile(
       loaded.settings,
@@ -114,12 +141,6 @@ public final class EdgeServer: Sendable {
       mailboxes[number].deliver(snapshot, sockets: Self.of(number, sockets, snapshot))
     }
     shared.graveyard.clear()
-  }
-
-  /// Gives workers the present configuration with what names stand for now.
-  func republish() throws(EdgeError) {
-    let loaded = running.withLock { $0.loaded }
-    try reload(loaded)
   }
 
   /// Replies end their connections from now on; everything is still accepted.
@@ -142,6 +163,7 @@ public final class EdgeServer: Sendable {
 
   /// Ends all workers, whatever they do, and waits for them.
   public func stop() {
+    upkeep.stop()
     for mailbox in mailboxes { mailbox.advance(to: .stopped) }
     let (threads, sockets) = running.withLock { running in
       defer { running.threads = [] }

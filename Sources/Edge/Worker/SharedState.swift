@@ -1,5 +1,6 @@
 internal import Reactor
 import Synchronization
+internal import Upstream
 
 /// What is one per process and counted by every worker: connections to services, of listeners, and
 /// of each client address.
@@ -13,6 +14,8 @@ final class SharedState: Sendable {
   let graveyard = Graveyard()
   /// Where workers give back listening sockets.
   let sockets: InheritedSockets
+  /// Where the worker that resolves names leaves answers.
+  let names = NameBoard()
 
   init(sockets: InheritedSockets = InheritedSockets()) {
     self.sockets = sockets

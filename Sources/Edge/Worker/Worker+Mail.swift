@@ -7,6 +7,7 @@ internal import Upstream
 /// What the slow plane tells the worker: new snapshots, listeners, the stages of a shutdown.
 extension Worker {
   func readMail() {
+    readNames()
     let (snapshot, sockets) = mailbox.takeSnapshot()
     if let snapshot { adopt(snapshot, sockets) }
     let stage = mailbox.stage

@@ -13,7 +13,7 @@ final class Worker {
   /// What an `Owner` names.
   enum OwnerKind: UInt8 {
     case none, listener, connection, connectionTimer, upstream, upstreamTimer, exchangeTimer
-    case housekeeping, listenerTimer
+    case housekeeping, listenerTimer, resolver, resolverTimer
   }
 
   let number: Int
@@ -39,6 +39,8 @@ final class Worker {
   var isStopping = false
   /// The idle connections are closed and nothing is accepted from here on.
   var isClosingIdle = false
+  /// The first worker's, once there are names among the endpoints.
+  var resolver: NameResolver?
   private let housekeepingTimer: Int32
 
   /// Field tables of the heads being looked at; a head is never kept as a table.
@@ -133,6 +135,8 @@ final class Worker {
     case .exchangeTimer: exchangeTimerFired(index)
     case .listenerTimer: resumeListener(Int(index))
     case .housekeeping: housekeep()
+    case .resolver: resolverReady(event)
+    case .resolverTimer: resolverTimerFired()
     case .none: break
     }
   }

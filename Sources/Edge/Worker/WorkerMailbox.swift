@@ -26,6 +26,7 @@ final class WorkerMailbox: Sendable {
   private let closed = Atomic(false)
   private let seen = Atomic(Stage.serving)
   private let bell = Mutex<Bell?>(nil)
+  private let names = Mutex<[String]?>(nil)
 
   /// The worker's reactor is open: from now on it can be woken.
   func open(_ bell: Bell) { self.bell.withLock { $0 = bell } }
@@ -63,6 +64,19 @@ final class WorkerMailbox: Sendable {
   func reportClosed() { closed.store(true, ordering: .sequentiallyConsistent) }
 
   var isClosed: Bool { closed.load(ordering: .sequentiallyConsistent) }
+
+  /// Hands over the whole set of names to keep resolved.
+  func watch(_ names: [String]) {
+    self.names.withLock { $0 = names }
+    ring()
+  }
+
+  func takeNames() -> [String]? {
+    names.withLock { names in
+      defer { names = nil }
+      return names
+    }
+  }
 
   func ring() { bell.withLock { $0 }?.ring() }
 }

@@ -149,6 +149,8 @@ struct EdgeCounters: Sendable {
   let repeats: Counter
   let truncations: Counter
   let snapshotsDeferred: Counter
+  let nameLookups: CounterRow
+  let publishFailures: Counter
   let parseRefusals: CounterRow
   let localReplies: CounterRow
 
@@ -190,6 +192,16 @@ struct EdgeCounters: Sendable {
     snapshotsDeferred = registry.counter(
       "spillway_snapshots_deferred_total",
       help: "Times a worker kept its configuration because too many were still in use."
+    )
+    nameLookups = registry.counters(
+      "spillway_dns_lookups_total",
+      help: "Lookups of endpoint names; ok ones changed the addresses.",
+      by: "outcome",
+      values: NameLookupOutcome.allCases.map { "\($0)" }
+    )
+    publishFailures = registry.counter(
+      "spillway_dns_publish_failures_total",
+      help: "Times that new addresses could not take effect because a bound was reached."
     )
     parseRefusals = edge.parseRefusals(ParseFault.allCases.map { "\($0.reason)" })
     localReplies = edge.localReplies(ReplyReason.allCases.map { "\($0.wording.token)" })

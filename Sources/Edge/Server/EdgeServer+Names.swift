@@ -1,0 +1,89 @@
+internal import CLinux
+internal import Configuration
+internal import Glibc
+internal import Reactor
+internal import Synchronization
+internal import Telemetry
+internal import Units
+internal import Upstream
+
+/// Endpoints that are names: what the first worker resolves, and what became of it.
+extension EdgeServer {
+  /// How long a start waits for names: beyond it is better to serve what can be served.
+  static let firstAnswersLimit = Nanoseconds.seconds(2)
+
+  /// The names among the endpoints, in lower case.
+  static func hosts(_ settings: Settings) throws(EdgeError) -> [String] {
+    var hosts = Set<String>()
+    for endpoint in settings.services.flatMap(\.endpoints) {
+      guard case .host(let host, _) = endpoint, literal(endpoint).isEmpty else { continue }
+      hosts.insert(host.lowercased())
+    }
+    guard hosts.count <= NameResolver.maximumNames else {
+      throw EdgeError(
+        .bound,
+        "\(hosts.count) host names as endpoints; at most \(NameResolver.maximumNames) are resolved"
+      )
+    }
+    return hosts.sorted()
+  }
+
+  /// The addresses of an endpoint now; names that were never resolved have none.
+  func addresses(of endpoint: ServiceSetting.Endpoint) -> [KernelAddress] {
+    let literal = Self.literal(endpoint)
+    guard literal.isEmpty, case .host(let host, let port) = endpoint else { return literal }
+    let found = resolved.withLock { $0[host.lowercased()] } ?? []
+    return found.compactMap { KernelAddress(ip: $0.description, port: port) }
+  }
+
+  /// Starts the first worker without listeners, so that no request meets an empty service.
+  func startResolving(_ hosts: [String]) throws(EdgeError) {
+    shared.names.expect(hosts)
+    mailboxes[0].watch(hosts)
+    mailboxes[0].deliver(running.withLock { $0.snapshot }, sockets: nil)
+    let thread = try startWorker(0)
+    running.withLock { $0.threads.append(thread) }
+    let end = Instant(clinux_monotonic_now()) + Self.firstAnswersLimit
+    while !shared.names.isSettled {
+      let left = end - Instant(clinux_monotonic_now())
+      guard left > .zero else { break }
+      var entry = pollfd(fd: shared.names.settled.descriptor, events: Int16(POLLIN), revents: 0)
+      poll(&entry, 1, Int32(left.rawValue / 1_000_000) + 1)
+      shared.names.settled.answer()
+    }
+    _ = takeAnswers()
+  }
+
+  /// Watches the names of a configuration that has just been adopted, and forgets the others.
+  func watchNames(_ hosts: [String]) {
+    let kept = Set(hosts)
+    resolved.withLock { table in table = table.filter { kept.contains($0.key) } }
+    mailboxes[0].watch(hosts)
+  }
+
+  /// Publishes what names stand for now, if that changed.
+  ///
+  /// - Returns: Whether it did.
+  func publishAnswers() -> Bool {
+    guard takeAnswers() else { return false }
+    do {
+      try republish()
+    } catch {
+      // The snapshot before goes on serving; the next answer or reload tries again.
+      registry.add(counters.publishFailures)
+    }
+    return true
+  }
+
+  private func takeAnswers() -> Bool {
+    let answers = shared.names.take()
+    return resolved.withLock { table in
+      var isNew = false
+      for (name, addresses) in answers where table[name] != addresses {
+        table[name] = addresses
+        isNew = true
+      }
+      return isNew
+    }
+  }
+}

@@ -1,0 +1,192 @@
+internal import CLinux
+public import Reactor
+public import Units
+
+/// Keeps names resolved: each is looked up at once, then again at its TTL.
+///
+/// A name's last good answer stands until there is a better one: failures and empty answers never
+/// take addresses away, as a name server that is ill is no reason to stop serving. Everything runs
+/// on the thread of the reactor; what it finds goes to a `NameBoard`.
+public final class NameResolver {
+  /// Names that one process may watch.
+  public static let maximumNames = 1_024
+  /// Addresses of one name that are used: the first in numerical order.
+  public static let maximumAddresses = 64
+  /// Lookups at once, and begun in one turn: 2 datagrams each, and a look at the hosts file.
+  static let concurrency = 64
+
+  /// Lookups since the last look, by how they ended.
+  public struct Tally: Sendable, Equatable {
+    /// Answers that changed a name's addresses, the first one included.
+    public var changed: UInt64 = 0
+    public var unchanged: UInt64 = 0
+    /// Errors, timeouts, and answers without an address.
+    public var failed: UInt64 = 0
+
+    public init() {}
+  }
+
+  private static let readable = UInt32(CLINUX_READABLE)
+  private static let writable = UInt32(CLINUX_WRITABLE)
+
+  private let reactor: Reactor
+  private let board: NameBoard
+  private let pacing: RefreshPacing
+  private let servers: String?
+  private let watches: SocketWatches
+  private let timer: Int32
+  private var channel: ResolverChannel?
+  private var names: [WatchedName] = []
+  private var underWay = 0
+  private var random: SplitMix64
+  private var tally = Tally()
+
+  /// - Parameters:
+  ///   - reactor: The worker's; the caller hands over the events of the two owners below.
+  ///   - socketKind: Kind of the owner of its sockets' events, for `socketReady`.
+  ///   - timerKind: Kind of the owner of its timer, for `timerFired`.
+  ///   - board: Where answers go.
+  ///   - seed: Seed of the spread between lookups.
+  ///   - pacing: When names are asked for again.
+  ///   - servers: For tests: `host:port` of name servers in place of the system's.
+  public init(
+    reactor: Reactor,
+    socketKind: UInt8,
+    timerKind: UInt8,
+    board: NameBoard,
+    seed: UInt64,
+    pacing: RefreshPacing = RefreshPacing(),
+    servers: String? = nil
+  ) {
+    self.reactor = reactor
+    self.board = board
+    self.pacing = pacing
+    self.servers = servers
+    watches = SocketWatches(reactor, kind: socketKind)
+    timer = reactor.timers.allocate(for: Owner(kind: timerKind, index: 0, generation: 0))
+    random = SplitMix64(seed: seed)
+  }
+
+  deinit {
+    channel = nil
+    if timer >= 0 { reactor.timers.release(timer) }
+  }
+
+  /// Watches these names and no others; those that are known keep their answers and their time.
+  ///
+  /// - Parameter wanted: At most `maximumNames`; those beyond are left out.
+  public func replace(_ wanted: [String]) {
+    // A new channel reads the system's name servers anew; what it gave up is due at once.
+    channel = nil
+    settle()
+    var known: [String: WatchedName] = [:]
+    for name in names { known[name.name] = name }
+    names = []
+    var seen = Set<String>()
+    for name in wanted where seen.insert(name).inserted && names.count < Self.maximumNames {
+      let entry = known[name] ?? WatchedName(name, due: reactor.now)
+      names.append(entry)
+      // Said again: the slow plane may have dropped the name and taken it up since.
+      if !entry.addresses.isEmpty { board.post(name, entry.addresses) }
+    }
+    if !names.isEmpty { channel = ResolverChannel(watches: watches, servers: servers) }
+    pump()
+  }
+
+  /// A socket of `socketKind` is ready.
+  public func socketReady(_ event: Event) {
+    // Errors and hang-ups are for both directions to find out about.
+    let mask = UInt32(bitPattern: event.value)
+    let other = mask & ~(Self.readable | Self.writable) != 0
+    channel?.process(
+      event.owner.index,
+      reading: mask & Self.readable != 0 || other,
+      writing: mask & Self.writable != 0 || other
+    )
+    pump()
+  }
+
+  /// The timer of `timerKind` ran out.
+  public func timerFired() {
+    channel?.processTimeouts()
+    pump()
+  }
+
+  /// Takes what was counted since the last call.
+  public func takeTally() -> Tally {
+    defer { tally = Tally() }
+    return tally
+  }
+
+  /// When a name is looked up next, `nil` while it is or when it is not watched.
+  public func nextLookup(of name: String) -> Instant? {
+    names.first { $0.name == name && !$0.isUnderWay }?.due
+  }
+
+  // MARK: - Rounds
+
+  /// Settles what came in, begins what is due, and sets the timer for what comes next.
+  private func pump() {
+    settle()
+    var begun = 0
+    for name in names where !name.isUnderWay && name.due <= reactor.now {
+      guard begun < Self.concurrency, underWay < Self.concurrency else { break }
+      begun += 1
+      begin(name)
+    }
+    schedule()
+  }
+
+  private func begin(_ name: WatchedName) {
+    name.isUnderWay = true
+    underWay += 1
+    if channel == nil { channel = ResolverChannel(watches: watches, servers: servers) }
+    if let channel { channel.lookUp(name) } else { name.slot = .failed }
+    // What is answered before the call returns was in the hosts file, where there are no TTLs.
+    settle(name, isLocal: true)
+  }
+
+  private func settle() {
+    for name in names where name.slot != nil { settle(name, isLocal: false) }
+  }
+
+  private func settle(_ name: WatchedName, isLocal: Bool) {
+    guard let outcome = name.slot else { return }
+    name.slot = nil
+    name.isUnderWay = false
+    underWay -= 1
+    switch outcome {
+    case .addresses(let addresses, let ttl):
+      name.failures = 0
+      name.due = reactor.now + pacing.wait(ttl: isLocal ? nil : ttl, using: &random)
+      accept(addresses, for: name)
+    case .failed:
+      name.failures += 1
+      name.due = reactor.now + pacing.wait(failures: name.failures, using: &random)
+      tally.failed += 1
+      board.note(name.name)
+    case .cancelled:
+      name.due = reactor.now
+    }
+  }
+
+  private func accept(_ addresses: [IPBytes], for name: WatchedName) {
+    guard addresses != name.addresses else {
+      tally.unchanged += 1
+      return board.note(name.name)
+    }
+    tally.changed += 1
+    name.addresses = addresses
+    board.post(name.name, addresses)
+  }
+
+  private func schedule() {
+    var due = Instant.never
+    // With all lookups taken the next one begins when one of them ends, which the library times.
+    if underWay < Self.concurrency {
+      for name in names where !name.isUnderWay && name.due < due { due = name.due }
+    }
+    if let timeout = channel?.timeout { due = min(due, reactor.now + timeout) }
+    if timer >= 0 { reactor.timers.set(timer, at: due) }
+  }
+}

@@ -1,0 +1,124 @@
+import Glibc
+import Synchronization
+import Telemetry
+
+/// A name server on 127.0.0.1 that says what the test tells it to; one thread, UDP only.
+final class FakeNameServer: Sendable {
+  /// What it does with a question.
+  enum Behaviour: Sendable {
+    /// Addresses in text, both families mixed.
+    case answer([String], ttl: UInt32)
+    /// NXDOMAIN.
+    case unknown
+    /// SERVFAIL.
+    case broken
+    /// These bytes after the question's own id.
+    case raw([UInt8])
+    /// An answer whose record counts and lengths lie.
+    case lying
+    case silent
+  }
+
+  private struct State {
+    var behaviours: [String: Behaviour] = [:]
+    var questions: [String: Int] = [:]
+    var isEnding = false
+  }
+
+  let port: UInt16
+  private let descriptor: Int32
+  private let state = Mutex(State())
+  private let thread = Mutex<BackgroundThread?>(nil)
+
+  init() throws {
+    descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = inet_addr("127.0.0.1")
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let descriptor = descriptor
+    let isBound = withUnsafeMutablePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0
+      }
+    }
+    guard descriptor >= 0, isBound else { throw FakeServerError() }
+    port = UInt16(bigEndian: address.sin_port)
+    thread.withLock { $0 = BackgroundThread(name: "fake-dns") { [self] in serve() } }
+  }
+
+  func set(_ name: String, _ behaviour: Behaviour) {
+    state.withLock { $0.behaviours[name] = behaviour }
+  }
+
+  /// Questions about a name so far, both families together.
+  func questions(about name: String) -> Int { state.withLock { $0.questions[name] ?? 0 } }
+
+  func stop() {
+    state.withLock { $0.isEnding = true }
+    shutdown(descriptor, Int32(SHUT_RDWR))
+    thread.withLock { $0 }?.join()
+    close(descriptor)
+  }
+
+  private func serve() {
+    var bytes = [UInt8](repeating: 0, count: 4_096)
+    while true {
+      var peer = sockaddr_storage()
+      var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+      let isServing = withUnsafeMutablePointer(to: &peer) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address -> Bool in
+          let count = recvfrom(descriptor, &bytes, bytes.count, 0, address, &length)
+          if state.withLock({ $0.isEnding }) { return false }
+          guard count > 12, let reply = reply(to: Array(bytes[0..<count])) else { return true }
+          _ = sendto(descriptor, reply, reply.count, 0, address, length)
+          return true
+        }
+      }
+      guard isServing else { return }
+    }
+  }
+
+  private func reply(to question: [UInt8]) -> [UInt8]? {
+    var labels: [String] = []
+    var at = 12
+    while at < question.count, question[at] > 0 {
+      let end = min(at + 1 + Int(question[at]), question.count)
+      labels.append(String(decoding: question[(at + 1)..<end], as: UTF8.self))
+      at = end
+    }
+    guard at + 4 < question.count else { return nil }
+    let name = labels.joined(separator: ".").lowercased()
+    let isIPv6 = question[at + 2] == 28
+    let asked = Array(question[12..<(at + 5)])
+    let behaviour = state.withLock { state in
+      state.questions[name, default: 0] += 1
+      return state.behaviours[name] ?? .unknown
+    }
+    func head(code: UInt8, answers: Int) -> [UInt8] {
+      question[0..<2] + [0x81, 0x80 | code, 0, 1, UInt8(answers >> 8), UInt8(answers & 255)]
+        + [0, 0, 0, 0] + asked
+    }
+    switch behaviour {
+    case .silent: return nil
+    case .unknown: return head(code: 3, answers: 0)
+    case .broken: return head(code: 2, answers: 0)
+    case .raw(let bytes): return question[0..<2] + bytes
+    case .lying:
+      return head(code: 0, answers: 9_000) + [0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 255, 255, 1]
+    case .answer(let texts, let ttl):
+      let records = texts.compactMap { record($0, isIPv6: isIPv6, ttl: ttl) }
+      return head(code: 0, answers: records.count) + records.joined()
+    }
+  }
+
+  private func record(_ text: String, isIPv6: Bool, ttl: UInt32) -> [UInt8]? {
+    guard text.contains(":") == isIPv6 else { return nil }
+    var bytes = [UInt8](repeating: 0, count: isIPv6 ? 16 : 4)
+    guard inet_pton(isIPv6 ? AF_INET6 : AF_INET, text, &bytes) == 1 else { return nil }
+    let time = (0..<4).map { UInt8(truncatingIfNeeded: ttl >> (24 - 8 * UInt32($0))) }
+    return [0xC0, 12, 0, isIPv6 ? 28 : 1, 0, 1] + time + [0, UInt8(bytes.count)] + bytes
+  }
+}
+
+struct FakeServerError: Error {}

@@ -1,0 +1,182 @@
+import Reactor
+import Testing
+import Units
+import Upstream
+
+@Suite struct NameResolverTests {
+  @Test(arguments: Reactor.Backend.allCases)
+  func `a failing name server never takes the last answer away`(
+    _ backend: Reactor.Backend
+  ) throws {
+    let bench = try ResolverBench(backend) {
+      $0.bounds = .milliseconds(2)...Nanoseconds.milliseconds(5)
+    }
+    bench.server.set("api.test", .answer(["10.0.0.1"], ttl: 1))
+    bench.watch("api.test")
+    #expect(bench.run { bench.answers["api.test"] != nil })
+
+    bench.server.set("api.test", .unknown)
+    #expect(bench.run { bench.tally.failed >= 1 })
+    bench.server.set("api.test", .broken)
+    let failed = bench.tally.failed
+    #expect(bench.run { bench.tally.failed > failed })
+    bench.server.set("api.test", .answer([], ttl: 1))
+    let more = bench.tally.failed
+    #expect(bench.run { bench.tally.failed > more })
+
+    #expect(bench.answers["api.test"] == ["10.0.0.1"])
+    bench.server.set("api.test", .answer(["10.0.0.2"], ttl: 1))
+    #expect(bench.run { bench.answers["api.test"] == ["10.0.0.2"] })
+  }
+
+  @Test(arguments: Reactor.Backend.allCases)
+  func `a name that nobody knows settles as failed without an answer`(
+    _ backend: Reactor.Backend
+  ) throws {
+    let bench = try ResolverBench(backend)
+
+    bench.watch("nobody.test")
+
+    #expect(bench.run { bench.board.isSettled })
+    #expect(bench.answers.isEmpty)
+    #expect(bench.run { bench.tally.failed >= 2 })
+  }
+
+  static let garbage: [FakeNameServer.Behaviour] = [
+    .raw([]), .raw([0x81]), .raw([UInt8](repeating: 0xFF, count: 60)),
+    .raw([UInt8](repeating: 0xC0, count: 1_200)), .raw([UInt8](repeating: 0, count: 20_000)),
+    .lying,
+  ]
+
+  @Test(arguments: Reactor.Backend.allCases, garbage.indices)
+  func `garbage and oversized replies do not disturb other names`(
+    _ backend: Reactor.Backend,
+    _ kind: Int
+  ) throws {
+    let bench = try ResolverBench(backend)
+    bench.server.set("bad.test", Self.garbage[kind])
+    bench.server.set("good.test", .answer(["10.0.0.1"], ttl: 60))
+
+    bench.watch("bad.test", "good.test")
+
+    #expect(bench.run { bench.answers["good.test"] == ["10.0.0.1"] })
+    #expect(bench.run { bench.server.questions(about: "bad.test") >= 2 })
+    #expect(bench.answers["bad.test"] == nil)
+  }
+
+  @Test(arguments: Reactor.Backend.allCases)
+  func `a name that is never answered fails and is asked again`(
+    _ backend: Reactor.Backend
+  ) throws {
+    let bench = try ResolverBench(backend)
+    bench.server.set("slow.test", .silent)
+    bench.watch("slow.test")
+    #expect(bench.run { bench.server.questions(about: "slow.test") >= 3 })
+
+    bench.server.set("slow.test", .answer(["10.0.0.1"], ttl: 60))
+
+    #expect(bench.run { bench.answers["slow.test"] == ["10.0.0.1"] })
+  }
+
+  @Test(arguments: Reactor.Backend.allCases)
+  func `both families are found and the order of records is no change`(
+    _ backend: Reactor.Backend
+  ) throws {
+    let bench = try ResolverBench(backend) {
+      $0.bounds = .milliseconds(2)...Nanoseconds.milliseconds(5)
+    }
+    bench.server.set("api.test", .answer(["10.0.0.2", "10.0.0.1", "fd00::1"], ttl: 60))
+    bench.watch("api.test")
+    #expect(bench.run { bench.answers["api.test"] == ["10.0.0.1", "10.0.0.2", "fd00::1"] })
+
+    bench.server.set("api.test", .answer(["10.0.0.1", "fd00::1", "10.0.0.2"], ttl: 60))
+    let asked = bench.server.questions(about: "api.test")
+
+    #expect(bench.run { bench.server.questions(about: "api.test") >= asked + 4 })
+    #expect(bench.tally.changed == 1)
+    #expect(bench.tally.unchanged >= 1)
+  }
+
+  @Test(arguments: Reactor.Backend.allCases)
+  func `the next lookup comes after the TTL and a change of addresses is seen`(
+    _ backend: Reactor.Backend
+  ) throws {
+    let bench = try ResolverBench(backend)
+    bench.server.set("short.test", .answer(["10.0.0.1"], ttl: 1))
+    bench.server.set("long.test", .answer(["10.0.0.9"], ttl: 120))
+    bench.watch("short.test", "long.test")
+    #expect(bench.run { bench.answers.count == 2 })
+    let now = bench.reactor.now
+    let long = try #require(bench.resolver.nextLookup(of: "long.test"))
+    #expect(long > now + .seconds(60) && long <= now + .seconds(132))
+
+    bench.server.set("short.test", .answer(["10.0.0.2"], ttl: 1))
+
+    #expect(bench.run { bench.answers["short.test"] == ["10.0.0.2"] })
+    #expect(bench.server.questions(about: "long.test") == 2)
+  }
+
+  @Test(arguments: Reactor.Backend.allCases)
+  func `at most 64 addresses of a name are used, the same ones every time`(
+    _ backend: Reactor.Backend
+  ) throws {
+    let bench = try ResolverBench(backend) {
+      $0.bounds = .milliseconds(2)...Nanoseconds.milliseconds(5)
+    }
+    let all = (1...70).map { "10.0.0.\($0)" }
+    bench.server.set("wide.test", .answer(all, ttl: 60))
+    bench.watch("wide.test")
+    #expect(bench.run { bench.answers["wide.test"] != nil })
+
+    bench.server.set("wide.test", .answer(all.reversed(), ttl: 60))
+    let unchanged = bench.tally.unchanged
+
+    #expect(bench.run { bench.tally.unchanged > unchanged + 1 })
+    #expect(bench.answers["wide.test"]?.count == NameResolver.maximumAddresses)
+    #expect(bench.tally.changed == 1)
+  }
+
+  @Test(arguments: Reactor.Backend.allCases)
+  func `localhost needs no name server`(_ backend: Reactor.Backend) throws {
+    let bench = try ResolverBench(backend)
+
+    bench.watch("localhost")
+
+    #expect(bench.run { bench.answers["localhost"]?.contains("127.0.0.1") == true })
+    #expect(bench.server.questions(about: "localhost") == 0)
+    let next = try #require(bench.resolver.nextLookup(of: "localhost"))
+    #expect(next > bench.reactor.now + .seconds(20))
+  }
+
+  @Test(arguments: Reactor.Backend.allCases)
+  func `replacing the names gives up old lookups and keeps known answers`(
+    _ backend: Reactor.Backend
+  ) throws {
+    let bench = try ResolverBench(backend)
+    bench.server.set("kept.test", .answer(["10.0.0.1"], ttl: 60))
+    bench.server.set("gone.test", .silent)
+    bench.watch("kept.test", "gone.test")
+    #expect(bench.run { bench.answers["kept.test"] != nil })
+    #expect(bench.run { bench.server.questions(about: "gone.test") > 0 })
+
+    bench.server.set("new.test", .answer(["10.0.0.2"], ttl: 60))
+    bench.watch("kept.test", "new.test")
+
+    #expect(bench.run { bench.answers["new.test"] == ["10.0.0.2"] })
+    #expect(bench.resolver.nextLookup(of: "gone.test") == nil)
+    #expect(bench.server.questions(about: "kept.test") == 2)
+  }
+
+  @Test(arguments: Reactor.Backend.allCases)
+  func `more names than lookups at once are all answered`(_ backend: Reactor.Backend) throws {
+    let bench = try ResolverBench(backend)
+    let names = (0..<300).map { "n\($0).test" }
+    for name in names { bench.server.set(name, .answer(["10.0.0.1"], ttl: 60)) }
+
+    bench.board.expect(names)
+    bench.resolver.replace(names)
+
+    #expect(bench.run { bench.answers.count == 300 })
+    #expect(bench.board.isSettled)
+  }
+}
