@@ -17,7 +17,11 @@ let house: [SwiftSetting] = [
 
 let package = Package(
   name: "spillway",
-  products: [.executable(name: "spillway", targets: ["spillway"])],
+  products: [
+    .executable(name: "spillway", targets: ["spillway"]),
+    // For the fuzz targets, a package of their own.
+    .library(name: "HTTPCodec", targets: ["HTTPCodec"]),
+  ],
   dependencies: [
     // YAML with line and column marks for every node.
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),

@@ -29,6 +29,7 @@ enum RequestSamples {
     "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n",
     "GET http://A.example?x HTTP/1.1\r\nHost: a.EXAMPLE:80\r\n\r\n",
     "GET https://a.example:444/p?x HTTP/1.1\r\nHost: a.example:444\r\n\r\n",
+    "GET http://a HTTP/1.1\r\nHost: a\r\n\r\n",
     "M-SEARCH /s HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET /w HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, X-Hop\r\nUpgrade: websocket\r\n\r\n",
     "POST /e HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 3\r\n\r\n",

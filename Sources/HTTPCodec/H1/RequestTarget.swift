@@ -54,7 +54,7 @@ enum RequestTarget {
 
   /// The length of `http://` or `https://` at the start, or 0.
   static func schemeLength(_ bytes: UnsafePointer<UInt8>, _ start: Int, _ stop: Int) -> Int {
-    guard stop &- start > 8 else { return 0 }
+    guard stop &- start >= 8 else { return 0 }
     let word = WordScan.folded(WordScan.load(bytes, start))
     if word == 0x2F2F_3A73_7074_7468 { return 8 }
     return word & 0xFF_FFFF_FFFF_FFFF == 0x2F_2F3A_7074_7468 ? 7 : 0
