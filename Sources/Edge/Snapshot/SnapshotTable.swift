@@ -41,7 +41,10 @@ struct SnapshotTable: ~Copyable {
     return true
   }
 
-  var isEmpty: Bool { current < 0 }
+  /// Whether some exchange still uses a snapshot that is not the newest.
+  var holdsOld: Bool {
+    (0..<Self.capacity).contains { $0 != current && slots[$0].snapshot != nil }
+  }
 
   /// The snapshot that new requests use.
   var newest: Snapshot {

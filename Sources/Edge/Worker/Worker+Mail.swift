@@ -9,7 +9,11 @@ extension Worker {
   func readMail() {
     readNames()
     let (snapshot, sockets) = mailbox.takeSnapshot()
-    if let snapshot { adopt(snapshot, sockets) }
+    if let snapshot {
+      adopt(snapshot, sockets ?? deferred?.sockets)
+    } else if let deferred {
+      adopt(deferred.snapshot, deferred.sockets)
+    }
     let stage = mailbox.stage
     defer { mailbox.reportSeen(stage) }
     switch stage {
@@ -25,10 +29,11 @@ extension Worker {
   private func adopt(_ snapshot: Snapshot, _ sockets: [WorkerSocket]?) {
     guard snapshots.adopt(snapshot) else {
       // Every slot is held by some long request: keep serving the old, try again soon.
-      mailbox.deliver(snapshot, sockets: sockets)
+      deferred = (snapshot, sockets)
       meter.snapshotDeferred()
-      return
+      return scheduleHousekeeping(at: reactor.now + Self.housekeepingInterval)
     }
+    deferred = nil
     adoptEndpoints(snapshot)
     for settings in snapshot.listeners {
       if let index = listeners.firstIndex(where: { $0.settings.place == settings.place }) {
@@ -115,9 +120,11 @@ extension Worker {
 
   /// Frees snapshots that nobody uses, on another thread: they can be large.
   func housekeep() {
-    let retired = snapshots.takeRetired()
-    guard !retired.isEmpty else { return }
-    shared.graveyard.bury(retired)
+    shared.graveyard.bury(snapshots.takeRetired())
+    if deferred != nil { readMail() }
+    if snapshots.holdsOld || deferred != nil {
+      scheduleHousekeeping(at: reactor.now + Self.housekeepingInterval)
+    }
   }
 
   /// The end: whatever is open is closed.

@@ -31,6 +31,8 @@ final class Worker {
   let cursors: UnsafeMutablePointer<UInt32>
   var listeners: [WorkerListener] = []
   var snapshots: SnapshotTable
+  /// A snapshot that found no slot, with the sockets that go with it.
+  var deferred: (snapshot: Snapshot, sockets: [WorkerSocket]?)?
   /// Endpoints of the newest snapshot.
   var knownPlaces: [Int32] = []
   var random: SplitMix64
