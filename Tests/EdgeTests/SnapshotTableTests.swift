@@ -1,0 +1,68 @@
+import Routing
+import Telemetry
+import Testing
+
+@testable import Edge
+
+struct SnapshotTableTests {
+  private func snapshot(_ version: Int) throws -> Snapshot {
+    Snapshot(
+      routes: try RouteTable(rules: []),
+      compiled: [],
+      services: [],
+      replies: PreparedReplies(classes: [], configVersion: version, answers: []),
+      listeners: [],
+      sampling: SampleTable(SampleRule()),
+      configVersion: version
+    )
+  }
+
+  @Test func `a full table refuses the next and takes it after a retirement`() throws {
+    var table = SnapshotTable()
+    var slots: [Int32] = []
+    for version in 0..<SnapshotTable.capacity {
+      #expect(table.adopt(try snapshot(version)))
+      slots.append(table.use())
+    }
+    #expect(!table.adopt(try snapshot(1_000)))
+    #expect(table.newest.configVersion == SnapshotTable.capacity - 1)
+    table.release(slots[5])
+    #expect(table.adopt(try snapshot(1_001)))
+    #expect(table.newest.configVersion == 1_001)
+  }
+
+  @Test func `a snapshot ends with its last user, and not before`() throws {
+    var table = SnapshotTable()
+    #expect(table.isEmpty == true)
+    #expect(table.adopt(try snapshot(1)))
+    let (first, second) = (table.use(), table.use())
+    #expect(table.adopt(try snapshot(2)))
+    #expect(table[first].configVersion == 1)
+    table.release(first)
+    #expect(table.takeRetired().isEmpty)
+    table.release(second)
+    #expect(table.takeRetired().map(\.configVersion) == [1])
+    #expect(table.takeRetired().isEmpty)
+  }
+
+  @Test func `the newest stays when its users end, and goes when it is replaced`() throws {
+    var table = SnapshotTable()
+    #expect(table.adopt(try snapshot(1)))
+    table.release(table.use())
+    #expect(table.takeRetired().isEmpty)
+    #expect(table.adopt(try snapshot(2)))
+    #expect(table.takeRetired().map(\.configVersion) == [1])
+  }
+
+  @Test func `the newest of two deliveries is what a worker takes`() throws {
+    let mailbox = WorkerMailbox()
+    mailbox.deliver(try snapshot(1), sockets: [])
+    mailbox.deliver(try snapshot(2), sockets: nil)
+    let (taken, sockets) = mailbox.takeSnapshot()
+    #expect(taken?.configVersion == 2)
+    #expect(sockets?.isEmpty == true)
+    #expect(mailbox.takeSnapshot().0 == nil)
+    mailbox.advance(to: .closing)
+    #expect(mailbox.stage == .closing)
+  }
+}

@@ -1,0 +1,198 @@
+import Glibc
+import Reactor
+import Testing
+import Units
+
+private func name(_ value: UInt64) -> Owner { Owner(rawValue: value) }
+
+@Suite(.timeLimit(.minutes(1)))
+struct StreamTests {
+  @Test(arguments: Reactor.Backend.allCases)
+  func `a slow reader gets more than its buffer holds, in order`(
+    _ backend: Reactor.Backend
+  ) throws {
+    let loop = try Loop(backend)
+    let (descriptor, peer) = try socketPair()
+    let socket = loop.reactor.adopt(descriptor, owner: name(1))
+    let bytes = pattern(3_000_000)
+    try loop.write(socket, bytes)
+    loop.reactor.finishWriting(socket)
+    var taken: [UInt8] = []
+    var isEnded = false
+    try loop.run("all bytes") {
+      for _ in 0..<8 where !isEnded {
+        if let some = try peer.take(atMost: 20_000) { taken += some } else { isEnded = true }
+      }
+      return isEnded
+    }
+    #expect(taken == bytes)
+    #expect(loop.reactor.queuedBytes(socket) == 0)
+    #expect(loop.reactor.blocksInUse == 0)
+    // Reading goes on after the end of writing.
+    #expect(peer.send([1]) == 1)
+    try loop.run("a byte") { loop.received[1] == [1] }
+  }
+
+  @Test(arguments: Reactor.Backend.allCases)
+  func `more parts than one send takes arrive in order`(_ backend: Reactor.Backend) throws {
+    let loop = try Loop(backend)
+    let (descriptor, peer) = try socketPair()
+    let socket = loop.reactor.adopt(descriptor, owner: name(1))
+    let bytes = pattern(100 * 7)
+    try loop.write(socket, bytes, piece: 7)
+    var taken: [UInt8] = []
+    try loop.run("all bytes") {
+      taken += try peer.take() ?? []
+      return taken.count >= bytes.count
+    }
+    #expect(taken == bytes)
+    try loop.run("all blocks back") { loop.reactor.blocksInUse == 0 }
+  }
+
+  @Test(arguments: Reactor.Backend.allCases)
+  func `bytes are appended only behind bytes that the kernel does not hold`(
+    _ backend: Reactor.Backend
+  ) throws {
+    let loop = try Loop(backend)
+    let (descriptor, peer) = try socketPair()
+    let socket = loop.reactor.adopt(descriptor, owner: name(1))
+    #expect(!loop.reactor.append(socket, [1], count: 1))
+
+    var expected: [UInt8] = []
+    for round in 0..<40 {
+      let piece = pattern(1_000 + round * 600)
+      try loop.write(socket, piece)
+      expected += piece
+      let tail: [UInt8] = [1, 2, 3, UInt8(round)]
+      if loop.reactor.append(socket, tail, count: 4) { expected += tail }
+      loop.turn(limit: .zero)
+      if loop.reactor.append(socket, tail, count: 4) { expected += tail }
+    }
+    var taken: [UInt8] = []
+    try loop.run("all bytes") {
+      taken += try peer.take() ?? []
+      return taken.count >= expected.count
+    }
+    #expect(taken == expected)
+  }
+
+  @Test(arguments: Reactor.Backend.allCases)
+  func `a block that somebody else holds is not appended to`(_ backend: Reactor.Backend) throws {
+    let loop = try Loop(backend)
+    let (descriptor, peer) = try socketPair()
+    let socket = loop.reactor.adopt(descriptor, owner: name(1))
+    let block = loop.reactor.pool.acquire()
+    loop.reactor.pool.bytes(block)[0] = 65
+    loop.reactor.pool.retain(block)
+    loop.reactor.write(socket, block: block, start: 0, count: 1)
+    #expect(!loop.reactor.append(socket, [66], count: 1))
+    try loop.run("the byte") { try peer.take() == [65] }
+    try loop.run("one holder") { loop.reactor.pool.isUnique(block) }
+  }
+
+  @Test(arguments: Reactor.Backend.allCases)
+  func `a paused socket keeps its bytes back until it is resumed`(
+    _ backend: Reactor.Backend
+  ) throws {
+    let loop = try Loop(backend)
+    let (descriptor, peer) = try socketPair()
+    let socket = loop.reactor.adopt(descriptor, owner: name(1))
+    loop.turn(limit: .zero)
+    loop.reactor.pause(socket)
+    for _ in 0..<3 { loop.turn(limit: .zero) }
+    let bytes = pattern(50_000)
+    #expect(peer.send(bytes) == bytes.count)
+    for _ in 0..<5 { loop.turn(limit: .zero) }
+    #expect(loop.received.isEmpty)
+
+    loop.reactor.resume(socket)
+    try loop.run("the bytes") { loop.received[1]?.count == bytes.count }
+    #expect(loop.received[1] == bytes)
+  }
+
+  @Test(arguments: Reactor.Backend.allCases)
+  func `pausing and resuming many times loses and doubles nothing`(
+    _ backend: Reactor.Backend
+  ) throws {
+    let loop = try Loop(backend)
+    let (descriptor, peer) = try socketPair()
+    let socket = loop.reactor.adopt(descriptor, owner: name(1))
+    let bytes = pattern(400_000)
+    var sent = 0
+    var random = SplitMix64(seed: 99)
+    try loop.run("all bytes") {
+      if sent < bytes.count {
+        sent += max(0, peer.send(Array(bytes[sent...].prefix(9_000))))
+      } else {
+        peer.shut()
+      }
+      switch Int.random(in: 0..<4, using: &random) {
+      case 0: loop.reactor.pause(socket)
+      case 1:
+        loop.reactor.pause(socket)
+        loop.reactor.resume(socket)
+      default: loop.reactor.resume(socket)
+      }
+      return loop.has(.endOfStream, 1)
+    }
+    #expect(loop.received[1] == bytes)
+    #expect(loop.events.last?.kind == .endOfStream)
+    #expect(loop.reactor.blocksInUse == 0)
+  }
+
+  @Test(arguments: Reactor.Backend.allCases)
+  func `the end of the stream comes once, behind all bytes`(_ backend: Reactor.Backend) throws {
+    let loop = try Loop(backend)
+    let (descriptor, peer) = try socketPair()
+    let socket = loop.reactor.adopt(descriptor, owner: name(1))
+    let bytes = pattern(100_000)
+    #expect(peer.send(bytes) == bytes.count)
+    shutdown(peer.descriptor, Int32(SHUT_WR))
+    try loop.run("the end") { loop.has(.endOfStream, 1) }
+    for _ in 0..<5 { loop.turn(limit: .zero) }
+    #expect(loop.received[1] == bytes)
+    #expect(loop.events.filter { $0.kind != .received }.map(\.kind) == [.endOfStream])
+    // The other direction still stands.
+    try loop.write(socket, [5])
+    try loop.run("the answer") { try peer.take() == [5] }
+  }
+
+  @Test(arguments: Reactor.Backend.allCases)
+  func `drained comes once for each time it is asked for`(_ backend: Reactor.Backend) throws {
+    let loop = try Loop(backend)
+    let (descriptor, peer) = try socketPair()
+    let socket = loop.reactor.adopt(descriptor, owner: name(1))
+    let bytes = pattern(2_000_000)
+    try loop.write(socket, bytes)
+    loop.reactor.notifyWhenDrained(socket, below: 65_536)
+    for _ in 0..<5 { loop.turn(limit: .zero) }
+    #expect(!loop.has(.drained, 1))
+
+    var taken = 0
+    try loop.run("drained") {
+      taken += try peer.take()?.count ?? 0
+      return loop.has(.drained, 1)
+    }
+    #expect(loop.reactor.queuedBytes(socket) <= 65_536)
+    try loop.run("all bytes") {
+      taken += try peer.take()?.count ?? 0
+      return taken == bytes.count
+    }
+    #expect(loop.events.count == 1)
+    // Nothing is queued: it comes at once.
+    loop.reactor.notifyWhenDrained(socket, below: 0)
+    try loop.run("drained again") { loop.events.count == 2 }
+  }
+
+  @Test(arguments: Reactor.Backend.allCases)
+  func `a socket answers to its new owner`(_ backend: Reactor.Backend) throws {
+    let loop = try Loop(backend)
+    let (descriptor, peer) = try socketPair()
+    let socket = loop.reactor.adopt(descriptor, owner: name(1))
+    loop.turn(limit: .zero)
+    loop.reactor.setOwner(socket, name(2))
+    #expect(peer.send([4]) == 1)
+    try loop.run("the byte") { loop.received[2] == [4] }
+    #expect(loop.received[1] == nil)
+  }
+}

@@ -1,0 +1,101 @@
+import Testing
+import Units
+import Upstream
+
+/// A table of endpoints, and choices among them.
+private struct Table {
+  var states: [EndpointState]
+  var cursor: UInt32 = 0
+  var random = SplitMix64(seed: 5)
+  let now = Instant(1_000)
+
+  init(_ count: Int) { states = Array(repeating: EndpointState(), count: count) }
+
+  mutating func choose(_ balance: Balance, avoiding: Int32 = -1) -> Int32 {
+    let places = states.indices.map(Int32.init)
+    return places.withUnsafeBufferPointer { places in
+      states.withUnsafeMutableBufferPointer { states in
+        guard let first = places.baseAddress, let state = states.baseAddress else { return -1 }
+        let candidates = Candidates(places: first, count: places.count, states: state)
+        return candidates.choose(
+          balance,
+          avoiding: avoiding,
+          at: now,
+          cursor: &cursor,
+          using: &random
+        )
+      }
+    }
+  }
+
+  /// How often each is chosen.
+  mutating func tally(_ balance: Balance, _ times: Int, avoiding: Int32 = -1) -> [Int] {
+    var counts = [Int](repeating: 0, count: states.count)
+    for _ in 0..<times { counts[Int(choose(balance, avoiding: avoiding))] += 1 }
+    return counts
+  }
+
+  mutating func rest(_ place: Int, for nanoseconds: Int64) {
+    states[place].backedOffUntil = now + Nanoseconds(nanoseconds)
+  }
+}
+
+struct BalanceTests {
+  @Test(arguments: [Balance.twoChoices, .roundRobin])
+  func `a single endpoint is taken whatever it did`(_ balance: Balance) {
+    var table = Table(1)
+    table.rest(0, for: 500)
+    #expect(table.choose(balance, avoiding: 0) == 0)
+  }
+
+  @Test(arguments: [Balance.twoChoices, .roundRobin])
+  func `when all rest, the first to be ready is taken, another than before`(_ balance: Balance) {
+    var table = Table(3)
+    table.rest(0, for: 30)
+    table.rest(1, for: 10)
+    table.rest(2, for: 20)
+    #expect(table.tally(balance, 50) == [0, 50, 0])
+    #expect(table.tally(balance, 50, avoiding: 1) == [0, 0, 50])
+  }
+
+  @Test func `an endpoint at rest, or tried before, gets nothing while another can`() {
+    var table = Table(4)
+    table.rest(1, for: 1)
+    let counts = table.tally(.roundRobin, 1_000, avoiding: 2)
+    #expect(counts[1] == 0)
+    #expect(counts[2] == 0)
+    #expect(counts[0] > 0 && counts[3] > 0)
+  }
+
+  @Test func `a rest that is over counts no more`() {
+    var table = Table(2)
+    table.rest(0, for: 0)
+    #expect(table.tally(.roundRobin, 10) == [5, 5])
+  }
+
+  @Test func `of two, the one with fewer requests under way is taken`() {
+    var table = Table(2)
+    table.states[0].inFlight = 3
+    table.states[1].inFlight = 2
+    table.states[1].latency.observe(9, at: Instant(1))
+    #expect(table.tally(.twoChoices, 100) == [0, 100])
+  }
+
+  @Test func `of two as busy, the faster is taken`() {
+    var table = Table(2)
+    table.states[0].latency.observe(0.2, at: Instant(1))
+    table.states[1].latency.observe(0.1, at: Instant(1))
+    #expect(table.tally(.twoChoices, 100) == [0, 100])
+  }
+
+  @Test func `round robin gives each its turn`() {
+    var table = Table(5)
+    #expect(table.tally(.roundRobin, 1_000) == [200, 200, 200, 200, 200])
+  }
+
+  @Test func `a cursor from a longer list is brought back into range`() {
+    var table = Table(3)
+    table.cursor = .max
+    #expect((0..<3).contains(table.choose(.roundRobin)))
+  }
+}

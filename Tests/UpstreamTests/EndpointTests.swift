@@ -1,0 +1,86 @@
+import Testing
+import Units
+import Upstream
+
+struct EndpointTests {
+  @Test func `the rest after failed connects doubles and stops growing`() {
+    var state = EndpointState()
+    let now = Instant(0)
+    var rests: [Double] = []
+    for _ in 0..<40 {
+      // 0.5 is the middle of the spread.
+      state.connectFailed(at: now, jitter: 0.5)
+      rests.append((state.backedOffUntil - now).milliseconds)
+    }
+    #expect(Array(rests.prefix(6)) == [250, 500, 1_000, 2_000, 4_000, 8_000])
+    #expect(rests.dropFirst(6).allSatisfy { $0 == 8_000 })
+  }
+
+  @Test func `no jitter passes ten seconds of rest or falls under half of it`() {
+    for step in 0..<100 {
+      var state = EndpointState()
+      for _ in 0..<20 { state.connectFailed(at: Instant(0), jitter: Double(step) / 100) }
+      let rest = (state.backedOffUntil - Instant(0)).milliseconds
+      #expect((5_000...10_000).contains(rest))
+    }
+  }
+
+  @Test func `a connection ends the rest and the count of failures`() {
+    var state = EndpointState()
+    for _ in 0..<5 { state.connectFailed(at: Instant(0), jitter: 0.5) }
+    #expect(state.isBackedOff(at: Instant(1)))
+    state.connected()
+    #expect(!state.isBackedOff(at: Instant(1)))
+    state.connectFailed(at: Instant(0), jitter: 0.5)
+    #expect(state.backedOffUntil == Instant(0) + .milliseconds(250))
+    #expect(!state.isBackedOff(at: Instant(0) + .milliseconds(250)))
+  }
+
+  @Test func `an average begins with its first sample and follows by time, not count`() {
+    var average = MovingAverage()
+    #expect(average.value == 0)
+    average.observe(1, at: Instant(1))
+    #expect(average.value == 1)
+
+    // A long silence: the new sample counts most, yet not alone.
+    average.observe(3, at: Instant(1) + .seconds(3_600))
+    #expect(average.value > 2.3 && average.value < 2.5)
+    // A burst at one instant moves it, a little each.
+    let before = average.value
+    average.observe(10, at: Instant(1) + .seconds(3_600))
+    #expect(average.value > before)
+    #expect(average.value < before + 0.2)
+  }
+
+  @Test func `an endpoint keeps its place while somebody holds a lease`() {
+    let directory = EndpointDirectory()
+    let first = directory.lease(service: "a", address: "1")
+    let again = directory.lease(service: "a", address: "1")
+    let other = directory.lease(service: "b", address: "1")
+    #expect(first != nil)
+    #expect(first === again)
+    #expect(other?.place != first?.place)
+  }
+
+  @Test func `a place that was given back is used again under a new epoch`() {
+    let directory = EndpointDirectory()
+    var lease = directory.lease(service: "a", address: "1")
+    let (place, epoch) = (lease?.place, lease?.epoch)
+    lease = nil
+    let next = directory.lease(service: "b", address: "2")
+    #expect(next?.place == place)
+    #expect(next?.epoch != epoch)
+  }
+
+  @Test func `a full directory refuses, and serves again after a release`() {
+    let directory = EndpointDirectory()
+    var leases = (0..<EndpointDirectory.capacity).compactMap {
+      directory.lease(service: "s", address: String($0))
+    }
+    #expect(leases.count == EndpointDirectory.capacity)
+    #expect(Set(leases.map(\.place)).count == EndpointDirectory.capacity)
+    #expect(directory.lease(service: "s", address: "one more") == nil)
+    leases.removeLast()
+    #expect(directory.lease(service: "s", address: "one more") != nil)
+  }
+}
