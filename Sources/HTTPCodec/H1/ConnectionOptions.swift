@@ -17,7 +17,26 @@ public struct ConnectionOptions: Sendable {
   ///
   /// In a request, naming Host or a framing field is a fault: it is an attack on whoever strips
   /// what Connection names. Some origins send it in responses, where it is passed over.
+  @inline(__always)
   mutating func add(
+    _ bytes: UnsafePointer<UInt8>,
+    _ field: HeadField,
+    isRequest: Bool
+  ) -> ParseFault? {
+    // By far the most frequent value, for a seventh of the list's cost.
+    let start = Int(field.valueStart)
+    if field.valueLength == 10,
+      Token.equals(bytes, start, 0x696C_612D_7065_656B, length: 8),
+      Token.equals(bytes, start &+ 8, 0x6576, length: 2)
+    {
+      keepAlive = true
+      return nil
+    }
+    return addList(bytes, field, isRequest: isRequest)
+  }
+
+  @inline(never)
+  private mutating func addList(
     _ bytes: UnsafePointer<UInt8>,
     _ field: HeadField,
     isRequest: Bool

@@ -38,12 +38,14 @@ enum FieldLine {
     var valueStart = colon &+ 1
     while valueStart < end, ByteClass.isBlank(bytes[valueStart]) { valueStart &+= 1 }
     let stop = endOfText(bytes, valueStart, end)
-    switch lineEnd(bytes, stop, end) {
-    case .field: break
-    case let other: return other
+    if stop &+ 2 > end || bytes[stop] != 0x0D || bytes[stop &+ 1] != 0x0A {
+      return lineEnd(bytes, stop, end)
     }
     var valueEnd = stop
-    while valueEnd > valueStart, ByteClass.isBlank(bytes[valueEnd &- 1]) { valueEnd &-= 1 }
+    // The colon bounds the search: it is no blank.
+    while ByteClass.isBlank(bytes[valueEnd &- 1]) { valueEnd &-= 1 }
+    // A blank value ends where it starts, so that its length is not negative.
+    if valueEnd < valueStart { valueEnd = valueStart }
 
     field.pointee = HeadField(
       nameStart: UInt16(truncatingIfNeeded: start),
