@@ -134,7 +134,7 @@ extension Reactor {
 
   /// Closes the socket and forgets what is unsent.
   ///
-  /// - Parameter reset: Whether the peer gets RST, which tells it that bytes are missing.
+  /// `reset`: Whether the peer gets RST, which tells it that bytes are missing.
   public func close(_ socket: Int32, reset: Bool = false) {
     let entry = sockets[socket]
     guard !entry.pointee.flags.contains(.closed) else { return }

@@ -51,7 +51,9 @@ extension Reactor {
   }
 
   /// Ends a watch. The caller closes the descriptor afterwards.
-  public func unwatch(_ watch: Int32) {
+  /// lic func unwatch(_ watch:
+  ///
+  /// Int32) {
     let entry = watches[watch]
     entry.pointee.isEnded = true
     guard let ring else {

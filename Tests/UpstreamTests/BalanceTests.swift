@@ -58,10 +58,13 @@ struct BalanceTests {
     #expect(table.tally(balance, 50, avoiding: 1) == [0, 0, 50])
   }
 
-  @Test func `an endpoint at rest, or tried before, gets nothing while another can`() {
+  @Test(arguments: [Balance.twoChoices, .roundRobin])
+  func `an endpoint at rest, or tried before, gets nothing while another can`(
+    _ balance: Balance
+  ) {
     var table = Table(4)
     table.rest(1, for: 1)
-    let counts = table.tally(.roundRobin, 1_000, avoiding: 2)
+    let counts = table.tally(balance, 1_000, avoiding: 2)
     #expect(counts[1] == 0)
     #expect(counts[2] == 0)
     #expect(counts[0] > 0 && counts[3] > 0)
@@ -86,6 +89,21 @@ struct BalanceTests {
     table.states[0].latency.observe(0.2, at: Instant(1))
     table.states[1].latency.observe(0.1, at: Instant(1))
     #expect(table.tally(.twoChoices, 100) == [0, 100])
+  }
+
+  @Test func `the busiest of many gets nothing and the others share`() {
+    var table = Table(8)
+    table.states[3].inFlight = 10
+    var counts = [Int](repeating: 0, count: 8)
+    for _ in 0..<8_000 {
+      let place = Int(table.choose(.twoChoices))
+      counts[place] += 1
+      table.states[place].inFlight += 1
+    }
+    // Every one ends within a few requests of the mean, the head start included.
+    let loads = table.states.map(\.inFlight)
+    #expect((loads.max() ?? 0) - (loads.min() ?? 0) < 16)
+    #expect(counts.reduce(0, +) == 8_000)
   }
 
   @Test func `round robin gives each its turn`() {

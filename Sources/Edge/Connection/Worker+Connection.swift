@@ -77,7 +77,6 @@ extension Worker {
     case .idle, .head:
       guard connection.pointee.flags.contains(.waitsForReader) else { break }
       connection.pointee.flags.remove(.waitsForReader)
-      resumeReading(connection)
       readHeads(index)
     case .discard, .lingering:
       break
@@ -89,6 +88,7 @@ extension Worker {
     let connection = connections[index]
     while connection.pointee.phase == .idle || connection.pointee.phase == .head {
       guard !connection.pointee.input.isEmpty else {
+        resumeReading(connection)
         if connection.pointee.phase == .idle { waitForRequest(index) }
         return
       }
@@ -111,7 +111,7 @@ extension Worker {
       case .complete:
         begin(index, head)
       case .incomplete:
-        guard join(&connection.pointee.input) else { return }
+        guard join(&connection.pointee.input) else { return resumeReading(connection) }
       case .refused(let fault):
         refuseHead(index, fault)
       }
@@ -138,10 +138,8 @@ extension Worker {
     let connection = connections[index]
     connection.pointee.phase = .idle
     connection.pointee.exchange = -1
-    if connection.pointee.flags.contains(.paused) {
-      connection.pointee.flags.remove(.paused)
-      reactor.resume(connection.pointee.socket)
-    }
+    // More is read only when what lies here is used up: a client that pipelines faster than we
+    // answer must not grow the input.
     readHeads(index)
   }
 
@@ -162,7 +160,7 @@ extension Worker {
 
   /// Ends the connection once what is queued is sent.
   ///
-  /// - Parameter lingering: The client may still be sending: closing now would reset the
+  /// `lingering`: The client may still be sending: closing now would reset the
   ///   connection and could take the reply with it (RFC 9112 section 9.6).
   func closeWhenSent(_ index: Int32, lingering: Bool) {
     let connection = connections[index]
@@ -208,7 +206,9 @@ extension Worker {
   }
 
   /// Forgets the connection at once. Its exchange, if any, must have ended.
-  func closeConnection(_ index: Int32, reset: Bool) {
+  /// c closeConnection(_ index:
+  ///
+  /// Int32, reset: Bool) {
     let connection = connections[index]
     drop(&connection.pointee.input)
     reactor.close(connection.pointee.socket, reset: reset)

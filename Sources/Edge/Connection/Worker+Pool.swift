@@ -8,9 +8,9 @@ internal import Upstream
 extension Worker {
   /// Takes an idle connection to an endpoint.
   ///
-  /// - Parameter mustBeOpen: Whether the request could not be repeated if the connection turned
+  /// `mustBeOpen`: Whether the request could not be repeated if the connection turned
   ///   out closed: then the kernel is asked first.
-  /// - Returns: The connection, or -1.
+  /// Returns: The connection, or -1.
   func takeIdle(_ place: Int32, mustBeOpen: Bool) -> Int32 {
     let endpoint = endpoints + Int(place)
     while endpoint.pointee.newestIdle >= 0 {

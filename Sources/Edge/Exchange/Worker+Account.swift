@@ -7,7 +7,7 @@ internal import Units
 extension Worker {
   /// Accounts for an exchange that is about to end.
   ///
-  /// - Parameter reason: Why the edge answered by itself, or `nil` for the service's response.
+  /// `reason`: Why the edge answered by itself, or `nil` for the service's response.
   func account(_ index: Int32, reason: ReplyReason? = nil) {
     let exchange = exchanges[index]
     let snapshot = snapshots[exchange.pointee.snapshot]
@@ -147,9 +147,8 @@ extension Worker {
 
   /// Ends an exchange whose client is gone, or whose response cannot be completed.
   ///
-  /// - Parameters:
-  ///   - reset: Whether the client gets RST: it must not take what it has for everything.
-  ///   - asClient: Whether the client is the cause; logs then say 499.
+  /// `reset`: Whether the client gets RST: it must not take what it has for everything.
+  /// `asClient`: Whether the client is the cause; logs then say 499.
   func abandon(_ connection: Int32, reset: Bool = false, asClient: Bool = true) {
     let entry = connections[connection]
     let index = entry.pointee.exchange

@@ -23,9 +23,8 @@ extension Worker {
 
   /// Passes on what of a body lies in the input.
   ///
-  /// - Parameters:
-  ///   - framing: How the body goes out: `chunked`, or as plain bytes for anything else.
-  ///   - passed: Grows by the bytes queued.
+  /// `framing`: How the body goes out: `chunked`, or as plain bytes for anything else.
+  /// `passed`: Grows by the bytes queued.
   func relay(
     _ reader: UnsafeMutablePointer<BodyReader>,
     from input: UnsafeMutablePointer<Input>,

@@ -53,7 +53,7 @@ struct AddressRange: Sendable {
   private let highMask: UInt64
   private let lowMask: UInt64
 
-  /// - Parameter prefix: Bits that count, in `0...128`; an IPv4 range's prefix plus 96.
+  /// `prefix`: Bits that count, in `0...128`; an IPv4 range's prefix plus 96.
   init(base: IPBytes, prefix: Int) {
     highMask = prefix >= 64 ? .max : ~(UInt64.max >> UInt64(prefix))
     lowMask = prefix <= 64 ? 0 : prefix == 128 ? .max : ~(UInt64.max >> UInt64(prefix - 64))

@@ -86,7 +86,7 @@ final class PreparedReplies: @unchecked Sendable {
     replies.deallocate()
   }
 
-  /// - Parameter className: The class's place, highest first, or -1 before a route is known.
+  /// `className`: The class's place, highest first, or -1 before a route is known.
   func problem(_ reason: ReplyReason, className: Int) -> Reply {
     replies[Int(reason.rawValue) * classCount + className + 1]
   }

@@ -22,7 +22,7 @@ final class SnapshotCompiler: Sendable {
 
   /// Compiles a configuration.
   ///
-  /// - Parameter addresses: What each endpoint's name stands for now.
+  /// `addresses`: What each endpoint's name stands for now.
   func compile(
     _ settings: Settings,
     version: Int,
@@ -214,7 +214,8 @@ extension AddressRange {
   /// The range of a validated setting.
   init?(_ range: CIDR) {
     guard let address = KernelAddress(ip: range.address, port: 0) else { return nil }
-    let isV4 = address.ip.isIPv4
+    // A range in the mapped form counts its bits from the front already.
+    let isV4 = address.ip.isIPv4 && !range.address.contains(":")
     self.init(base: address.ip, prefix: isV4 ? range.prefix + 96 : range.prefix)
   }
 }

@@ -8,7 +8,7 @@ struct SnapshotTable: ~Copyable {
     var users: Int
   }
 
-  /// Configurations that may be in use at once. Beyond it a worker keeps what it has until a long
+  /// Configurations that may be in use at once; beyond it a worker keeps what it has until a long
   /// request ends, rather than grow.
   static let capacity = 256
 
@@ -40,6 +40,8 @@ struct SnapshotTable: ~Copyable {
     if previous >= 0, slots[previous].users == 0 { retire(previous) }
     return true
   }
+
+  var isEmpty: Bool { current < 0 }
 
   /// Whether some exchange still uses a snapshot that is not the newest.
   var holdsOld: Bool {

@@ -99,8 +99,9 @@ private final class SharedCells: @unchecked Sendable {
 }
 
 /// Gives each service name a small number that outlives reloads. Slow plane only.
-final class ServiceDirectory: Sendable {
-  /// Service names that one process may ever have had.
+/// al class ServiceDirectory:
+///
+/// Sendable { Service names that one process may ever have had.
   static let capacity = 4_096
 
   private let places = Mutex<[String: Int32]>([:])

@@ -28,10 +28,9 @@ public struct Candidates {
   /// One that rests after failed connects, or that this request tried before, is taken only when
   /// there is no other: a request to a service all of whose endpoints rest still tries one.
   ///
-  /// - Parameters:
-  ///   - avoiding: The place tried before, or -1.
-  ///   - cursor: Where round-robin stands, for the service.
-  /// - Returns: A place, or -1 when there is no endpoint.
+  /// `avoiding`: The place tried before, or -1.
+  /// `cursor`: Where round-robin stands, for the service.
+  /// Returns: A place, or -1 when there is no endpoint.
   public func choose(
     _ balance: Balance,
     avoiding: Int32,
@@ -47,8 +46,8 @@ public struct Candidates {
       return firstUsable(from: start, avoiding: avoiding, at: now)
     case .twoChoices:
       let draw = random.next()
-      let first = Int((draw & 0xFFFF_FFFF) * UInt64(count) >> 32)
-      var second = Int((draw >> 32) * UInt64(count - 1) >> 32)
+      let first = Int(((draw & 0xFFFF_FFFF) * UInt64(count)) >> 32)
+      var second = Int(((draw >> 32) * UInt64(count - 1)) >> 32)
       if second >= first { second += 1 }
       return better(first, second, avoiding: avoiding, at: now)
     }

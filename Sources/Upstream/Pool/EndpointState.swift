@@ -31,7 +31,7 @@ public struct EndpointState: BitwiseCopyable {
 
   /// Notes a failed connect: 250 ms of rest, doubled for each in a row, at most 10 s.
   ///
-  /// - Parameter jitter: In `0..<1`; spreads the rest by up to a half, so that workers do not
+  /// `jitter`: In `0..<1`; spreads the rest by up to a half, so that workers do not
   ///   come back together.
   public mutating func connectFailed(at now: Instant, jitter: Double) {
     failures = min(failures + 1, 6)
