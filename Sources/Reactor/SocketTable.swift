@@ -9,19 +9,15 @@ struct SocketEntry: BitwiseCopyable {
     static let connecting = Flags(rawValue: 1 << 0)
     /// The owner wants no bytes for now.
     static let paused = Flags(rawValue: 1 << 1)
-    /// epoll: the socket may have more to read than was read. io_uring: reading must be armed.
-    /// tic let readable = Flags(rawValue:
-    ///
-    /// 1 << 2) The peer's end was seen on the wire: read until it is read.
-    /// tic let hangup = Flags(rawValue:
-    ///
-    /// 1 << 3). The end of the stream, or a failure, was told to the owner.
-    /// tic let ended = Flags(rawValue:
-    ///
-    /// 1 << 4). The kernel took less than it was given; it says when it takes more.
-    /// tic let blocked = Flags(rawValue:
-    ///
-    /// 1 << 5). In the list of sockets with unsent bytes.
+    /// With epoll the socket may have more to read than was read; with io_uring it must be armed.
+    static let readable = Flags(rawValue: 1 << 2)
+    /// The peer's end was seen on the wire: read until it is read.
+    static let hangup = Flags(rawValue: 1 << 3)
+    /// The end of the stream, or a failure, was told to the owner.
+    static let ended = Flags(rawValue: 1 << 4)
+    /// The kernel took less than it was given; it says when it takes more.
+    static let blocked = Flags(rawValue: 1 << 5)
+    /// In the list of sockets with unsent bytes.
     static let dirty = Flags(rawValue: 1 << 6)
     /// In the list of sockets that want a look this turn.
     static let hot = Flags(rawValue: 1 << 7)

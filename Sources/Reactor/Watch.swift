@@ -50,10 +50,8 @@ extension Reactor {
     arm(watch, entry, isNew: false)
   }
 
-  /// Ends a watch. The caller closes the descriptor afterwards.
-  /// lic func unwatch(_ watch:
-  ///
-  /// Int32) {
+  /// Ends a watch; the caller closes the descriptor afterwards.
+  public func unwatch(_ watch: Int32) {
     let entry = watches[watch]
     entry.pointee.isEnded = true
     guard let ring else {

@@ -205,10 +205,8 @@ extension Worker {
     reactor.pause(connection.pointee.socket)
   }
 
-  /// Forgets the connection at once. Its exchange, if any, must have ended.
-  /// c closeConnection(_ index:
-  ///
-  /// Int32, reset: Bool) {
+  /// Forgets the connection at once; its exchange, if any, must have ended.
+  func closeConnection(_ index: Int32, reset: Bool) {
     let connection = connections[index]
     drop(&connection.pointee.input)
     reactor.close(connection.pointee.socket, reset: reset)

@@ -4,8 +4,8 @@ internal import Units
 
 /// The `date` line of local replies (RFC 9110 section 6.6.1), written once a second.
 struct DateField: ~Copyable {
-  /// `date: Sun, 06 Nov 1994 08:49:37 GMT\r\n`
-  static let length = 37.
+  /// Bytes of the line, its end included.
+  static let length = 37
 
   let bytes: UnsafeMutablePointer<UInt8>
   private var validUntil = Instant(.min)

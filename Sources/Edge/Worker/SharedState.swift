@@ -98,10 +98,9 @@ private final class SharedCells: @unchecked Sendable {
   func read(_ index: Int) -> Int { cells[index * Self.stride].load(ordering: .relaxed) }
 }
 
-/// Gives each service name a small number that outlives reloads. Slow plane only.
-/// al class ServiceDirectory:
-///
-/// Sendable { Service names that one process may ever have had.
+/// Gives each service name a small number that outlives reloads; slow plane only.
+final class ServiceDirectory: Sendable {
+  /// Service names that one process may ever have had.
   static let capacity = 4_096
 
   private let places = Mutex<[String: Int32]>([:])
