@@ -4,6 +4,7 @@
 #   scripts/smoke.sh [DIRECTORY]      where `spillway` and `demo` are (default: the release build)
 #
 # Both reactors, with and without the supervising parent. Waits for conditions, never for time.
+# What curl prints is read to its end: `grep -q` would end early and make curl fail at its pipe.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -52,7 +53,7 @@ status_of() { curl -sS -o /dev/null -w '%{http_code}' "$@"; }
 is_status() { [ "$(status_of "$2")" = "$1" ]; }
 has_new_version() { [ "$(version)" != "$1" ]; }
 is_sent() { grep -q '^> GET /sleep' "$work/slow.trace"; }
-has_refused() { curl -fsS "$admin_url/metrics" | grep -q '^spillway_config_reloads_total{outcome="refused"} [1-9]'; }
+has_refused() { curl -fsS "$admin_url/metrics" | grep '^spillway_config_reloads_total{outcome="refused"} [1-9]'; }
 is_ready_or_ended() { has_ended "$edge" || is_status 200 "$admin_url/readyz"; }
 
 run_once() { # run_once REACTOR [OPTION]
@@ -73,7 +74,7 @@ run_once() { # run_once REACTOR [OPTION]
 
   # Proxied: with and without a body, the fields that an edge adds, a body of some size.
   [ "$(status_of "$edge_url/hello")" = 200 ] || fail "GET /hello is not 200"
-  curl -fsS "$edge_url/hello" | grep -q '"service":"smoke"' || fail "GET /hello did not reach the service"
+  curl -fsS "$edge_url/hello" | grep '"service":"smoke"' >/dev/null || fail "GET /hello did not reach the service"
   head -c 300000 /dev/zero | curl -fsS -T - "$edge_url/echo" >"$work/echo"
   grep -q '"bodyBytes":300000' "$work/echo" || fail "a chunked body arrived wrong: $(cat "$work/echo")"
   grep -qi '"x-forwarded-for"' "$work/echo" || fail "no X-Forwarded-For: $(cat "$work/echo")"
@@ -83,7 +84,7 @@ run_once() { # run_once REACTOR [OPTION]
 
   # Local: a route that answers by itself, and metrics that know about all of it.
   [ "$(status_of "$edge_url/answer")" = 503 ] || fail "the answering route is not 503"
-  curl -fsS "$admin_url/metrics" | grep -q '^spillway_' || fail "no metrics"
+  curl -fsS "$admin_url/metrics" | grep '^spillway_' >/dev/null || fail "no metrics"
 
   # A reload takes effect without a restart; a bad file changes nothing.
   before=$(version)
