@@ -1,6 +1,7 @@
 import Foundation
 import Synchronization
 import Testing
+import Units
 
 extension WireTests {
   /// A new configuration while requests run.
@@ -94,7 +95,7 @@ extension WireTests {
       try Scene.play(backend, .echoingTarget(), settings: EdgeSettings(workers: 2)) { scene in
         let port = try scene.edge.port("public")
         let isOver = Atomic(false)
-        let failures = Mutex<[String]>([])
+        let failures = Locked<[String]>([])
         let served = Atomic(0)
         try concurrently(4) { _ in
           do {

@@ -1,6 +1,7 @@
 import Glibc
 internal import Synchronization
 public import Telemetry
+internal import Units
 
 /// Serves the admin port on a thread of its own.
 ///
@@ -16,7 +17,7 @@ public final class AdminServer: Sendable {
   private let endpoints: AdminEndpoints
   private let doorbell = Doorbell()
   private let mustStop = Atomic<Bool>(false)
-  private let thread = Mutex<BackgroundThread?>(nil)
+  private let thread = Locked<BackgroundThread?>(nil)
 
   /// Listens on `address`, such as `127.0.0.1:9901`; port 0 takes a free one.
   public convenience init(

@@ -1,5 +1,5 @@
-internal import Synchronization
 public import Telemetry
+internal import Units
 
 /// Which configuration is in effect.
 public struct ConfigurationVersion: Sendable, Equatable {
@@ -59,7 +59,7 @@ public final class ReadinessState: Sendable {
     }
   }
 
-  private let value = Mutex(Value())
+  private let value = Locked(Value())
 
   public init() {}
 

@@ -1,7 +1,6 @@
 internal import CLinux
 public import Configuration
 internal import Glibc
-internal import Synchronization
 internal import Telemetry
 internal import Units
 
@@ -18,7 +17,7 @@ public final class EdgeInstance: Sendable {
   private let adminSocket: ListeningSocket?
   private let log: AccessLogWriter?
   private let inherited: InheritedSockets
-  private let drainStarted = Mutex(Instant.never)
+  private let drainStarted = Locked(Instant.never)
 
   /// Binds everything; serves nothing yet.
   public init(

@@ -2,7 +2,6 @@ internal import Configuration
 internal import HTTPCodec
 internal import Reactor
 internal import Routing
-internal import Synchronization
 internal import Telemetry
 internal import Units
 internal import Upstream
@@ -13,7 +12,7 @@ final class SnapshotCompiler: Sendable {
   let names: NameTable
   let endpoints = EndpointDirectory()
   let services = ServiceDirectory()
-  private let listenerPlaces = Mutex<[String: Int]>([:])
+  private let listenerPlaces = Locked<[String: Int]>([:])
 
   init(edge: EdgeMetrics, names: NameTable) {
     self.edge = edge

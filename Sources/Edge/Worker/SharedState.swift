@@ -1,5 +1,6 @@
 internal import Reactor
 import Synchronization
+internal import Units
 internal import Upstream
 
 /// What is one per process and counted by every worker: connections to services, of listeners, and
@@ -9,7 +10,7 @@ internal import Upstream
 final class SharedState: Sendable {
   private let services: SharedCells
   private let listeners: SharedCells
-  private let addresses = Mutex<[IPBytes: Int32]>([:])
+  private let addresses = Locked<[IPBytes: Int32]>([:])
   /// Where workers leave snapshots to be freed.
   let graveyard = Graveyard()
   /// Where workers give back listening sockets.
@@ -103,7 +104,7 @@ final class ServiceDirectory: Sendable {
   /// Service names that one process may ever have had.
   static let capacity = 4_096
 
-  private let places = Mutex<[String: Int32]>([:])
+  private let places = Locked<[String: Int32]>([:])
 
   /// The place of a service, or `nil` when the directory is full.
   func place(of name: String) -> Int32? {
@@ -119,7 +120,7 @@ final class ServiceDirectory: Sendable {
 
 /// Snapshots that no worker uses any more; the slow plane frees them.
 final class Graveyard: Sendable {
-  private let snapshots = Mutex<[Snapshot]>([])
+  private let snapshots = Locked<[Snapshot]>([])
 
   func bury(_ retired: [Snapshot]) {
     guard !retired.isEmpty else { return }

@@ -1,4 +1,5 @@
 internal import Synchronization
+internal import Units
 
 /// Drains the rings of all workers on a thread of its own and writes JSON lines.
 public final class AccessLogWriter: Sendable {
@@ -20,8 +21,8 @@ public final class AccessLogWriter: Sendable {
   public let names: NameTable
   private let rings: [AccessLogRing]
   private let doorbell: Doorbell
-  private let control = Mutex(Control())
-  private let thread = Mutex<BackgroundThread?>(nil)
+  private let control = Locked(Control())
+  private let thread = Locked<BackgroundThread?>(nil)
   private let writtenCount = Atomic<UInt64>(0)
   private let failedCount = Atomic<UInt64>(0)
 

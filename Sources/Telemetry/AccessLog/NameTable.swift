@@ -1,4 +1,4 @@
-internal import Synchronization
+internal import Units
 
 /// Names one entry of a `NameTable`.
 public struct NameID: Hashable, Sendable, BitwiseCopyable {
@@ -22,7 +22,7 @@ public final class NameTable: Sendable {
     var ids: [String: Int32] = [:]
   }
 
-  private let state = Mutex(State())
+  private let state = Locked(State())
 
   public init() {}
 

@@ -3,7 +3,6 @@ internal import Edge
 internal import Glibc
 internal import Logging
 internal import Reactor
-internal import Synchronization
 internal import Units
 
 /// The edge behind the process's seam: where its configuration comes from and where it is kept.
@@ -12,13 +11,13 @@ final class EdgeHandle: Sendable {
   private let logger: Logger
   private let edge: EdgeInstance
   /// Counts the configurations of this process, for files that name no version.
-  private let version: Mutex<Int>
+  private let version: Locked<Int>
 
   private init(path: String, logger: Logger, edge: EdgeInstance, version: Int) {
     self.path = path
     self.logger = logger
     self.edge = edge
-    self.version = Mutex(version)
+    self.version = Locked(version)
   }
 
   /// Loads the configuration, or its last good copy, and binds everything.
