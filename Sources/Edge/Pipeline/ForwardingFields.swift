@@ -10,7 +10,9 @@ enum ForwardingFields {
     writer.text(view.head.minorVersion == 0 ? "via: 1.0 spillway\r\n" : "via: 1.1 spillway\r\n")
     writer.text("x-forwarded-for: ")
     if view.isTrusted { values(view, .xForwardedFor, &writer) }
-    address(view, &writer)
+    let start = writer.count
+    if view.peerIsUnix { writer.text("unknown") } else { AddressText.write(view.peer, &writer) }
+    let address = start..<writer.count
     writer.text("\r\nx-forwarded-proto: ")
     let scheme = view.isTrusted ? view.first(.xForwardedProto) : -1
     if scheme >= 0 { value(view, scheme, &writer) } else { writer.text("http") }
@@ -22,7 +24,7 @@ enum ForwardingFields {
     writer.text("\r\nforwarded: ")
     if view.isTrusted { values(view, .forwarded, &writer) }
     writer.text("for=")
-    node(view, &writer)
+    node(view, address, &writer)
     if view.head.authorityLength > 0 {
       writer.text(";host=\"")
       authority(view, &writer)
@@ -58,21 +60,14 @@ enum ForwardingFields {
     }
   }
 
-  private static func address(_ view: RequestView, _ writer: inout ByteWriter) {
-    if view.peerIsUnix { writer.text("unknown") } else { AddressText.write(view.peer, &writer) }
-  }
-
   /// A node as RFC 7239 section 6 writes it: IPv6 in brackets and quotes.
-  private static func node(_ view: RequestView, _ writer: inout ByteWriter) {
-    if view.peerIsUnix {
-      writer.text("unknown")
-    } else if view.peer.isIPv4 {
-      AddressText.write(view.peer, &writer)
-    } else {
-      writer.text("\"[")
-      AddressText.write(view.peer, &writer)
-      writer.text("]\"")
-    }
+  ///
+  /// `address`: Where the peer's address stands in what was written already.
+  private static func node(_ view: RequestView, _ address: Range<Int>, _ writer: inout ByteWriter) {
+    guard !view.peerIsUnix, !view.peer.isIPv4 else { return writer.again(address) }
+    writer.text("\"[")
+    writer.again(address)
+    writer.text("]\"")
   }
 }
 
