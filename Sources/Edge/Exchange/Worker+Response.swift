@@ -125,7 +125,7 @@ extension Worker {
     }
     connection.pointee.bytesOut += Int64(writer.count)
     guard
-      reactor.write(connection.pointee.socket, block: block, start: 0, count: writer.count)
+      write(connection.pointee.transport, block: block, start: 0, count: writer.count)
     else {
       failOrAbandon(index, .buffersExhausted)
       return false
@@ -185,7 +185,7 @@ extension Worker {
     let isClean =
       exchange.pointee.request.isComplete && upstream.pointee.input.isEmpty
       && !exchange.pointee.flags.contains(.upstreamCloses)
-      && reactor.queuedBytes(upstream.pointee.socket) == 0
+      && queuedBytes(upstream.pointee.transport) == 0
     releaseUpstream(index, reusable: isClean)
     let connection = exchange.pointee.connection
     let body = exchange.pointee.request
@@ -219,7 +219,7 @@ extension Worker {
     guard reusable else { return closeUpstream(upstream, reset: false) }
     endpoints[Int(exchange.pointee.endpoint)].inFlight -= 1
     if exchange.pointee.flags.contains(.upstreamPaused) {
-      reactor.resume(upstreams[upstream].pointee.socket)
+      resume(upstreams[upstream].pointee.transport)
     }
     if !endpoints[Int(exchange.pointee.endpoint)].isPresent {
       upstreams[upstream].pointee.exchange = -1

@@ -170,11 +170,11 @@ extension Worker {
       }
     }
     connection.pointee.bytesOut += Int64(writer.count)
-    if reactor.append(connection.pointee.socket, writer.base, count: writer.count) {
+    if append(connection.pointee.transport, writer.base, count: writer.count) {
       reactor.pool.release(block)
       return true
     }
-    return reactor.write(connection.pointee.socket, block: block, start: 0, count: writer.count)
+    return write(connection.pointee.transport, block: block, start: 0, count: writer.count)
   }
 
   private func writeReplyHead(
