@@ -54,6 +54,7 @@ struct AccessLogTests {
       ringCapacity: 8_192,
       names: names
     )
+    try writer.start()
     defer { try? FileManager.default.removeItem(atPath: path) }
     let total = 20_000
 
@@ -94,6 +95,7 @@ struct AccessLogTests {
 
   @Test func `hostile bytes become valid JSON that steers no terminal`() throws {
     let writer = try AccessLogWriter(output: .file(path: path), workers: 1, names: NameTable())
+    try writer.start()
     defer { try? FileManager.default.removeItem(atPath: path) }
     let ring = writer.ring(0)
     let hostile: [[UInt8]] = [
@@ -125,6 +127,7 @@ struct AccessLogTests {
   @Test func `a line has the agreed fields and null for what does not exist`() throws {
     let names = NameTable()
     let writer = try AccessLogWriter(output: .file(path: path), workers: 1, names: names)
+    try writer.start()
     defer { try? FileManager.default.removeItem(atPath: path) }
     var record = AccessRecord()
     record.time = 1_775_643_330_123_000_000
@@ -155,6 +158,7 @@ struct AccessLogTests {
 
   @Test func `after the file was moved away, reopening writes to a new one`() async throws {
     let writer = try AccessLogWriter(output: .file(path: path), workers: 1, names: NameTable())
+    try writer.start()
     let ring = writer.ring(0)
     ring.begin(AccessRecord())
     ring.commit()
@@ -180,6 +184,7 @@ struct AccessLogTests {
       workers: 1,
       names: NameTable()
     )
+    try writer.start()
 
     writer.ring(0).begin(AccessRecord())
     writer.ring(0).commit()
@@ -203,6 +208,7 @@ struct AccessLogTests {
       workers: 1,
       names: NameTable()
     )
+    try writer.start()
 
     for _ in 0..<2 {
       writer.ring(0).begin(AccessRecord())

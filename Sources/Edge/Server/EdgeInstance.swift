@@ -20,7 +20,7 @@ public final class EdgeInstance: Sendable {
   private let inherited: InheritedSockets
   private let drainStarted = Mutex(Instant.never)
 
-  /// Binds everything; serves nothing yet.
+  /// Binds and opens everything; starts no thread yet, so that privileges can still be dropped.
   public init(
     _ loaded: LoadedConfiguration,
     sockets inherited: InheritedSockets,
@@ -49,18 +49,30 @@ public final class EdgeInstance: Sendable {
       return
     }
     do {
-      let socket = try inherited.obtain(address.description, name: "admin", worker: 0)
-      adminSocket = socket
-      // The admin server closes its descriptor; the socket itself stays for a hand-over.
-      guard let own = ListeningSocket.duplicate(socket.descriptor) else {
-        throw EdgeError(.resources, "out of descriptors")
-      }
-      admin = try AdminServer(listener: own, endpoints: endpoints)
-    } catch let error as ListenError {
-      throw EdgeError(.listen, "admin: \(error.description)")
+      (admin, adminSocket) = try Self.makeAdmin(address, endpoints, inherited)
     } catch {
-      throw EdgeError(.resources, "admin: \(error)")
+      for socket in server.listeningSockets { inherited.release(socket) }
+      throw error
     }
+  }
+
+  private static func makeAdmin(
+    _ address: BindAddress,
+    _ endpoints: AdminEndpoints,
+    _ inherited: InheritedSockets
+  ) throws(EdgeError) -> (AdminServer, ListeningSocket) {
+    let socket: ListeningSocket
+    do {
+      socket = try inherited.obtain(address.description, name: "admin", worker: 0)
+    } catch {
+      throw EdgeError(.listen, "admin: \(error.description)")
+    }
+    // The admin server closes its descriptor; the socket itself stays for a hand-over.
+    guard let own = ListeningSocket.duplicate(socket.descriptor) else {
+      inherited.release(socket)
+      throw EdgeError(.resources, "admin: out of descriptors")
+    }
+    return (AdminServer(listener: own, endpoints: endpoints), socket)
   }
 
   private static func makeLog(
@@ -85,8 +97,14 @@ public final class EdgeInstance: Sendable {
     }
   }
 
-  /// Starts the workers and becomes ready.
+  /// Starts all threads and becomes ready.
   public func start() throws(EdgeError) {
+    do {
+      try log?.start()
+      try admin?.start()
+    } catch {
+      throw EdgeError(.resources, error.description)
+    }
     try server.start()
     adopted(server.loaded)
   }

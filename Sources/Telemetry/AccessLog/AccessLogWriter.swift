@@ -26,18 +26,20 @@ public final class AccessLogWriter: Sendable {
   private let failedCount = Atomic<UInt64>(0)
 
   private struct Control {
+    /// The output that the thread shall use from now on, opened by whoever asked for it.
+    var next: LogSink?
     var mustStop = false
     var mustReopen = false
   }
 
-  /// Opens the output and starts the thread.
+  /// Opens the output; nothing is written before `start`.
   ///
   /// - Parameters:
   ///   - output: Where lines go; with `off` records are read and forgotten.
   ///   - workers: How many rings there are.
   ///   - ringCapacity: Bytes of each ring, a power of two.
   ///   - names: The table that record fields index into.
-  /// - Throws: When the output cannot be opened or the thread not be started.
+  /// - Throws: When the output cannot be opened.
   public init(
     output: AccessLogOutput,
     workers: Int,
@@ -50,7 +52,12 @@ public final class AccessLogWriter: Sendable {
     rings = (0..<workers).map { _ in AccessLogRing(capacity: ringCapacity, doorbell: doorbell) }
     // Opened here so that a wrong path is an error of the start, by the thread that reports it.
     let sink = try LogSink(output)
-    guard let started = BackgroundThread(name: "access-log", run: { [self] in run(sink) }) else {
+    control.withLock { $0.next = sink }
+  }
+
+  /// Starts the thread; apart from opening, because privileges go between the two.
+  public func start() throws(TelemetryError) {
+    guard let started = BackgroundThread(name: "access-log", run: { [self] in run() }) else {
       throw TelemetryError(.cannotStartThread, "no room for the access log's thread")
     }
     thread.withLock { $0 = started }
@@ -101,7 +108,8 @@ public final class AccessLogWriter: Sendable {
     registry.register(name, help: help, .counter) { [self] in [MetricSample(Double(read(self)))] }
   }
 
-  private func run(_ sink: LogSink) {
+  private func run() {
+    guard let sink = control.withLock({ $0.next }) else { return }
     var formatter = AccessLogFormatter(names: names)
     var lines: [UInt8] = []
     lines.reserveCapacity(Self.batch + 32 << 10)
