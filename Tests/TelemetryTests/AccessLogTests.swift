@@ -178,6 +178,34 @@ struct AccessLogTests {
     #expect(try lines().count == 1)
   }
 
+  @Test func `a new output gets what comes after it, the old one what came before`() async throws {
+    let writer = try AccessLogWriter(output: .off, workers: 1, names: NameTable())
+    try writer.start()
+    let ring = writer.ring(0)
+    defer {
+      try? FileManager.default.removeItem(atPath: path)
+      try? FileManager.default.removeItem(atPath: path + ".1")
+    }
+
+    for path in [path + ".1", path] {
+      writer.replaceOutput(with: try LogSink(.file(path: path)))
+      // Until the change is noticed lines go where they went before.
+      repeat {
+        ring.begin(AccessRecord())
+        ring.commit()
+        await Task.yield()
+      } while try Data(contentsOf: URL(fileURLWithPath: path)).isEmpty
+    }
+    let before = try Data(contentsOf: URL(fileURLWithPath: path + ".1")).count
+    ring.begin(AccessRecord())
+    ring.commit()
+    writer.stop()
+
+    #expect(try Data(contentsOf: URL(fileURLWithPath: path + ".1")).count == before)
+    #expect(try lines().count >= 2)
+    #expect(writer.failed == 0)
+  }
+
   @Test func `an output that takes nothing costs lines and not the stop`() throws {
     let writer = try AccessLogWriter(
       output: .file(path: "/dev/full"),

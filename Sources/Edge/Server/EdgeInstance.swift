@@ -16,7 +16,7 @@ public final class EdgeInstance: Sendable {
   public let readiness = ReadinessState()
   private let admin: AdminServer?
   private let adminSocket: ListeningSocket?
-  private let log: AccessLogWriter?
+  private let log: AccessLogWriter
   private let inherited: InheritedSockets
   private let drainStarted = Mutex(Instant.never)
 
@@ -30,19 +30,19 @@ public final class EdgeInstance: Sendable {
     let names = NameTable()
     let workers = EdgeServer.workerCount(loaded.settings)
     log = try Self.makeLog(loaded.settings.accessLog.output, workers: workers, names: names)
-    let rings = log.map { log in (0..<workers).map { log.ring($0) } } ?? []
+    let log = log
     server = try EdgeServer(
       loaded,
       sockets: inherited,
       names: names,
-      rings: rings,
+      rings: (0..<workers).map { log.ring($0) },
       options: options
     )
     let endpoints = AdminEndpoints()
     endpoints.registerStandard(metrics: server.registry, readiness: readiness)
     ProcessMetrics.register(in: server.registry, version: Self.version)
     readiness.register(in: server.registry)
-    log?.register(in: server.registry)
+    log.register(in: server.registry)
     guard let address = loaded.settings.admin else {
       admin = nil
       adminSocket = nil
@@ -79,19 +79,9 @@ public final class EdgeInstance: Sendable {
     _ output: AccessLogSettings.Output,
     workers: Int,
     names: NameTable
-  ) throws(EdgeError) -> AccessLogWriter? {
-    let text: String
-    switch output {
-    case .off: return nil
-    case .stdout: text = "stdout"
-    case .file(let path): text = "file:\(path)"
-    case .syslog(let path): text = "syslog:\(path)"
-    }
-    guard let target = AccessLogOutput(text) else {
-      throw EdgeError(.resources, "accessLog: cannot write to \(text)")
-    }
+  ) throws(EdgeError) -> AccessLogWriter {
     do {
-      return try AccessLogWriter(output: target, workers: workers, names: names)
+      return try AccessLogWriter(output: .init(output), workers: workers, names: names)
     } catch {
       throw EdgeError(.resources, "accessLog: \(error)")
     }
@@ -100,7 +90,7 @@ public final class EdgeInstance: Sendable {
   /// Starts all threads and becomes ready.
   public func start() throws(EdgeError) {
     do {
-      try log?.start()
+      try log.start()
       try admin?.start()
     } catch {
       throw EdgeError(.resources, error.description)
@@ -112,13 +102,27 @@ public final class EdgeInstance: Sendable {
   /// Takes a new configuration, or throws and goes on with the one before.
   public func reload(_ loaded: LoadedConfiguration) throws(EdgeError) {
     do {
+      // What can fail comes first, so that a refusal changes nothing.
+      let output = try changedOutput(loaded.settings)
       try server.reload(loaded)
+      if let output { log.replaceOutput(with: output) }
     } catch {
       refused(error.description)
       throw error
     }
     server.registry.add(server.edge.reloads[Int(ReloadOutcome.applied.rawValue)])
     adopted(loaded)
+  }
+
+  /// The access log's new output, opened, `nil` where it stays the same.
+  private func changedOutput(_ settings: Settings) throws(EdgeError) -> LogSink? {
+    let output = settings.accessLog.output
+    guard output != server.loaded.settings.accessLog.output else { return nil }
+    do {
+      return try LogSink(.init(output))
+    } catch {
+      throw EdgeError(.resources, "accessLog: \(error)")
+    }
   }
 
   /// A new configuration was refused before it reached the server.
@@ -168,7 +172,7 @@ public final class EdgeInstance: Sendable {
     server.stop()
     admin?.stop()
     if let adminSocket { inherited.release(adminSocket) }
-    log?.stop()
+    log.stop()
   }
 
   /// A successor serves: questions to the admin address are for it alone from now on.
@@ -178,7 +182,7 @@ public final class EdgeInstance: Sendable {
   public func handOver() { admin?.stop() }
 
   /// Opens the access log's file anew, after it was moved away.
-  public func reopenLogs() { log?.reopen() }
+  public func reopenLogs() { log.reopen() }
 
   public var adminPort: UInt16? { admin?.port }
 
@@ -191,4 +195,16 @@ public final class EdgeInstance: Sendable {
   public func recordStall() { server.registry.add(server.edge.workerStalls) }
 
   private static var now: Instant { Instant(clinux_monotonic_now()) }
+}
+
+extension AccessLogOutput {
+  fileprivate init(_ setting: AccessLogSettings.Output) {
+    self =
+      switch setting {
+      case .stdout: .stdout
+      case .file(let path): .file(path: path)
+      case .syslog(let path): .syslog(path: path)
+      case .off: .off
+      }
+  }
 }

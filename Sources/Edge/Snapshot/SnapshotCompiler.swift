@@ -54,9 +54,6 @@ final class SnapshotCompiler: Sendable {
     for listener in settings.listeners {
       listeners.append(try compile(listener, descriptors: descriptors))
     }
-    let sampling = SampleTable(
-      SampleRule(entries: settings.accessLog.sample.map { ($0.key, $0.share) }) ?? SampleRule()
-    )
     return Snapshot(
       routes: table,
       compiled: routes,
@@ -67,9 +64,15 @@ final class SnapshotCompiler: Sendable {
         answers: answers
       ),
       listeners: listeners,
-      sampling: sampling,
+      sampling: Self.sampling(settings.accessLog),
       configVersion: version
     )
+  }
+
+  /// Without an output workers write no records at all, rather than records for nobody.
+  private static func sampling(_ log: AccessLogSettings) -> SampleTable? {
+    guard log.output != .off else { return nil }
+    return SampleTable(SampleRule(entries: log.sample.map { ($0.key, $0.share) }) ?? SampleRule())
   }
 
   /// A service, or the part of it that has one port: routes may name a port.

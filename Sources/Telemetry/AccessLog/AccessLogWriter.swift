@@ -79,6 +79,12 @@ public final class AccessLogWriter: Sendable {
     doorbell.wake()
   }
 
+  /// Writes to another output from the next round on; what the rings hold stays.
+  public func replaceOutput(with sink: LogSink) {
+    control.withLock { $0.next = sink }
+    doorbell.wake()
+  }
+
   /// Writes what the rings hold, closes the output and ends the thread.
   public func stop() {
     control.withLock { $0.mustStop = true }
@@ -109,7 +115,7 @@ public final class AccessLogWriter: Sendable {
   }
 
   private func run() {
-    guard let sink = control.withLock({ $0.next }) else { return }
+    guard var sink = takeNext() else { return }
     var formatter = AccessLogFormatter(names: names)
     var lines: [UInt8] = []
     lines.reserveCapacity(Self.batch + 32 << 10)
@@ -129,11 +135,25 @@ public final class AccessLogWriter: Sendable {
         records += drain(ring, &formatter, &lines, &scratch, sink)
       }
       flush(&lines, sink)
+      // Behind the flush: what was logged before the change goes where it was meant to go.
+      if let next = takeNext() { sink = next }
       emptyRounds = records > 0 ? 0 : emptyRounds + 1
       lastRounds += orders.mustStop ? 1 : 0
       if orders.mustStop && records == 0 { return }
-      if records == 0 { nap(emptyRounds > Self.busyRounds ? Self.idleNap : Self.busyNap) }
+      if records == 0 { nap(Self.span(after: emptyRounds, sink)) }
     }
+  }
+
+  private func takeNext() -> LogSink? {
+    control.withLock { control in
+      defer { control.next = nil }
+      return control.next
+    }
+  }
+
+  /// Milliseconds of the next nap; one without end where nothing is logged.
+  private static func span(after emptyRounds: Int, _ sink: LogSink) -> Int32 {
+    sink.isOff ? -1 : emptyRounds > busyRounds ? idleNap : busyNap
   }
 
   private func drain(
@@ -155,7 +175,8 @@ public final class AccessLogWriter: Sendable {
     let total = lines.count { $0 == UInt8(ascii: "\n") }
     let written = sink.write(lines)
     writtenCount.wrappingAdd(UInt64(written), ordering: .relaxed)
-    failedCount.wrappingAdd(UInt64(total - written), ordering: .relaxed)
+    // What nobody wants to keep has not failed.
+    if !sink.isOff { failedCount.wrappingAdd(UInt64(total - written), ordering: .relaxed) }
     lines.removeAll(keepingCapacity: true)
   }
 
