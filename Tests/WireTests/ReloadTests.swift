@@ -90,6 +90,44 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `the admin server moves to the newest address`(backend: Backend) throws {
+      try Scene.play(backend, .echoingTarget()) { scene in
+        let before = try RawClient(port: scene.edge.adminPort)
+        defer { before.close() }
+        let port = try Socket.deadPort()
+
+        try scene.reload { $0.admin = "127.0.0.1:\(port)" }
+
+        #expect(scene.edge.adminPort == port)
+        #expect(try scene.admin("/readyz").status == 200)
+        #expect(try scene.metric("spillway_config_reloads_total{outcome=\"applied\"}") == 1)
+        #expect(before.isClosedSilently())
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `an admin address that cannot be bound refuses the reload`(backend: Backend) throws {
+      let taken = try Socket.listening()
+      defer { taken.close() }
+      try Scene.play(backend, .echoingTarget()) { scene in
+        let before = scene.edge.adminPort
+        let client = try scene.client()
+
+        #expect(throws: (any Error).self) {
+          try scene.reload { settings in
+            settings.admin = "127.0.0.1:\(taken.localPort)"
+            settings.routes = [Self.answering("new")]
+          }
+        }
+
+        #expect(scene.edge.adminPort == before)
+        #expect(try client.exchange("GET", "/local").text == "/local")
+        #expect(try scene.metric("spillway_config_reloads_total{outcome=\"refused\"}") == 1)
+        #expect(try scene.admin("/readyz").text.contains("admin: cannot listen on 127.0.0.1"))
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `the access log goes where the newest configuration says`(backend: Backend) throws {
       let paths = (0..<2).map { "/tmp/spillway-wire-\(UInt32.random(in: 0 ... .max)).\($0).log" }
       defer { for path in paths { unlink(path) } }

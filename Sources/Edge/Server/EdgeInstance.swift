@@ -14,11 +14,17 @@ public final class EdgeInstance: Sendable {
 
   public let server: EdgeServer
   public let readiness = ReadinessState()
-  private let admin: AdminServer?
-  private let adminSocket: ListeningSocket?
+  private let endpoints = AdminEndpoints()
+  private let admin: Mutex<Admin?>
   private let log: AccessLogWriter
   private let inherited: InheritedSockets
   private let drainStarted = Mutex(Instant.never)
+
+  private struct Admin {
+    var server: AdminServer
+    /// Kept for a hand-over; the server closes a descriptor of its own.
+    var socket: ListeningSocket
+  }
 
   /// Binds and opens everything; starts no thread yet, so that privileges can still be dropped.
   public init(
@@ -38,18 +44,12 @@ public final class EdgeInstance: Sendable {
       rings: (0..<workers).map { log.ring($0) },
       options: options
     )
-    let endpoints = AdminEndpoints()
     endpoints.registerStandard(metrics: server.registry, readiness: readiness)
     ProcessMetrics.register(in: server.registry, version: Self.version)
     readiness.register(in: server.registry)
     log.register(in: server.registry)
-    guard let address = loaded.settings.admin else {
-      admin = nil
-      adminSocket = nil
-      return
-    }
     do {
-      (admin, adminSocket) = try Self.makeAdmin(address, endpoints, inherited)
+      admin = Mutex(try Self.makeAdmin(loaded.settings.admin, endpoints, inherited))
     } catch {
       for socket in server.listeningSockets { inherited.release(socket) }
       throw error
@@ -57,22 +57,22 @@ public final class EdgeInstance: Sendable {
   }
 
   private static func makeAdmin(
-    _ address: BindAddress,
+    _ address: BindAddress?,
     _ endpoints: AdminEndpoints,
     _ inherited: InheritedSockets
-  ) throws(EdgeError) -> (AdminServer, ListeningSocket) {
+  ) throws(EdgeError) -> Admin? {
+    guard let address else { return nil }
     let socket: ListeningSocket
     do {
       socket = try inherited.obtain(address.description, name: "admin", worker: 0)
     } catch {
       throw EdgeError(.listen, "admin: \(error.description)")
     }
-    // The admin server closes its descriptor; the socket itself stays for a hand-over.
     guard let own = ListeningSocket.duplicate(socket.descriptor) else {
       inherited.release(socket)
       throw EdgeError(.resources, "admin: out of descriptors")
     }
-    return (AdminServer(listener: own, endpoints: endpoints), socket)
+    return Admin(server: AdminServer(listener: own, endpoints: endpoints), socket: socket)
   }
 
   private static func makeLog(
@@ -91,10 +91,10 @@ public final class EdgeInstance: Sendable {
   public func start() throws(EdgeError) {
     do {
       try log.start()
-      try admin?.start()
     } catch {
-      throw EdgeError(.resources, error.description)
+      throw EdgeError(.resources, "accessLog: \(error.description)")
     }
+    try start(admin.withLock { $0 })
     try server.start()
     adopted(server.loaded)
   }
@@ -104,7 +104,7 @@ public final class EdgeInstance: Sendable {
     do {
       // What can fail comes first, so that a refusal changes nothing.
       let output = try changedOutput(loaded.settings)
-      try server.reload(loaded)
+      try reload(loaded, withAdmin: loaded.settings.admin != server.loaded.settings.admin)
       if let output { log.replaceOutput(with: output) }
     } catch {
       refused(error.description)
@@ -112,6 +112,43 @@ public final class EdgeInstance: Sendable {
     }
     server.registry.add(server.edge.reloads[Int(ReloadOutcome.applied.rawValue)])
     adopted(loaded)
+  }
+
+  /// Reloads the server, and moves the admin server where its address changes.
+  ///
+  /// The new one answers before the old one ends, so that no moment is without one.
+  private func reload(
+    _ loaded: LoadedConfiguration,
+    withAdmin isMoving: Bool
+  ) throws(EdgeError) {
+    guard isMoving else { return try server.reload(loaded) }
+    let next = try Self.makeAdmin(loaded.settings.admin, endpoints, inherited)
+    do throws(EdgeError) {
+      try start(next)
+      try server.reload(loaded)
+    } catch {
+      end(next)
+      throw error
+    }
+    let before = admin.withLock { admin in
+      defer { admin = next }
+      return admin
+    }
+    end(before)
+  }
+
+  private func start(_ admin: Admin?) throws(EdgeError) {
+    do {
+      try admin?.server.start()
+    } catch {
+      throw EdgeError(.resources, "admin: \(error.description)")
+    }
+  }
+
+  private func end(_ admin: Admin?) {
+    guard let admin else { return }
+    admin.server.stop()
+    inherited.release(admin.socket)
   }
 
   /// The access log's new output, opened, `nil` where it stays the same.
@@ -170,8 +207,7 @@ public final class EdgeInstance: Sendable {
   /// Ends everything at once.
   public func stop() {
     server.stop()
-    admin?.stop()
-    if let adminSocket { inherited.release(adminSocket) }
+    end(admin.withLock { $0 })
     log.stop()
   }
 
@@ -179,16 +215,16 @@ public final class EdgeInstance: Sendable {
   ///
   /// Both accept from one socket, and a probe that met the draining process would be told that
   /// nobody is ready.
-  public func handOver() { admin?.stop() }
+  public func handOver() { admin.withLock { $0 }?.server.stop() }
 
   /// Opens the access log's file anew, after it was moved away.
   public func reopenLogs() { log.reopen() }
 
-  public var adminPort: UInt16? { admin?.port }
+  public var adminPort: UInt16? { admin.withLock { $0 }?.server.port }
 
   /// All listening sockets, the admin server's included, for a hand-over.
   public var listeningSockets: [ListeningSocket] {
-    server.listeningSockets + (adminSocket.map { [$0] } ?? [])
+    server.listeningSockets + (admin.withLock { $0 }.map { [$0.socket] } ?? [])
   }
 
   /// Counts a stall of a worker that the watchdog saw.
