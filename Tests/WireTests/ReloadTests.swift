@@ -90,6 +90,22 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `a file that says the same changes nothing and ends a warning`(backend: Backend) throws {
+      try Scene.play(backend, .echoingTarget()) { scene in
+        let before = try scene.admin("/admin/config-version").text
+        #expect(throws: (any Error).self) { try scene.edge.reload("nonsense: 1\n") }
+        #expect(try scene.admin("/readyz").text.contains("nonsense"))
+
+        try scene.reload { _ in }
+
+        #expect(try scene.admin("/admin/config-version").text == before)
+        #expect(try !scene.admin("/readyz").text.contains("nonsense"))
+        #expect(try scene.metric("spillway_config_reloads_total{outcome=\"unchanged\"}") == 1)
+        #expect(try scene.metric("spillway_config_reloads_total{outcome=\"applied\"}") == 0)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `the admin server moves to the newest address`(backend: Backend) throws {
       try Scene.play(backend, .echoingTarget()) { scene in
         let before = try RawClient(port: scene.edge.adminPort)

@@ -2,7 +2,7 @@ internal import CLinux
 public import Configuration
 internal import Glibc
 internal import Synchronization
-internal import Telemetry
+public import Telemetry
 internal import Units
 
 /// A whole edge: the server with its admin address, its access log and its readiness.
@@ -100,7 +100,16 @@ public final class EdgeInstance: Sendable {
   }
 
   /// Takes a new configuration, or throws and goes on with the one before.
-  public func reload(_ loaded: LoadedConfiguration) throws(EdgeError) {
+  ///
+  /// - Returns: `unchanged` when it reads as the one in effect: then nothing is published.
+  @discardableResult
+  public func reload(_ loaded: LoadedConfiguration) throws(EdgeError) -> ReloadOutcome {
+    let current = server.loaded
+    // The same text out of a file that was bad before is still news: it ends the last good copy.
+    if loaded.checksum == current.checksum, !current.fromLastGood {
+      readiness.accept()
+      return count(.unchanged)
+    }
     do {
       // What can fail comes first, so that a refusal changes nothing.
       let output = try changedOutput(loaded.settings)
@@ -110,8 +119,14 @@ public final class EdgeInstance: Sendable {
       refused(error.description)
       throw error
     }
-    server.registry.add(server.edge.reloads[Int(ReloadOutcome.applied.rawValue)])
     adopted(loaded)
+    return count(.applied)
+  }
+
+  @discardableResult
+  private func count(_ outcome: ReloadOutcome) -> ReloadOutcome {
+    server.registry.add(server.edge.reloads[Int(outcome.rawValue)])
+    return outcome
   }
 
   /// Reloads the server, and moves the admin server where its address changes.
@@ -164,7 +179,7 @@ public final class EdgeInstance: Sendable {
 
   /// A new configuration was refused before it reached the server.
   public func refused(_ reason: String) {
-    server.registry.add(server.edge.reloads[Int(ReloadOutcome.refused.rawValue)])
+    count(.refused)
     readiness.refuse(reason)
   }
 

@@ -4,6 +4,7 @@ internal import Glibc
 internal import Logging
 internal import Reactor
 internal import Synchronization
+internal import Telemetry
 internal import Units
 
 /// The edge behind the process's seam: where its configuration comes from and where it is kept.
@@ -140,7 +141,7 @@ final class EdgeHandle: Sendable {
     )
   }
 
-  private func reload() -> Bool {
+  private func reload() -> ReloadOutcome {
     let next = version.withLock { $0 + 1 }
     let loaded: LoadedConfiguration
     do {
@@ -148,27 +149,29 @@ final class EdgeHandle: Sendable {
     } catch {
       for line in error.description.split(separator: "\n") { logger.error("\(line)") }
       edge.refused(error.description)
-      return false
+      return .refused
     }
     guard loaded.settings.workers == edge.server.loaded.settings.workers else {
       logger.error("workers cannot change while serving; start anew for that")
       edge.refused("workers cannot change while serving")
-      return false
+      return .refused
     }
     guard loaded.settings.classes == edge.server.loaded.settings.classes else {
       logger.error("classes cannot change while serving; start anew for that")
       edge.refused("classes cannot change while serving")
-      return false
+      return .refused
     }
+    let outcome: ReloadOutcome
     do {
-      try edge.reload(loaded)
+      outcome = try edge.reload(loaded)
     } catch {
       logger.error("\(error)")
-      return false
+      return .refused
     }
+    guard outcome == .applied else { return outcome }
     version.withLock { $0 = loaded.version }
     keep(loaded)
-    return true
+    return outcome
   }
 
   private func keep(_ loaded: LoadedConfiguration) {

@@ -1,4 +1,5 @@
 internal import Edge
+internal import Telemetry
 internal import Units
 
 /// What the process asks of a server: the seam between signals and serving.
@@ -6,9 +7,7 @@ struct ServerHandle: Sendable {
   /// Binds nothing, serves: returns when every worker accepts.
   var start: @Sendable () throws -> Void
   /// Loads the configuration again and adopts it; logs all faults itself.
-  ///
-  /// Returns false when the new configuration was refused and the one before goes on.
-  var reload: @Sendable () -> Bool
+  var reload: @Sendable () -> ReloadOutcome
   /// A successor serves: what both would answer for, as the admin port, is the successor's.
   var handOver: @Sendable () -> Void
   /// Readiness fails first, then nothing new is accepted.

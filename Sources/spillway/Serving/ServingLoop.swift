@@ -2,6 +2,7 @@ internal import CLinux
 internal import Edge
 internal import Glibc
 internal import Logging
+internal import Telemetry
 internal import Units
 
 /// The thread of a serving process that hears signals, file changes and its parent.
@@ -166,13 +167,13 @@ final class ServingLoop {
   private func reload() {
     notifier.reloading()
     parent?.send(.reloading)
-    let isAdopted = server.reload()
+    let outcome = server.reload()
     // Before it is said to be done: a crash from now on must find the new sockets in safe hands.
     reportSockets()
-    if isAdopted {
-      logger.notice("configuration reloaded")
-    } else {
-      logger.error("configuration refused, the one before goes on")
+    switch outcome {
+    case .applied: logger.notice("configuration reloaded")
+    case .refused: logger.error("configuration refused, the one before goes on")
+    case .unchanged: logger.notice("configuration unchanged, nothing to do")
     }
     notifier.ready(status: "serving")
     parent?.send(.reloaded)
