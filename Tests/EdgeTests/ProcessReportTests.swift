@@ -9,7 +9,7 @@ struct ProcessReportTests {
     ChildReport.ready(drainMilliseconds: 35_000, pidFile: "/var/lib/edge 1/spillway.pid"),
     .ready(drainMilliseconds: 0, pidFile: ""), .failed("port 80 is taken, a=b"),
     .bound(key: "unix:/run/a b", worker: 3), .dropped(key: "0.0.0.0:80", worker: 0), .alive,
-    .reloading, .reloaded, .upgrade,
+    .reloading, .terms(drainMilliseconds: 9, pidFile: "/a b"), .reloaded, .upgrade,
   ])
   func `a report reads back as it was sent`(report: ChildReport) {
     #expect(ChildReport(text: report.text) == report)

@@ -43,7 +43,7 @@ final class EdgeHandle: Sendable {
     }
     let handle = EdgeHandle(path: path, logger: logger, edge: edge, version: loaded.version)
     if !loaded.fromLastGood { handle.keep(loaded) }
-    return handle.serverHandle(loaded.settings)
+    return handle.serverHandle()
   }
 
   private static func load(
@@ -99,7 +99,7 @@ final class EdgeHandle: Sendable {
     return DescriptorLimit.fault(downstream: stated, upstream: 0, limit: limit)
   }
 
-  private func serverHandle(_ settings: Settings) -> ServerHandle {
+  private func serverHandle() -> ServerHandle {
     ServerHandle(
       start: { try self.start() },
       reload: { self.reload() },
@@ -111,9 +111,12 @@ final class EdgeHandle: Sendable {
       listeningSockets: { self.edge.listeningSockets },
       heartbeats: { self.edge.server.heartbeats },
       recordStall: { _ in self.edge.recordStall() },
-      drainLimit: settings.drain.grace + settings.drain.deadline,
+      drainLimit: {
+        let drain = self.edge.server.loaded.settings.drain
+        return drain.grace + drain.deadline
+      },
       watchedFiles: [path],
-      stateDirectory: settings.stateDirectory ?? ""
+      stateDirectory: { self.edge.server.loaded.settings.stateDirectory ?? "" }
     )
   }
 

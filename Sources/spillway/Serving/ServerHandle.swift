@@ -20,12 +20,13 @@ struct ServerHandle: Sendable {
   var heartbeats: @Sendable () -> [WorkerHeartbeat]
   /// Counts a stall of a worker.
   var recordStall: @Sendable (Int) -> Void
-  /// Grace and deadline of the drain together.
-  var drainLimit: Nanoseconds
+  /// Grace and deadline of the drain together, as the configuration in effect says.
+  var drainLimit: @Sendable () -> Nanoseconds
   /// The configuration file and those it names.
   var watchedFiles: [String]
-  /// Where the pid file goes when no option names it; empty for nowhere.
-  var stateDirectory: String
+  /// Where the pid file goes when no option names it, as the configuration in effect says; empty
+  /// for nowhere.
+  var stateDirectory: @Sendable () -> String
 }
 
 /// Why serving could not begin, with the exit code that says so.
