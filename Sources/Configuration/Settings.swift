@@ -149,9 +149,12 @@ public struct ServiceSetting: Sendable, Equatable {
   public var exposure = Exposure.public
   public var endpoints: [Endpoint]
   public var balance = Balance.p2c
-  public var maximumConnections = 1_024
+  /// Most connections of the process; `nil` is `defaultMaximumConnections`, which nobody planned for.
+  public var maximumConnections: Int?
   public var idle = Nanoseconds.seconds(60)
   public var connectTimeout = Nanoseconds.seconds(1)
+
+  public static let defaultMaximumConnections = 1_024
 
   public init(name: String, endpoints: [Endpoint]) {
     self.name = name

@@ -1,3 +1,4 @@
+import Configuration
 import Glibc
 import Testing
 import Units
@@ -60,6 +61,24 @@ struct ProcessReportTests {
     #expect(fault?.contains("LimitNOFILE=") == true)
     #expect(DescriptorLimit.fault(downstream: 500, upstream: 100, limit: 1_024) == nil)
     #expect(DescriptorLimit.fault(downstream: .max, upstream: .max, limit: 1_024) != nil)
+  }
+
+  @Test func `maxima count where they are stated, of services as of listeners`() {
+    var listener = ListenerSetting(name: "public", address: .ip("127.0.0.1", port: 0))
+    var service = ServiceSetting(name: "shop", endpoints: [])
+    var settings = Settings()
+    settings.listeners = [listener]
+    settings.services = Array(repeating: service, count: 100)
+    #expect(DescriptorLimit.fault(settings, limit: 1_024) == nil)
+
+    service.maximumConnections = 500
+    settings.services.append(service)
+    #expect(DescriptorLimit.fault(settings, limit: 1_024) == nil)
+    listener.maximumConnections = 400
+    settings.listeners = [listener]
+
+    let fault = DescriptorLimit.fault(settings, limit: 1_024)
+    #expect(fault?.contains("(400 downstream, 500 upstream") == true)
   }
 
   @Test(arguments: OperationalLog.Format.allCases)

@@ -160,7 +160,9 @@ final class SnapshotCompiler: Sendable {
         balance: service.balance == .p2c ? .twoChoices : .roundRobin,
         connectTimeout: service.connectTimeout,
         idleTimeout: service.idle,
-        maximumConnections: Int32(clamping: service.maximumConnections)
+        maximumConnections: Int32(
+          clamping: service.maximumConnections ?? ServiceSetting.defaultMaximumConnections
+        )
       ),
       endpoints: resolved.map { (lease: $0.0, address: $0.1, name: $0.2) }
     )

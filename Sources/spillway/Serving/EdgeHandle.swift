@@ -32,7 +32,7 @@ final class EdgeHandle: Sendable {
     var options = EdgeServer.Options()
     options.backend = try forcedBackend()
     options.descriptors = DescriptorLimit.raise()
-    if let fault = descriptorFault(loaded.settings, options.descriptors) {
+    if let fault = DescriptorLimit.fault(loaded.settings, limit: options.descriptors) {
       throw StartFault(code: ExitCode.cannotStart, lines: [fault])
     }
     let edge: EdgeInstance
@@ -93,12 +93,6 @@ final class EdgeHandle: Sendable {
     return backend
   }
 
-  private static func descriptorFault(_ settings: Settings, _ limit: Int) -> String? {
-    let stated = settings.listeners.compactMap(\.maximumConnections).reduce(0, +)
-    guard stated > 0 else { return nil }
-    return DescriptorLimit.fault(downstream: stated, upstream: 0, limit: limit)
-  }
-
   private func serverHandle() -> ServerHandle {
     ServerHandle(
       start: { try self.start() },
@@ -154,14 +148,9 @@ final class EdgeHandle: Sendable {
       edge.refused(error.description)
       return .refused
     }
-    guard loaded.settings.workers == edge.server.loaded.settings.workers else {
-      logger.error("workers cannot change while serving; start anew for that")
-      edge.refused("workers cannot change while serving")
-      return .refused
-    }
-    guard loaded.settings.classes == edge.server.loaded.settings.classes else {
-      logger.error("classes cannot change while serving; start anew for that")
-      edge.refused("classes cannot change while serving")
+    if let fault = changeFault(loaded.settings) {
+      logger.error("\(fault)")
+      edge.refused(fault)
       return .refused
     }
     let outcome: ReloadOutcome
@@ -175,6 +164,18 @@ final class EdgeHandle: Sendable {
     version.withLock { $0 = loaded.version }
     keep(loaded)
     return outcome
+  }
+
+  /// Why valid settings cannot follow those in effect, `nil` when they can.
+  private func changeFault(_ next: Settings) -> String? {
+    let current = edge.server.loaded.settings
+    guard next.workers == current.workers else {
+      return "workers cannot change while serving; start anew for that"
+    }
+    guard next.classes == current.classes else {
+      return "classes cannot change while serving; start anew for that"
+    }
+    return DescriptorLimit.fault(next, limit: DescriptorLimit.raise())
   }
 
   private func keep(_ loaded: LoadedConfiguration) {
