@@ -85,6 +85,7 @@ import Testing
       "5:12: listeners[1].name",
       "line 3"
     ),
+    Bad(10, "    match: {path: /a%2Fb}", "10:19: routes[0].match.path", "path-encoded-slash"),
     Bad(6, "  - name: store", "11:15: routes[0].upstream", "no service \"shop\""),
     Bad(7, "    endpoints: []", "7:16: services[0].endpoints", "at least one"),
     Bad(7, "    endpoints: [shop]", "7:17: services[0].endpoints[0]", "port"),

@@ -76,10 +76,24 @@ enum Validation {
 
   private static func conflicts(_ settings: Settings, _ places: SettingsReader.Places) {
     let rules = settings.routes.map(\.match)
-    for fault in RouteTable.faults(in: rules) where rules.indices.contains(fault.rule) {
+    let policy = settings.routePaths
+    if settings.areSlashesAmbiguous {
+      for (index, rule) in rules.enumerated() where rule.path.hasRepeatedSlash {
+        let fault = RouteTableError(
+          rule: index,
+          part: rule.path.part,
+          message: "some listeners merge // and others keep it (paths.repeatedSlashes), so this "
+            + "path cannot be right for all; write it without, or let the listeners agree"
+        )
+        place(of: fault, places.routeMatches[index]).fault(fault.message)
+      }
+    }
+    for fault in RouteTable.faults(in: rules, policy: policy)
+    where rules.indices.contains(fault.rule) {
       place(of: fault, places.routeMatches[fault.rule]).fault(fault.message)
     }
-    for conflict in RouteTable.conflicts(in: rules) where rules.indices.contains(conflict.rule) {
+    for conflict in RouteTable.conflicts(in: rules, policy: policy)
+    where rules.indices.contains(conflict.rule) {
       places.routeMatches[conflict.rule].fault(conflict.explanation)
     }
   }
@@ -98,6 +112,20 @@ enum Validation {
       return field
     }
     return Field(node: list[item], path: "\(field.path)[\(item)]", reader: match.reader)
+  }
+}
+
+extension PathPattern {
+  fileprivate var hasRepeatedSlash: Bool {
+    switch self {
+    case .exact(let path), .prefix(let path): path.contains("//")
+    case .any, .regex: false
+    }
+  }
+
+  fileprivate var part: RouteTableError.Part {
+    if case .prefix = self { return .pathPrefix }
+    return .path
   }
 }
 

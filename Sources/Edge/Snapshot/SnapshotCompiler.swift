@@ -31,7 +31,7 @@ final class SnapshotCompiler: Sendable {
   ) throws(EdgeError) -> Snapshot {
     let table: RouteTable
     do {
-      table = try RouteTable(rules: settings.routes.map(\.match))
+      table = try RouteTable(rules: settings.routes.map(\.match), policy: settings.routePaths)
     } catch {
       throw EdgeError(.bound, "routes: \(error.message)")
     }
