@@ -19,6 +19,11 @@ public struct Settings: Sendable, Equatable {
   public var services: [ServiceSetting] = []
   public var routes: [RouteSetting] = []
 
+  /// Bounds of the process's tables; an endpoint counts once for each service that names it.
+  public static let maximumListeners = 256
+  public static let maximumServices = 4_096
+  public static let maximumEndpoints = 32_768
+
   public init() {}
 }
 
