@@ -151,6 +151,49 @@ import Testing
       "11:45: routes[0].respond.headers[0].name",
       "no field name"
     ),
+    Bad(
+      11,
+      "    respond: {status: 200, headers: [{name: Transfer-Encoding, value: x}]}",
+      "11:45: routes[0].respond.headers[0].name",
+      "set by the edge"
+    ),
+    Bad(
+      11,
+      "    respond: {status: 200, headers: [{name: keep-alive, value: x}]}",
+      "11:45: routes[0].respond.headers[0].name",
+      "set by the edge"
+    ),
+    Bad(
+      11,
+      "    respond: {status: 200, headers: [{name: TE, value: x}]}",
+      "11:45: routes[0].respond.headers[0].name",
+      "set by the edge"
+    ),
+    Bad(
+      11,
+      "    respond: {status: 200, headers: [{name: trailer, value: x}]}",
+      "11:45: routes[0].respond.headers[0].name",
+      "set by the edge"
+    ),
+    Bad(
+      11,
+      "    respond: {status: 200, headers: [{name: upgrade, value: x}]}",
+      "11:45: routes[0].respond.headers[0].name",
+      "set by the edge"
+    ),
+    Bad(
+      11,
+      "    respond: {status: 200, headers: [{name: x, value: \"a\\0b\"}]}",
+      "11:55: routes[0].respond.headers[0].value",
+      "control characters"
+    ),
+    Bad(
+      11,
+      "    respond: {status: 200, body: \(String(repeating: "x", count: 12_200)), headers: ["
+        + "\(String(repeating: "{name: n, value: \(String(repeating: "v", count: 500))},", count: 7))]}",
+      "11:14: routes[0].respond",
+      "15735 bytes of body and headers"
+    ),
     Bad(12, "    class: normal", "9:11: routes[0].name", "must say auth"),
     Bad(12, "    policies: {auth: required}", "12:22: routes[0].policies.auth", "not available"),
     Bad(
