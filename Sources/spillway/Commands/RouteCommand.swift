@@ -28,7 +28,7 @@ struct RouteCommand: ParsableCommand {
     do {
       settings = try ConfigurationSource.load(file).settings
     } catch {
-      FaultReport.print(error)
+      FaultOutput.print(error)
       throw ArgumentParser.ExitCode.failure
     }
     let policy = settings.listeners.first?.paths ?? PathPolicy()
