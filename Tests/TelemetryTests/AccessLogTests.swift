@@ -54,6 +54,7 @@ struct AccessLogTests {
       ringCapacity: 8_192,
       names: names
     )
+    try writer.start()
     defer { try? FileManager.default.removeItem(atPath: path) }
     let total = 20_000
 
@@ -94,6 +95,7 @@ struct AccessLogTests {
 
   @Test func `hostile bytes become valid JSON that steers no terminal`() throws {
     let writer = try AccessLogWriter(output: .file(path: path), workers: 1, names: NameTable())
+    try writer.start()
     defer { try? FileManager.default.removeItem(atPath: path) }
     let ring = writer.ring(0)
     let hostile: [[UInt8]] = [
@@ -125,6 +127,7 @@ struct AccessLogTests {
   @Test func `a line has the agreed fields and null for what does not exist`() throws {
     let names = NameTable()
     let writer = try AccessLogWriter(output: .file(path: path), workers: 1, names: names)
+    try writer.start()
     defer { try? FileManager.default.removeItem(atPath: path) }
     var record = AccessRecord()
     record.time = 1_775_643_330_123_000_000
@@ -155,6 +158,7 @@ struct AccessLogTests {
 
   @Test func `after the file was moved away, reopening writes to a new one`() async throws {
     let writer = try AccessLogWriter(output: .file(path: path), workers: 1, names: NameTable())
+    try writer.start()
     let ring = writer.ring(0)
     ring.begin(AccessRecord())
     ring.commit()
@@ -174,12 +178,41 @@ struct AccessLogTests {
     #expect(try lines().count == 1)
   }
 
+  @Test func `a new output gets what comes after it, the old one what came before`() async throws {
+    let writer = try AccessLogWriter(output: .off, workers: 1, names: NameTable())
+    try writer.start()
+    let ring = writer.ring(0)
+    defer {
+      try? FileManager.default.removeItem(atPath: path)
+      try? FileManager.default.removeItem(atPath: path + ".1")
+    }
+
+    for path in [path + ".1", path] {
+      writer.replaceOutput(with: try LogSink(.file(path: path)))
+      // Until the change is noticed lines go where they went before.
+      repeat {
+        ring.begin(AccessRecord())
+        ring.commit()
+        await Task.yield()
+      } while try Data(contentsOf: URL(fileURLWithPath: path)).isEmpty
+    }
+    let before = try Data(contentsOf: URL(fileURLWithPath: path + ".1")).count
+    ring.begin(AccessRecord())
+    ring.commit()
+    writer.stop()
+
+    #expect(try Data(contentsOf: URL(fileURLWithPath: path + ".1")).count == before)
+    #expect(try lines().count >= 2)
+    #expect(writer.failed == 0)
+  }
+
   @Test func `an output that takes nothing costs lines and not the stop`() throws {
     let writer = try AccessLogWriter(
       output: .file(path: "/dev/full"),
       workers: 1,
       names: NameTable()
     )
+    try writer.start()
 
     writer.ring(0).begin(AccessRecord())
     writer.ring(0).commit()
@@ -203,6 +236,7 @@ struct AccessLogTests {
       workers: 1,
       names: NameTable()
     )
+    try writer.start()
 
     for _ in 0..<2 {
       writer.ring(0).begin(AccessRecord())

@@ -80,6 +80,9 @@ public final class ReadinessState: Sendable {
     }
   }
 
+  /// The file says what is in effect: a version of it that was refused is gone.
+  public func accept() { value.withLock { $0.refusal = nil } }
+
   /// A configuration was refused; the one before goes on.
   public func refuse(_ reason: String) { value.withLock { $0.refusal = reason } }
 

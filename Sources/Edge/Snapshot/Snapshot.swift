@@ -16,8 +16,8 @@ final class Snapshot: @unchecked Sendable {
   let configVersion: Int
   let places: UnsafePointer<Int32>
   let placeCount: Int
-  /// Which requests the access log keeps.
-  let sampling: SampleTable
+  /// Which requests the access log keeps, `nil` where there is none.
+  let sampling: SampleTable?
   /// Listener settings by the listener's place in the process.
   let listeners: [ListenerSettings]
   private let routeTable: UnsafeMutablePointer<CompiledRoute>
@@ -40,7 +40,7 @@ final class Snapshot: @unchecked Sendable {
     services: [ServiceEndpoints],
     replies: PreparedReplies,
     listeners: [ListenerSettings],
-    sampling: SampleTable,
+    sampling: SampleTable?,
     configVersion: Int
   ) {
     self.routes = routes

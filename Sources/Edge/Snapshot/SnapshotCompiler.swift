@@ -30,7 +30,7 @@ final class SnapshotCompiler: Sendable {
   ) throws(EdgeError) -> Snapshot {
     let table: RouteTable
     do {
-      table = try RouteTable(rules: settings.routes.map(\.match))
+      table = try RouteTable(rules: settings.routes.map(\.match), policy: settings.routePaths)
     } catch {
       throw EdgeError(.bound, "routes: \(error.message)")
     }
@@ -53,9 +53,6 @@ final class SnapshotCompiler: Sendable {
     for listener in settings.listeners {
       listeners.append(try compile(listener, descriptors: descriptors))
     }
-    let sampling = SampleTable(
-      SampleRule(entries: settings.accessLog.sample.map { ($0.key, $0.share) }) ?? SampleRule()
-    )
     return Snapshot(
       routes: table,
       compiled: routes,
@@ -66,9 +63,15 @@ final class SnapshotCompiler: Sendable {
         answers: answers
       ),
       listeners: listeners,
-      sampling: sampling,
+      sampling: Self.sampling(settings.accessLog),
       configVersion: version
     )
+  }
+
+  /// Without an output workers write no records at all, rather than records for nobody.
+  private static func sampling(_ log: AccessLogSettings) -> SampleTable? {
+    guard log.output != .off else { return nil }
+    return SampleTable(SampleRule(entries: log.sample.map { ($0.key, $0.share) }) ?? SampleRule())
   }
 
   /// A service, or the part of it that has one port: routes may name a port.
@@ -156,7 +159,9 @@ final class SnapshotCompiler: Sendable {
         balance: service.balance == .p2c ? .twoChoices : .roundRobin,
         connectTimeout: service.connectTimeout,
         idleTimeout: service.idle,
-        maximumConnections: Int32(clamping: service.maximumConnections)
+        maximumConnections: Int32(
+          clamping: service.maximumConnections ?? ServiceSetting.defaultMaximumConnections
+        )
       ),
       endpoints: resolved.map { (lease: $0.0, address: $0.1, name: $0.2) }
     )

@@ -1,3 +1,4 @@
+internal import Configuration
 internal import Reactor
 import Synchronization
 internal import Units
@@ -25,7 +26,7 @@ final class SharedState: Sendable {
   }
 
   /// Listeners that one process may ever have had.
-  static let maximumListeners = 256
+  static let maximumListeners = Settings.maximumListeners
 
   /// Reserves a connection to a service, unless it has as many as it may.
   func reserveConnection(_ service: Int32, _ maximum: Int32) -> Bool {
@@ -102,7 +103,7 @@ private final class SharedCells: @unchecked Sendable {
 /// Gives each service name a small number that outlives reloads; slow plane only.
 final class ServiceDirectory: Sendable {
   /// Service names that one process may ever have had.
-  static let capacity = 4_096
+  static let capacity = Settings.maximumServices
 
   private let places = Locked<[String: Int32]>([:])
 
