@@ -90,47 +90,6 @@ struct TestAuthority: Sendable {
     return CertificateFiles(certificate: certificate, key: key)
   }
 
-  /// An OCSP response that says the certificate is good, valid for so many minutes.
-  func staple(for files: CertificateFiles, minutes: Int = 60) -> String {
-    let id = UUID().uuidString
-    let serial = Self.openssl("x509", "-in", files.certificate, "-noout", "-serial")
-      .trimmingCharacters(in: .whitespacesAndNewlines).dropFirst("serial=".count)
-    let index = write(
-      "\(id).index",
-      "V\t401231235959Z\t\t\(serial)\tunknown\t/CN=whoever\n"
-    )
-    let request = path("\(id).ocsp-request")
-    let response = path("\(id).ocsp")
-    Self.openssl(
-      "ocsp",
-      "-issuer",
-      bundle,
-      "-cert",
-      files.certificate,
-      "-reqout",
-      request,
-      "-no_nonce"
-    )
-    Self.openssl(
-      "ocsp",
-      "-index",
-      index,
-      "-rsigner",
-      bundle,
-      "-rkey",
-      path("authority.key"),
-      "-CA",
-      bundle,
-      "-reqin",
-      request,
-      "-respout",
-      response,
-      "-nmin",
-      "\(minutes)"
-    )
-    return response
-  }
-
   @discardableResult
   static func openssl(_ arguments: String...) -> String { openssl(arguments) }
 

@@ -47,6 +47,12 @@ public final class ClientSessionCache {
     }
   }
 
+  /// Keeps the session of a handshake that resumed one in TLS 1.2, perhaps with a new ticket: the
+  /// callback below is not told of those.
+  func keepResumed(_ side: ClientSide, _ ssl: OpaquePointer) {
+    if let session = SSL_get1_session(ssl) { keep(side, session) }
+  }
+
   /// Takes over one reference to a session.
   private func keep(_ side: ClientSide, _ handle: OpaquePointer) {
     order += 1

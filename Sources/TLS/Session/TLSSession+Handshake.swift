@@ -41,6 +41,9 @@ extension TLSSession {
     recordOverhead = Self.overhead(of: ssl)
     // The client has the copy of the OCSP response now; ours would stay as long as the connection.
     if server != nil { copenssl_drop_staple(ssl) }
+    if let client, version == .tls12, isResumed {
+      client.sessions?.keepResumed(client, ssl)
+    }
     return .established
   }
 
