@@ -1,5 +1,6 @@
 import TLS
 import Testing
+import Units
 
 struct ClientCertificateTests {
   private static let authority = TestAuthority.shared
@@ -115,5 +116,43 @@ struct ClientCertificateTests {
       let after = Contexts.connected(closed, client, sessions: sessions)
       #expect(after.server.session.fault == .noClientCertificate)
     }
+  }
+
+  @Test(arguments: TLSVersion.allCases)
+  func `certificates over the bound are refused`(_ version: TLSVersion) throws {
+    let server = try Contexts.server {
+      $0.clientCertificates = .optional(authorities: Self.authority.bundle)
+      $0.maximumPeerChain = ByteCount(300)
+    }
+    let client = try Contexts.client {
+      $0.certificate = Self.partner
+      $0.maximumVersion = version
+    }
+
+    let pair = Contexts.connected(server, client)
+
+    #expect(pair.server.session.fault == .handshakeTooLong)
+  }
+
+  @Test(arguments: TLSVersion.allCases)
+  func `a session is not resumed once its certificate has run out`(
+    _ version: TLSVersion
+  ) async throws {
+    let files = Self.authority.expiring(Self.authority.issue("brief"), seconds: 2)
+    let server = try Contexts.server {
+      $0.clientCertificates = .required(authorities: Self.authority.bundle)
+    }
+    let client = try Contexts.client {
+      $0.certificate = files
+      $0.maximumVersion = version
+    }
+    let sessions = ClientSessionCache()
+
+    let first = Contexts.connected(server, client, sessions: sessions)
+    try await Task.sleep(for: .seconds(4))
+    let second = Contexts.connected(server, client, sessions: sessions)
+
+    #expect(first.server.session.isOpen)
+    #expect(second.server.session.fault == .certificateExpired)
   }
 }

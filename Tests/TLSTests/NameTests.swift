@@ -33,7 +33,8 @@ struct NameTests {
   }
 
   @Test(arguments: [
-    ("a.example.com", "CN=exact"), ("A.EXAMPLE.com", "CN=exact"), ("b.example.com", "CN=wild"),
+    ("a.example.com", "CN=exact"), ("A.EXAMPLE.com", "CN=exact"), ("a.example.com.", "CN=exact"),
+    ("b.example.com", "CN=wild"),
     ("default.example.org", "CN=default"), ("unknown.example.org", "CN=default"),
     ("x.b.example.com", "CN=default"), ("example.com", "CN=default"), ("10.0.0.1", "CN=default"),
   ])

@@ -78,6 +78,22 @@ struct ProtocolTests {
     #expect(server.session.fault == .noSharedCipher || server.session.fault == .badCertificate)
   }
 
+  @Test func `a client that guesses another group is asked again`() throws {
+    let client = try Contexts.client { $0.ciphers.groups = "P-521:P-384" }
+    let other = try Contexts.client { $0.ciphers.groups = "P-521" }
+    let server = try Contexts.server()
+
+    for piece in [1, 7, 1_000] {
+      let pair = Contexts.pair(server, client)
+      pair.server.inputPiece = piece
+      Peer.connect(pair.client, pair.server)
+      #expect(pair.server.session.isOpen)
+    }
+    let refused = Contexts.connected(server, other)
+    #expect(refused.server.session.fault == .noSharedCipher)
+    #expect(refused.client.session.fault == .peerRefusesHandshake)
+  }
+
   @Test func `a client that puts ChaCha20 first gets it`() throws {
     let client = try Contexts.client { settings in
       settings.ciphers.suites = "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256"

@@ -20,16 +20,31 @@ struct ServerNames: Sendable {
   /// - Parameter entries: At least one; the first is the default.
   init(_ entries: [Entry]) {
     precondition(!entries.isEmpty, "unvalidated settings")
-    // Beside the first certificate the default has those of other kinds for its first name.
-    var fallback = [0]
-    if let name = entries[0].names.first {
-      for index in Self.serving(name, entries) where entries[index].kind != entries[0].kind {
-        fallback.append(index)
-      }
+    var holders: [String: [Int]] = [:]
+    for (index, entry) in entries.enumerated() {
+      for name in entry.names { holders[name, default: []].append(index) }
     }
-    groups = [fallback.sorted()]
-    for name in entries.flatMap(\.names) {
-      let group = groupIndex(Self.serving(name, entries))
+    /// The best certificate of each kind for a name.
+    func serving(_ name: String) -> [Int] {
+      let parent = name.firstIndex(of: ".").map { "*" + name[$0...] }
+      let candidates = (holders[name] ?? []) + (parent.flatMap { holders[$0] } ?? [])
+      var best: [PrivateKey.Kind: Int] = [:]
+      for index in candidates where best[entries[index].kind] == nil {
+        best[entries[index].kind] = index
+      }
+      return best.values.sorted()
+    }
+    // Beside the first certificate the default has those of other kinds for its first name.
+    let companions = entries[0].names.first.map(serving) ?? []
+    groups = [[0] + companions.filter { entries[$0].kind != entries[0].kind }]
+    var known = [groups[0]: 0]
+    for name in holders.keys.sorted() {
+      let members = serving(name)
+      let group = known[members] ?? groups.count
+      if group == groups.count {
+        groups.append(members)
+        known[members] = group
+      }
       if name.hasPrefix("*.") {
         wildcard[String(name.dropFirst(2))] = group
       } else {
@@ -46,24 +61,5 @@ struct ServerNames: Sendable {
     if let found = exact[name] { return found }
     guard let dot = name.firstIndex(of: "."), dot != name.startIndex else { return nil }
     return wildcard[String(name[name.index(after: dot)...])]
-  }
-
-  private mutating func groupIndex(_ members: [Int]) -> Int {
-    if let known = groups.firstIndex(of: members) { return known }
-    groups.append(members)
-    return groups.count - 1
-  }
-
-  /// The best certificate of each kind for a name.
-  private static func serving(_ name: String, _ entries: [Entry]) -> [Int] {
-    let parent = name.firstIndex(of: ".").map { "*" + name[$0...] }
-    var best: [PrivateKey.Kind: (index: Int, isExact: Bool)] = [:]
-    for (index, entry) in entries.enumerated() {
-      let isExact = entry.names.contains(name)
-      guard isExact || parent.map(entry.names.contains) == true else { continue }
-      if let known = best[entry.kind], known.isExact || !isExact { continue }
-      best[entry.kind] = (index, isExact)
-    }
-    return best.values.map(\.index).sorted()
   }
 }

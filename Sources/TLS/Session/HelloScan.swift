@@ -1,6 +1,6 @@
 /// A look at a client's first bytes before OpenSSL sees them.
 ///
-/// It tells an HTTP request in clear text from TLS, and refuses a ClientHello that announces more
+/// It tells text that begins like an HTTP method from TLS, and refuses a ClientHello that announces more
 /// than the bound: OpenSSL makes room for what is announced, up to 175 KB for nine bytes received.
 /// What follows the length of the first message is OpenSSL's business.
 /// Source: RFC 8446 sections 4 and 5.1.

@@ -3,9 +3,11 @@ internal import COpenSSL
 extension TLSSession {
   /// Goes on with the handshake; `read` and `write` do so themselves.
   ///
-  /// This is the dear part, all of it on the calling thread and at the wish of anybody: see the
-  /// numbers in docs/decisions. How many handshakes run at once, and how long one may take, is the
-  /// caller's to bound; how many bytes one may bring is bounded here.
+  /// This is the dear part, on the calling thread and at the wish of anybody: 0.3 ms for a server
+  /// with an ECDSA key and 1.0 ms with RSA of 2,048 bits, 0.25 ms to resume in TLS 1.3 and 0.05 ms
+  /// in TLS 1.2, nearly all of it in one call (docs/decisions/0003). How many handshakes run at
+  /// once and how long one may take is the caller's to bound; how many bytes one brings is bounded
+  /// here.
   ///
   /// - Returns: `established`, `needsInput`, `needsOutput` or a fault.
   public func handshake(_ window: inout CiphertextWindow) -> TLSStep {

@@ -6,7 +6,8 @@ public enum TLSStep: Equatable, Sendable {
   case needsOutput
   /// The handshake is over.
   case established
-  /// So many bytes of plaintext were read, or taken for writing; at least one.
+  /// So many bytes of plaintext were read, or taken for writing; at least one, unless none was
+  /// given.
   case plaintext(Int)
   /// Reading: the peer said that it sends no more. Ending: our own close_notify is written.
   case closed

@@ -7,13 +7,7 @@ extension TestAuthority {
   ///
   /// The openssl command makes none that have run out.
   func staple(for files: CertificateFiles, minutes: Int = 60) -> String {
-    func certificate(_ path: String) -> OpaquePointer? {
-      guard let bio = BIO_new_file(path, "r") else { return nil }
-      defer { BIO_free(bio) }
-      return copenssl_read_certificate(bio)
-    }
-    let keyFile = BIO_new_file(path("authority.key"), "r")
-    let key = PEM_read_bio_PrivateKey(keyFile, nil, nil, nil)
+    let key = ownKey()
     let issuer = certificate(bundle)
     let leaf = certificate(files.certificate)
     let since = X509_gmtime_adj(nil, -7_200)
@@ -32,7 +26,6 @@ extension TestAuthority {
       X509_free(leaf)
       X509_free(issuer)
       EVP_PKEY_free(key)
-      BIO_free(keyFile)
     }
     var bytes: UnsafeMutablePointer<UInt8>?
     let count = i2d_OCSP_RESPONSE(response, &bytes)
@@ -41,5 +34,34 @@ extension TestAuthority {
     let path = path(UUID().uuidString + ".ocsp")
     try? Data(bytes: bytes, count: Int(count)).write(to: URL(fileURLWithPath: path))
     return path
+  }
+
+  /// The same certificate, signed anew to run out soon: the openssl command counts in days.
+  func expiring(_ files: CertificateFiles, seconds: Int) -> CertificateFiles {
+    let key = ownKey()
+    let leaf = certificate(files.certificate)
+    let path = path(UUID().uuidString + ".pem")
+    let output = BIO_new_file(path, "w")
+    defer {
+      BIO_free(output)
+      X509_free(leaf)
+      EVP_PKEY_free(key)
+    }
+    X509_gmtime_adj(X509_getm_notAfter(leaf), seconds)
+    X509_sign(leaf, key, EVP_sha256())
+    PEM_write_bio_X509(output, leaf)
+    return CertificateFiles(certificate: path, key: files.key)
+  }
+
+  private func certificate(_ path: String) -> OpaquePointer? {
+    guard let bio = BIO_new_file(path, "r") else { return nil }
+    defer { BIO_free(bio) }
+    return copenssl_read_certificate(bio)
+  }
+
+  private func ownKey() -> OpaquePointer? {
+    guard let bio = BIO_new_file(path("authority.key"), "r") else { return nil }
+    defer { BIO_free(bio) }
+    return PEM_read_bio_PrivateKey(bio, nil, nil, nil)
   }
 }
