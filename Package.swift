@@ -63,6 +63,7 @@ let package = Package(
     ),
     .target(name: "Routing", dependencies: ["HTTPCodec", "Units"], swiftSettings: house),
     .target(name: "HTTPCodec", dependencies: ["Units"], swiftSettings: house),
+    .target(name: "TLS", dependencies: ["COpenSSL", "Units"], swiftSettings: house),
     .target(
       name: "Reactor",
       dependencies: ["Telemetry", "Units", "CLinux"],
@@ -74,6 +75,7 @@ let package = Package(
     .systemLibrary(name: "CLinux", pkgConfig: "liburing", providers: [.apt(["liburing-dev"])]),
     // Names to addresses, with the TTLs that getaddrinfo hides.
     .systemLibrary(name: "CCares", pkgConfig: "libcares", providers: [.apt(["libc-ares-dev"])]),
+    .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(
       name: "CJemalloc",
       pkgConfig: "jemalloc",
@@ -94,6 +96,11 @@ let package = Package(
     .testTarget(
       name: "HTTPCodecTests",
       dependencies: ["HTTPCodec", "Units"],
+      swiftSettings: house
+    ),
+    .testTarget(
+      name: "TLSTests",
+      dependencies: ["TLS", "Units", "COpenSSL"],
       swiftSettings: house
     ),
     .testTarget(

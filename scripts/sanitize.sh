@@ -12,7 +12,7 @@ export SPILLWAY_PLAIN_MALLOC=1
 export SWIFT_BACKTRACE=enable=no
 # The targets with shared memory, raw pointers or sockets. HousePlanTests reads source files only,
 # and ConfigurationTests and UnitsTests work on plain values.
-targets='TelemetryTests|ReactorTests|HTTPCodecTests|RoutingTests|UpstreamTests|EdgeTests|WireTests|ProcessTests'
+targets='TelemetryTests|ReactorTests|TLSTests|HTTPCodecTests|RoutingTests|UpstreamTests|EdgeTests|WireTests|ProcessTests'
 
 case ${1:-} in
   thread)

@@ -7,12 +7,12 @@
 set -euo pipefail
 
 purpose=${1:-run}
-packages=(liburing-dev libc-ares-dev libjemalloc-dev pkg-config python3 curl)
+packages=(liburing-dev libc-ares-dev libssl-dev libjemalloc-dev pkg-config python3 curl)
 case $purpose in
   run) ;;
   # systemd brings systemd-analyze, which checks the unit files without systemd running.
-  test) packages+=(gcc libc6-dev systemd) ;;
-  bench) packages+=(gcc libc6-dev libssl-dev openssl nghttp2-client) ;;
+  test) packages+=(gcc libc6-dev openssl systemd) ;;
+  bench) packages+=(gcc libc6-dev openssl nghttp2-client) ;;
   instructions) packages+=(gcc libc6-dev nghttp2-client valgrind) ;;
   *)
     echo "usage: setup.sh run|test|bench|instructions" >&2

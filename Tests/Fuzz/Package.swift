@@ -12,7 +12,7 @@ let fuzz: [SwiftSetting] = [
   .unsafeFlags(["-parse-as-library"]),
 ]
 
-let parsers = ["FuzzRequest", "FuzzResponse", "FuzzChunked", "FuzzTrailers"]
+let parsers = ["FuzzRequest", "FuzzResponse", "FuzzChunked", "FuzzTrailers", "FuzzProxy"]
 
 let package = Package(
   name: "Fuzz",

@@ -131,7 +131,7 @@ struct DecodedBody: Equatable {
   }
 }
 
-private func withExactBuffer<Result>(
+func withExactBuffer<Result>(
   _ bytes: [UInt8],
   _ body: (UnsafePointer<UInt8>) -> Result
 ) -> Result {
