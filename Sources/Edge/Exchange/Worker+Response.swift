@@ -70,9 +70,12 @@ extension Worker {
       exchange.pointee.flags.remove(.keepsAlive)
     }
     let keepsAlive = exchange.pointee.flags.contains(.keepsAlive)
+    // A 204 announces no body (RFC 9110 section 8.6): a client that believed it would wait for one,
+    // or take the next response for it. With 304 and to HEAD the length describes the resource.
+    let keepsLength = head.framing == .length || (head.framing == .none && head.status != 204)
     return DownstreamHead.Framing(
       body: body,
-      keepsLength: head.framing == .length || head.framing == .none,
+      keepsLength: keepsLength,
       connection: keepsAlive ? (isOld ? "keep-alive" : nil) : "close",
       isUpgrade: false
     )
