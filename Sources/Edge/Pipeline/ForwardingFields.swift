@@ -14,11 +14,12 @@ enum ForwardingFields {
     if view.peerIsUnix { writer.text("unknown") } else { AddressText.write(view.peer, &writer) }
     let address = start..<writer.count
     writer.text("\r\nx-forwarded-proto: ")
-    let scheme = view.isTrusted ? view.first(.xForwardedProto) : -1
+    let scheme = given(view, .xForwardedProto)
     if scheme >= 0 { value(view, scheme, &writer) } else { writer.text("http") }
-    if view.head.authorityLength > 0 || view.isTrusted {
+    let host = given(view, .xForwardedHost)
+    // HTTP/1.0 may name no host, and an empty field would say that it is known to be none.
+    if host >= 0 || view.head.authorityLength > 0 {
       writer.text("\r\nx-forwarded-host: ")
-      let host = view.isTrusted ? view.first(.xForwardedHost) : -1
       if host >= 0 { value(view, host, &writer) } else { authority(view, &writer) }
     }
     writer.text("\r\nforwarded: ")
@@ -31,6 +32,12 @@ enum ForwardingFields {
       writer.text("\"")
     }
     writer.text(";proto=http\r\n")
+  }
+
+  /// A trusted peer's field of this kind, unless it is empty, or -1.
+  private static func given(_ view: RequestView, _ kind: KnownField) -> Int {
+    let index = view.isTrusted ? view.first(kind) : -1
+    return index >= 0 && view.fields[index].valueLength > 0 ? index : -1
   }
 
   private static func authority(_ view: RequestView, _ writer: inout ByteWriter) {
