@@ -136,7 +136,7 @@ final class SnapshotCompiler: Sendable {
     guard let place = services.place(of: service.name) else {
       throw EdgeError(.bound, "more than \(ServiceDirectory.capacity) services were ever named")
     }
-    var resolved: [(EndpointDirectory.Lease, KernelAddress, NameID)] = []
+    var resolved: [(EndpointDirectory.Lease, KernelAddress, NameTable.Lease)] = []
     var seen = Set<String>()
     for endpoint in service.endpoints {
       if let port, case .host(_, let own) = endpoint, own != port { continue }
@@ -146,7 +146,7 @@ final class SnapshotCompiler: Sendable {
         guard let lease = endpoints.lease(service: service.name, address: text) else {
           throw EdgeError(.bound, "more than \(EndpointDirectory.capacity) endpoints are in use")
         }
-        resolved.append((lease, address, names.id(for: text)))
+        resolved.append((lease, address, names.lease(for: text)))
       }
     }
     return Snapshot.ServiceEndpoints(

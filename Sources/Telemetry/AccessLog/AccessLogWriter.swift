@@ -101,6 +101,11 @@ public final class AccessLogWriter: Sendable {
     counter(registry, "spillway_accesslog_dropped_total", "Records that found their ring full.") {
       $0.dropped
     }
+    counter(
+      registry,
+      "spillway_accesslog_names_full_total",
+      "Times that a name found its table full and was logged as other."
+    ) { $0.names.overflowed }
     counter(registry, "spillway_accesslog_failed_total", "Lines that the output did not take.") {
       $0.failed
     }
