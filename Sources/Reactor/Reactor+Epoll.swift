@@ -115,7 +115,7 @@ extension Reactor {
     socket.pointee.flags.remove(.connecting)
     let code = clinux_socket_error(socket.pointee.descriptor)
     guard code == 0 else {
-      socket.pointee.flags.insert(.ended)
+      socket.pointee.flags.formUnion([.ended, .failed])
       return Event(.failed, socket.pointee.owner, value: code)
     }
     if socket.pointee.queued > 0 { flushEpoll(index, socket) }
@@ -221,6 +221,7 @@ extension Reactor {
     }
     socket.pointee.flags.insert(.ended)
     guard result < 0 else { return Event(.endOfStream, socket.pointee.owner) }
+    socket.pointee.flags.insert(.failed)
     socket.pointee.error = Int16(truncatingIfNeeded: -result)
     return Event(.failed, socket.pointee.owner, value: Int32(-result))
   }

@@ -171,7 +171,7 @@ extension Reactor {
       armLater(index, socket)
     default:
       guard !socket.pointee.flags.contains(.ended) else { break }
-      socket.pointee.flags.insert(.ended)
+      socket.pointee.flags.formUnion([.ended, .failed])
       socket.pointee.error = Int16(truncatingIfNeeded: -result)
       return Event(.failed, socket.pointee.owner, value: -result)
     }
@@ -273,7 +273,7 @@ extension Reactor {
       return Event(.none, socket.pointee.owner)
     }
     guard completion.result >= 0 else {
-      socket.pointee.flags.insert(.ended)
+      socket.pointee.flags.formUnion([.ended, .failed])
       return Event(.failed, socket.pointee.owner, value: -completion.result)
     }
     armReceive(index, socket)

@@ -121,9 +121,7 @@ extension Worker {
     record.listener = listeners[Int(connection.pointee.listener)].settings.nameID
     if let reason { record.error = meter.names.reason(reason) }
     if !connection.pointee.flags.contains(.peerIsUnix) {
-      record.client.high = connection.pointee.peer.high
-      record.client.low = connection.pointee.peer.low
-      record.client.family = connection.pointee.peer.isIPv4 ? .ipv4 : .ipv6
+      record.client = ClientAddress(connection.pointee.peer)
     }
     return record
   }
@@ -164,5 +162,15 @@ extension Worker {
       entry.pointee.exchange = -1
     }
     closeConnection(connection, reset: reset)
+  }
+}
+
+extension ClientAddress {
+  /// A peer's address, which carries IPv4 in the mapped form.
+  init(_ peer: IPBytes) {
+    self.init()
+    family = peer.isIPv4 ? .ipv4 : .ipv6
+    high = peer.isIPv4 ? peer.low << 32 : peer.high
+    low = peer.isIPv4 ? 0 : peer.low
   }
 }

@@ -100,7 +100,6 @@ extension Worker {
         metrics: service.pointee.metrics,
         newer: -1,
         older: -1,
-        requests: 0,
         input: Input(),
         idleUntil: .never,
         idleTimeout: service.pointee.idleTimeout
@@ -140,7 +139,6 @@ extension Worker {
     let route = snapshot.route(exchange.pointee.route)
     exchange.pointee.phase = .waiting
     exchange.pointee.attemptStarted = reactor.now
-    upstream.pointee.requests += 1
     setAttemptDeadline(exchange, reactor.now + route.pointee.perTryTimeout)
     reactor.pool.retain(exchange.pointee.requestBlock)
     let count = Int(exchange.pointee.requestCount)

@@ -11,8 +11,11 @@ extension Worker {
   func responseHead(_ index: Int32, _ head: ResponseHead) -> Bool {
     let exchange = exchanges[index]
     guard head.status >= 200 || head.isUpgrade else { return interim(index, head) }
-    if head.isUpgrade, !exchange.pointee.flags.contains(.wantsUpgrade) {
-      // A tunnel that nobody asked for would be a way past every check (request smuggling).
+    if head.isUpgrade,
+      !exchange.pointee.flags.contains(.wantsUpgrade) || !exchange.pointee.request.isComplete
+    {
+      // A tunnel that nobody asked for would be a way past every check (request smuggling), and so
+      // would one that begins in the middle of a body.
       fail(index, .upstreamMalformed)
       return false
     }

@@ -150,7 +150,7 @@ extension Worker {
         deadline: .never,
         retiresAt: reactor.now + jittered(listener.limits.maximumAge),
         paceSince: reactor.now,
-        paceMark: 0,
+        paceMark: Connection.unpaced,
         bytesIn: 0,
         bytesOut: 0,
         peer: address

@@ -105,7 +105,7 @@ extension Worker {
     for index in 0..<Int32(connections.capacity) where connections.generation(index) & 1 == 1 {
       guard connections[index].pointee.phase == .idle else { continue }
       if connections[index].pointee.requests > 0 {
-        closeConnection(index, reset: false)
+        closeWhenSent(index, lingering: false)
       } else {
         // It may have come this moment and be about to speak.
         let end = reactor.now + Self.firstWord
