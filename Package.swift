@@ -62,7 +62,7 @@ let package = Package(
       swiftSettings: house
     ),
     .target(name: "Routing", dependencies: ["HTTPCodec", "Units"], swiftSettings: house),
-    .target(name: "HTTPCodec", dependencies: ["Units"], swiftSettings: house),
+    .target(name: "HTTPCodec", dependencies: ["Units", "CNghttp2"], swiftSettings: house),
     .target(
       name: "Reactor",
       dependencies: ["Telemetry", "Units", "CLinux"],
@@ -74,6 +74,12 @@ let package = Package(
     .systemLibrary(name: "CLinux", pkgConfig: "liburing", providers: [.apt(["liburing-dev"])]),
     // Names to addresses, with the TTLs that getaddrinfo hides.
     .systemLibrary(name: "CCares", pkgConfig: "libcares", providers: [.apt(["libc-ares-dev"])]),
+    // HTTP/2 framing and HPACK; what a request may look like is judged in HTTPCodec.
+    .systemLibrary(
+      name: "CNghttp2",
+      pkgConfig: "libnghttp2",
+      providers: [.apt(["libnghttp2-dev"])]
+    ),
     .systemLibrary(
       name: "CJemalloc",
       pkgConfig: "jemalloc",

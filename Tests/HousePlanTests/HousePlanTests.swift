@@ -13,7 +13,7 @@ struct HousePlanTests {
       "Units": [],
       "Telemetry": ["Units", "CLinux"],
       "Reactor": ["Telemetry", "Units", "CLinux"],
-      "HTTPCodec": ["Units"],
+      "HTTPCodec": ["Units", "CNghttp2"],
       "Routing": ["HTTPCodec", "Units"],
       "Upstream": ["Reactor", "Telemetry", "Units", "CCares", "CLinux"],
       "Configuration": ["Routing", "HTTPCodec", "Units"],
@@ -24,7 +24,9 @@ struct HousePlanTests {
     return plan
   }()
 
-  private static let houseModules = Set(plan.keys).union(["CLinux", "CCares", "CJemalloc"])
+  private static let houseModules = Set(plan.keys).union([
+    "CLinux", "CCares", "CJemalloc", "CNghttp2",
+  ])
 
   private static let root = URL(fileURLWithPath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
