@@ -100,6 +100,7 @@ let package = Package(
     .testTarget(
       name: "HTTPCodecTests",
       dependencies: ["HTTPCodec", "Units"],
+      resources: [.copy("Vectors")],
       swiftSettings: house
     ),
     .testTarget(

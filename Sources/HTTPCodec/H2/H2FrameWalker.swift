@@ -23,15 +23,29 @@ struct H2FrameWalker: BitwiseCopyable {
     static let padded: UInt8 = 0x8
   }
 
-  /// Bytes of a frame header (RFC 9113 section 4.1), and of one with its pad length.
+  /// Bytes of a frame header (RFC 9113 section 4.1).
   static let headerLength = 9
+  /// Bytes of a stream's number.
+  private static let numberLength = 4
+  /// Bytes of PRIORITY's payload; nghttp2 refuses others.
+  private static let priorityLength = 5
+
+  /// What a walk found.
+  enum Finding {
+    case nothing
+    /// A budget ran out.
+    case exhausted
+    /// PRIORITY on the connection, or of a stream on itself: nghttp2 passes over these when it has
+    /// RFC 7540's priorities switched off (RFC 9113 section 6.3, RFC 7540 section 5.3.1).
+    case violation
+  }
 
   /// Most CONTINUATION frames of one field section.
   let maximumContinuations: Int
   /// Payload, or preface, bytes that are still to be passed over.
   private var skip: Int
-  /// The header of the frame under way, as far as it is here, with one byte of payload behind.
-  private var kept: (UInt64, UInt16) = (0, 0)
+  /// The header of the frame under way, as far as it is here, and what counts of its payload.
+  private var kept: (UInt64, UInt64) = (0, 0)
   private var keptCount = 0
   private var continuations = 0
 
@@ -44,41 +58,42 @@ struct H2FrameWalker: BitwiseCopyable {
   }
 
   /// Charges the frames that begin in `bytes`.
-  ///
-  /// - Returns: False when a budget ran out.
   mutating func walk(
     _ bytes: UnsafePointer<UInt8>,
     count: Int,
     charging budget: inout AbuseBudget
-  ) -> Bool {
+  ) -> Finding {
     var position = 0
     while true {
       let passed = min(skip, count &- position)
       skip &-= passed
       position &+= passed
-      if position == count { return true }
+      if position == count { return .nothing }
       while keptCount < Self.headerLength, position < count {
         keep(bytes[position])
         position &+= 1
       }
-      guard keptCount >= Self.headerLength else { return true }
-      if wantsPadLength {
-        // The tenth byte is payload, and looked at only.
-        guard position < count else { return true }
+      guard keptCount >= Self.headerLength else { return .nothing }
+      let wanted = Self.headerLength &+ payloadWanted
+      while keptCount < wanted, position < count {
         keep(bytes[position])
+        position &+= 1
       }
-      guard judge(&budget) else { return false }
-      skip = length
+      guard keptCount == wanted else { return .nothing }
+      if isFaultyPriority { return .violation }
+      guard judge(&budget) else { return .exhausted }
+      skip = length &- (wanted &- Self.headerLength)
       kept = (0, 0)
       keptCount = 0
     }
   }
 
   private mutating func keep(_ byte: UInt8) {
+    let shift = UInt64(truncatingIfNeeded: (keptCount & 7) &* 8)
     if keptCount < 8 {
-      kept.0 |= UInt64(byte) &<< UInt64(truncatingIfNeeded: keptCount &* 8)
+      kept.0 |= UInt64(byte) &<< shift
     } else {
-      kept.1 |= UInt16(byte) &<< UInt16(truncatingIfNeeded: (keptCount &- 8) &* 8)
+      kept.1 |= UInt64(byte) &<< shift
     }
     keptCount &+= 1
   }
@@ -88,15 +103,34 @@ struct H2FrameWalker: BitwiseCopyable {
   }
   private var kind: UInt8 { UInt8(truncatingIfNeeded: kept.0 &>> 24) }
   private var flags: UInt8 { UInt8(truncatingIfNeeded: kept.0 &>> 32) }
-  private var padLength: Int { Int(kept.1 &>> 8) }
+  private var padLength: Int { Int(kept.1 &>> 8 & 0xFF) }
+  /// The stream, without the reserved bit.
+  private var stream: UInt32 {
+    UInt32(truncatingIfNeeded: kept.0.byteSwapped & 0x7F_FFFF) &<< 8
+      | UInt32(truncatingIfNeeded: kept.1 & 0xFF)
+  }
+  /// What PRIORITY depends on, without the exclusive bit.
+  private var dependency: UInt32 {
+    UInt32(truncatingIfNeeded: kept.1 &>> 8).byteSwapped & 0x7FFF_FFFF
+  }
 
-  private var wantsPadLength: Bool {
-    flags & Flag.padded != 0 && length > 0 && (kind == Kind.data || kind == Kind.headers)
+  /// Bytes of the payload that count.
+  private var payloadWanted: Int {
+    switch kind {
+    case Kind.data, Kind.headers: flags & Flag.padded != 0 && length > 0 ? 1 : 0
+    case Kind.priority: length == Self.priorityLength ? Self.numberLength : 0
+    default: 0
+    }
+  }
+
+  private var isFaultyPriority: Bool {
+    kind == Kind.priority && length == Self.priorityLength
+      && (stream == 0 || stream == dependency)
   }
 
   /// Whether nothing but padding is in the frame.
   private var isEmpty: Bool {
-    length == 0 || (wantsPadLength && padLength &+ 1 >= length)
+    length == 0 || (flags & Flag.padded != 0 && padLength &+ 1 >= length)
   }
 
   @inline(__always)

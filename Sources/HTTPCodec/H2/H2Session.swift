@@ -70,13 +70,18 @@ public final class H2Session {
     let most = min(count, H2Memory.mostBytes)
     state.pointee.budget.refill(at: now)
     let ahead = min(state.pointee.ahead, most)
-    let walks = state.pointee.walker.walk(
+    let finding = state.pointee.walker.walk(
       bytes + ahead,
       count: most - ahead,
       charging: &state.pointee.budget
     )
-    guard walks else {
+    switch finding {
+    case .nothing: break
+    case .exhausted:
       state.pointee.enforceBudget()
+      return count
+    case .violation:
+      state.pointee.cut(.violation(.protocolError))
       return count
     }
     restore()
@@ -190,7 +195,8 @@ public final class H2Session {
     guard rest.isEmpty, !state.pointee.isGoodbyeSent, capacity >= H2GoAway.length else { return 0 }
     state.pointee.isGoodbyeSent = true
     switch state.pointee.failure {
-    case .notHTTP2, .violation, nil: return 0
+    case .notHTTP2, nil: return 0
+    case .violation(let code): H2GoAway.write(code, last: native.lastStream, to: output)
     case .abuse: H2GoAway.write(.enhanceYourCalm, last: native.lastStream, to: output)
     case .broken: H2GoAway.write(.internalError, last: native.lastStream, to: output)
     }

@@ -164,6 +164,11 @@ extension H2State {
       return
     }
     let entry = stream(index)
+    if entry.pointee.unconsumed &+ count > settings.streamWindow {
+      // nghttp2 has reset the stream for it and tells of the bytes all the same.
+      expect(native.consume(count))
+      return
+    }
     entry.pointee.received &+= Int64(count)
     if let fault = fault(of: entry) {
       // What was not passed on is consumed, or the connection's window would be lost bit by bit.
