@@ -21,6 +21,7 @@ let package = Package(
     .executable(name: "spillway", targets: ["spillway"]),
     // For the fuzz targets, a package of their own.
     .library(name: "HTTPCodec", targets: ["HTTPCodec"]),
+    .library(name: "Units", targets: ["Units"]),
   ],
   dependencies: [
     // YAML with line and column marks for every node.

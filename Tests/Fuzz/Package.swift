@@ -12,7 +12,7 @@ let fuzz: [SwiftSetting] = [
   .unsafeFlags(["-parse-as-library"]),
 ]
 
-let parsers = ["FuzzRequest", "FuzzResponse", "FuzzChunked", "FuzzTrailers"]
+let parsers = ["FuzzRequest", "FuzzResponse", "FuzzChunked", "FuzzTrailers", "FuzzH2"]
 
 let package = Package(
   name: "Fuzz",
@@ -20,7 +20,10 @@ let package = Package(
   targets: parsers.map { name in
     .executableTarget(
       name: name,
-      dependencies: ["FuzzSupport", .product(name: "HTTPCodec", package: "spillway")],
+      dependencies: [
+        "FuzzSupport", .product(name: "HTTPCodec", package: "spillway"),
+        .product(name: "Units", package: "spillway"),
+      ],
       swiftSettings: fuzz
     )
   } + [

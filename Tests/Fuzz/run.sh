@@ -12,7 +12,7 @@ export SWIFT_BACKTRACE=enable=no SPILLWAY_PLAIN_MALLOC=1
 swift build -c release --sanitize=fuzzer --scratch-path "$scratch"
 binaries=$(swift build -c release --sanitize=fuzzer --scratch-path "$scratch" --show-bin-path)
 
-for target in request response chunked trailers; do
+for target in request response chunked trailers h2; do
   found=$scratch/found/$target
   mkdir -p "$found"
   echo "fuzzing $target for $seconds s"

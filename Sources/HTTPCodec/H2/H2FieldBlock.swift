@@ -8,8 +8,6 @@ struct H2FieldBlock: BitwiseCopyable {
   /// Each part is within the bound of the list (section 6.5.2 counts 32 more for each field than
   /// its bytes, which covers what the layout adds), and 256 bytes are for what stands around them.
   static let room = 2 * HeadLimits.largestHead + 256
-  /// Pseudo-header fields that a head can have; they do not count as fields.
-  static let mostPseudoFields = 5
 
   var bytes: UnsafeMutablePointer<UInt8>
   var fields: UnsafeMutablePointer<HeadField>
@@ -19,7 +17,7 @@ struct H2FieldBlock: BitwiseCopyable {
   var start = 0
   /// Entries in the table.
   var fieldCount = 0
-  /// Fields that arrived, crumbs of cookies and pseudo-header fields included.
+  /// Fields that arrived, every crumb of a cookie counted.
   var arrived = 0
   /// The size of the list as RFC 9113 section 6.5.2 counts it.
   var listBytes = 0
@@ -30,17 +28,21 @@ struct H2FieldBlock: BitwiseCopyable {
     self.fields = fields
   }
 
-  /// Counts a field against the bounds, before anything of it is kept.
+  /// Counts a line against the bound in bytes, before anything of it is kept.
   mutating func admit(
     _ nameLength: Int,
     _ valueLength: Int,
     _ limits: HeadLimits
   ) throws(H2HeadFault) {
-    arrived &+= 1
     // Both lengths are below 2^17, and counting stops at the first fault.
     listBytes &+= nameLength &+ valueLength &+ 32
     if listBytes > limits.maximumBytes { throw .headTooLarge }
-    if arrived > limits.maximumFields &+ Self.mostPseudoFields { throw .tooManyFields }
+  }
+
+  /// Counts a regular field against the bound in fields.
+  mutating func admitField(_ limits: HeadLimits) throws(H2HeadFault) {
+    arrived &+= 1
+    if arrived > limits.maximumFields { throw .tooManyFields }
   }
 
   /// Copies bytes to the end.
@@ -63,6 +65,7 @@ struct H2FieldBlock: BitwiseCopyable {
     _ length: Int,
     _ known: KnownField
   ) {
+    arrived &+= 1
     let nameStart = count
     write(name)
     write(": ")

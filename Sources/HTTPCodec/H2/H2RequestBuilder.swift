@@ -61,6 +61,7 @@ struct H2RequestBuilder: BitwiseCopyable {
         try keep(name, nameLength, value, valueLength)
       } else {
         if !hasLine { try writeLine(rules) }
+        try block.admitField(rules.limits)
         try addRegular(name, nameLength, value, valueLength, isSensitive)
       }
     } catch {

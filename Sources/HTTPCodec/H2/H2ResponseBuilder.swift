@@ -30,6 +30,7 @@ struct H2ResponseBuilder: BitwiseCopyable {
         try readStatus(name, nameLength, value, valueLength)
       } else {
         if head.status == 0 { throw .missingPseudoField }
+        try block.admitField(limits)
         try addRegular(name, nameLength, value, valueLength, isSensitive)
       }
     } catch {

@@ -27,6 +27,7 @@ struct H2TrailerBuilder: BitwiseCopyable {
     do throws(H2HeadFault) {
       try block.admit(nameLength, valueLength, limits)
       if nameLength > 0, name[0] == UInt8(ascii: ":") { throw .forbiddenTrailer }
+      try block.admitField(limits)
       let index = try block.add(
         name,
         nameLength,
