@@ -15,7 +15,7 @@ let fuzz: [SwiftSetting] = [
 /// The library that each target fuzzes.
 let parsers = [
   "FuzzRequest": "HTTPCodec", "FuzzResponse": "HTTPCodec", "FuzzChunked": "HTTPCodec",
-  "FuzzTrailers": "HTTPCodec", "FuzzProxy": "HTTPCodec", "FuzzPath": "Routing",
+  "FuzzTrailers": "HTTPCodec", "FuzzH2": "HTTPCodec", "FuzzProxy": "HTTPCodec", "FuzzPath": "Routing",
   "FuzzRegex": "Routing", "FuzzConfiguration": "Configuration",
 ]
 
@@ -25,7 +25,10 @@ let package = Package(
   targets: parsers.sorted { $0.key < $1.key }.map { name, library in
     .executableTarget(
       name: name,
-      dependencies: ["FuzzSupport", .product(name: library, package: "spillway")],
+      dependencies: [
+        "FuzzSupport", .product(name: library, package: "spillway"),
+        .product(name: "Units", package: "spillway"),
+      ],
       swiftSettings: fuzz
     )
   } + [

@@ -14,8 +14,9 @@ enum ForgedName {
     return !isTrusted && speaksForClient(name, count)
   }
 
-  /// What other proxies say about a client, which services tend to believe. Spillway says it in
-  /// `x-forwarded-*` and `forwarded` alone.
+  /// What other proxies say about a client, which services tend to believe.
+  ///
+  /// Spillway says it in `x-forwarded-*` and `forwarded` alone.
   private static func speaksForClient(_ name: UnsafePointer<UInt8>, _ count: Int) -> Bool {
     guard (9...24).contains(count) else { return false }
     switch name[0] | 0x20 {
