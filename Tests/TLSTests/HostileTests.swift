@@ -143,7 +143,7 @@ struct HostileTests {
     var random = SplitMix64(seed: seed)
     var faults: [TLSFault: Int] = [:]
 
-    for round in 0..<600 {
+    for round in 0..<300 {
       let (client, server) = Contexts.pair(serverContext, clients[round % 2])
       client.outgoing = pattern(3_000)
       server.outgoing = pattern(3_000)
