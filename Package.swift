@@ -21,6 +21,8 @@ let package = Package(
     .executable(name: "spillway", targets: ["spillway"]),
     // For the fuzz targets, a package of their own.
     .library(name: "HTTPCodec", targets: ["HTTPCodec"]),
+    .library(name: "Routing", targets: ["Routing"]),
+    .library(name: "Configuration", targets: ["Configuration"]),
   ],
   dependencies: [
     // YAML with line and column marks for every node.

@@ -41,6 +41,14 @@ def wait_for(port, process):
     raise bench.BenchError(f"nobody listens on port {port}")
 
 
+def without_debug_information(binary, work):
+    """A copy that valgrind can load: it ends at what the Swift compiler writes for debuggers."""
+    copy = f"{work}/spillway"
+    if not os.path.exists(copy):
+        subprocess.run(["objcopy", "--strip-debug", binary, copy], check=True)
+    return copy
+
+
 def total(peer, requests, path, status, work):
     """Instructions of one whole run, over all processes of the proxy."""
     pattern = f"{work}/out/callgrind.{peer.name}.{requests}"
@@ -74,7 +82,7 @@ def total(peer, requests, path, status, work):
 
 def main():
     args = parse_arguments()
-    for tool in ("valgrind", "h2load"):
+    for tool in ("valgrind", "h2load", "objcopy"):
         if not shutil.which(tool):
             raise bench.BenchError(f"{tool} not found")
     failed = False
@@ -85,7 +93,9 @@ def main():
         os.chmod(f"{work}/out", 0o1777)      # nginx's worker writes as nobody
         upstream = proxies.start_upstream(stack, work)
         for name in args.peers.split(","):
-            binary = proxies.spillway_binary() if name.startswith("spillway") else None
+            binary = None
+            if name.startswith("spillway"):
+                binary = without_debug_information(proxies.spillway_binary(), work)
             peer = proxies.find_peer(name, binary)
             if not peer:
                 print(f"{name:16} not found, left out")

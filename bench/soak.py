@@ -38,7 +38,7 @@ CONFIG = """\
 listeners:
   - name: public
     address: 127.0.0.1:{port}
-    connections: {{maximum: 20000, perAddress: 20000}}
+    connections: {{maximum: 8000, perAddress: 8000}}
 admin: {{address: "127.0.0.1:{admin}"}}
 workers: {workers}
 stateDirectory: {work}/state

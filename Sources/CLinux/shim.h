@@ -17,6 +17,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
@@ -34,8 +35,13 @@ static inline int64_t clinux_accept(int fd) {
   return clinux_result(clinux_accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
 }
 
+// The calls of every request go to the kernel directly. In a process with threads the C library
+// makes each of them a cancellation point, which is two locked instructions a call; nothing here
+// cancels threads.
+extern long clinux_syscall(long number, ...) __asm__("syscall");
+
 static inline int64_t clinux_recv(int fd, void *bytes, size_t count) {
-  return clinux_result(recv(fd, bytes, count, 0));
+  return clinux_result(clinux_syscall(SYS_recvfrom, (long)fd, bytes, count, 0L, NULL, NULL));
 }
 
 static inline int64_t clinux_peek(int fd, void *byte) {
@@ -43,16 +49,16 @@ static inline int64_t clinux_peek(int fd, void *byte) {
 }
 
 static inline int64_t clinux_send(int fd, const void *bytes, size_t count) {
-  return clinux_result(send(fd, bytes, count, MSG_NOSIGNAL));
+  return clinux_result(clinux_syscall(SYS_sendto, (long)fd, bytes, count, (long)MSG_NOSIGNAL, NULL, 0L));
 }
 
 static inline int64_t clinux_sendv(int fd, struct iovec *parts, size_t count) {
   struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
-  return clinux_result(sendmsg(fd, &message, MSG_NOSIGNAL));
+  return clinux_result(clinux_syscall(SYS_sendmsg, (long)fd, &message, (long)MSG_NOSIGNAL));
 }
 
 static inline int64_t clinux_recvv(int fd, struct iovec *parts, size_t count) {
-  return clinux_result(readv(fd, parts, (int)count));
+  return clinux_result(clinux_syscall(SYS_readv, (long)fd, parts, (long)count));
 }
 
 static inline int64_t clinux_stream_socket(int family) {
@@ -133,7 +139,8 @@ static inline int64_t clinux_epoll_wait(int ep, struct epoll_event *events, int 
                                         int64_t nanoseconds) {
   // Rounded up: waking a fraction of a millisecond early would only spin.
   int timeout = nanoseconds < 0 ? -1 : (int)((nanoseconds + 999999) / 1000000);
-  return clinux_result(epoll_wait(ep, events, count, timeout));
+  // epoll_pwait without a mask: newer architectures lack the call without one.
+  return clinux_result(clinux_syscall(SYS_epoll_pwait, (long)ep, events, (long)count, (long)timeout, NULL, 8L));
 }
 
 static inline uint64_t clinux_event_data(const struct epoll_event *e) { return e->data.u64; }

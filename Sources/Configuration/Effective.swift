@@ -97,7 +97,8 @@ extension ListenerSetting {
       "address: \(YAMLWriter.quote(address.description))",
       "exposure: \(exposure.rawValue)",
       "limits: \(limits.flow)",
-      "connections: {\(most)perAddress: \(connectionsPerAddress)}",
+      "connections: {\(most)perAddress: \(connectionsPerAddress)}"
+        + (maximumConnections == nil ? "  # maximum: 45% of descriptors" : ""),
       "allow: \(YAMLWriter.list(allow.map(\.text)))",
       "deny: \(YAMLWriter.list(deny.map(\.text)))",
       "trustedProxies: \(YAMLWriter.list(trustedProxies.map(\.text)))",
@@ -126,9 +127,17 @@ extension ServiceSetting {
       "exposure: \(exposure.rawValue)",
       "endpoints: \(YAMLWriter.list(endpoints.map(\.description)))",
       "balance: \(balance.rawValue)",
-      "connections: {maximum: \(maximumConnections), idle: \(Quantity.text(idle)), "
-        + "connectTimeout: \(Quantity.text(connectTimeout))}",
+      connections,
     ]
+  }
+
+  /// A default maximum stands in a comment: written out it would count as stated.
+  private var connections: String {
+    let rest = "idle: \(Quantity.text(idle)), connectTimeout: \(Quantity.text(connectTimeout))}"
+    guard let maximumConnections else {
+      return "connections: {\(rest)  # maximum: \(Self.defaultMaximumConnections)"
+    }
+    return "connections: {maximum: \(maximumConnections), \(rest)"
   }
 }
 

@@ -19,6 +19,11 @@ public struct Settings: Sendable, Equatable {
   public var services: [ServiceSetting] = []
   public var routes: [RouteSetting] = []
 
+  /// Bounds of the process's tables; an endpoint counts once for each service that names it.
+  public static let maximumListeners = 256
+  public static let maximumServices = 4_096
+  public static let maximumEndpoints = 32_768
+
   public init() {}
 }
 
@@ -149,9 +154,12 @@ public struct ServiceSetting: Sendable, Equatable {
   public var exposure = Exposure.public
   public var endpoints: [Endpoint]
   public var balance = Balance.p2c
-  public var maximumConnections = 1_024
+  /// Most connections of the process; `nil` is `defaultMaximumConnections`, which nobody planned for.
+  public var maximumConnections: Int?
   public var idle = Nanoseconds.seconds(60)
   public var connectTimeout = Nanoseconds.seconds(1)
+
+  public static let defaultMaximumConnections = 1_024
 
   public init(name: String, endpoints: [Endpoint]) {
     self.name = name

@@ -79,10 +79,10 @@ public struct TimerWheel: ~Copyable {
   /// Arms a timer, or moves it; `.never` disarms it.
   public mutating func set(_ timer: Int32, at deadline: Instant) {
     let node = nodes[timer]
-    // Rounded up, so that it never fires early.
-    let due =
-      deadline == .never
-      ? Int64.max : (deadline.rawValue + (1 << Self.tickShift) - 1) >> Self.tickShift
+    // Rounded up, so that it never fires early; close to the end of time that would overflow, and
+    // a deadline is made of what an operator or a peer says.
+    let roundedUp = deadline + Nanoseconds((1 << Self.tickShift) - 1)
+    let due = deadline == .never ? Int64.max : roundedUp.rawValue >> Self.tickShift
     node.pointee.due = due
     if node.pointee.list == Self.expiredList {
       unlink(timer)

@@ -50,6 +50,14 @@ import Testing
     Bad(1, "accessLog: {output: stderr}", "1:21: accessLog.output", "stdout"),
     Bad(1, "accessLog: {sample: {6xx: 1}}", "1:22: accessLog.sample.6xx", "404"),
     Bad(1, "accessLog: {sample: {2xx: 2}}", "1:27: accessLog.sample.2xx", "from 0 to 1"),
+    Bad(1, "accessLog: {sample: {0404: 1}}", "1:22: accessLog.sample.0404", "404"),
+    Bad(
+      1,
+      "accessLog: {sample: {404: 1, \"404\": 0}}",
+      "1:30: accessLog.sample.404",
+      "given twice"
+    ),
+    Bad(1, "drain: {grace: 1s, !x grace: 2s}", "1:20: drain.grace", "given twice"),
     Bad(1, "environment: test\nenvironment: x", "1:1: ", "given twice"),
     Bad(3, "  - name: Public", "3:11: listeners[0].name", "kebab-case"),
     Bad(4, "    address: localhost:8080", "4:14: listeners[0].address", "IP address"),
@@ -85,8 +93,21 @@ import Testing
       "5:12: listeners[1].name",
       "line 3"
     ),
+    Bad(10, "    match: {path: /a%2Fb}", "10:19: routes[0].match.path", "path-encoded-slash"),
     Bad(6, "  - name: store", "11:15: routes[0].upstream", "no service \"shop\""),
     Bad(7, "    endpoints: []", "7:16: services[0].endpoints", "at least one"),
+    Bad(
+      7,
+      "    endpoints: [Shop.internal:1, \"[::1]:1\", shop.internal:2, \"[0:0::1]:1\"]",
+      "7:62: services[0].endpoints[3]",
+      "stands in line 7 already"
+    ),
+    Bad(
+      7,
+      "    endpoints: [Shop.internal:1, shop.internal:1]",
+      "7:34: services[0].endpoints[1]",
+      "stands in line 7 already"
+    ),
     Bad(7, "    endpoints: [shop]", "7:17: services[0].endpoints[0]", "port"),
     Bad(
       7,
@@ -129,6 +150,49 @@ import Testing
       "    respond: {status: 200, headers: [{name: \"a b\", value: c}]}",
       "11:45: routes[0].respond.headers[0].name",
       "no field name"
+    ),
+    Bad(
+      11,
+      "    respond: {status: 200, headers: [{name: Transfer-Encoding, value: x}]}",
+      "11:45: routes[0].respond.headers[0].name",
+      "set by the edge"
+    ),
+    Bad(
+      11,
+      "    respond: {status: 200, headers: [{name: keep-alive, value: x}]}",
+      "11:45: routes[0].respond.headers[0].name",
+      "set by the edge"
+    ),
+    Bad(
+      11,
+      "    respond: {status: 200, headers: [{name: TE, value: x}]}",
+      "11:45: routes[0].respond.headers[0].name",
+      "set by the edge"
+    ),
+    Bad(
+      11,
+      "    respond: {status: 200, headers: [{name: trailer, value: x}]}",
+      "11:45: routes[0].respond.headers[0].name",
+      "set by the edge"
+    ),
+    Bad(
+      11,
+      "    respond: {status: 200, headers: [{name: upgrade, value: x}]}",
+      "11:45: routes[0].respond.headers[0].name",
+      "set by the edge"
+    ),
+    Bad(
+      11,
+      "    respond: {status: 200, headers: [{name: x, value: \"a\\0b\"}]}",
+      "11:55: routes[0].respond.headers[0].value",
+      "control characters"
+    ),
+    Bad(
+      11,
+      "    respond: {status: 200, body: \(String(repeating: "x", count: 12_200)), headers: ["
+        + "\(String(repeating: "{name: n, value: \(String(repeating: "v", count: 500))},", count: 7))]}",
+      "11:14: routes[0].respond",
+      "15735 bytes of body and headers"
     ),
     Bad(12, "    class: normal", "9:11: routes[0].name", "must say auth"),
     Bad(12, "    policies: {auth: required}", "12:22: routes[0].policies.auth", "not available"),
@@ -188,6 +252,27 @@ import Testing
     let faults = Self.faults(in: text)
 
     #expect(faults.map(\.line) == [1, 4, 12])
+  }
+
+  @Test func `more than the tables of the process hold is refused where it begins`() {
+    let listeners = (0..<257).map { "  - {name: l\($0), address: 127.0.0.1:0}\n" }
+    let lists = (0..<4_097).map { service in
+      service > 7 ? "a:1" : (1...4_096).map { "a:\($0)" }.joined(separator: ", ")
+    }
+    let services = lists.enumerated().map { "  - {name: s\($0), endpoints: [\($1)]}\n" }
+    let text =
+      "listeners:\n" + listeners.joined() + "services:\n" + services.joined()
+      + "routes: [{name: a, match: {}, respond: {status: 200}, policies: {auth: none}}]\n"
+
+    let faults = Self.faults(in: text)
+
+    #expect(
+      faults.map { "\($0.line):\($0.column): \($0.path)" } == [
+        "258:12: listeners[256].name", "268:28: services[8].endpoints[0]",
+        "4356:12: services[4096].name",
+      ]
+    )
+    #expect(faults.map(\.message).allSatisfy { $0.contains("at most") }, "\(faults)")
   }
 
   static func faults(in text: String) -> [Fault] {

@@ -19,6 +19,7 @@ struct AdminServerTests {
 
   private func withServer(_ body: (AdminServer) throws -> Void) throws {
     let server = try AdminServer(address: "127.0.0.1:0", endpoints: endpoints)
+    try server.start()
     defer { server.stop() }
     try body(server)
   }

@@ -1,3 +1,4 @@
+import Configuration
 import Glibc
 import Testing
 import Units
@@ -9,7 +10,7 @@ struct ProcessReportTests {
     ChildReport.ready(drainMilliseconds: 35_000, pidFile: "/var/lib/edge 1/spillway.pid"),
     .ready(drainMilliseconds: 0, pidFile: ""), .failed("port 80 is taken, a=b"),
     .bound(key: "unix:/run/a b", worker: 3), .dropped(key: "0.0.0.0:80", worker: 0), .alive,
-    .reloading, .reloaded, .upgrade,
+    .reloading, .terms(drainMilliseconds: 9, pidFile: "/a b"), .reloaded, .upgrade,
   ])
   func `a report reads back as it was sent`(report: ChildReport) {
     #expect(ChildReport(text: report.text) == report)
@@ -60,6 +61,24 @@ struct ProcessReportTests {
     #expect(fault?.contains("LimitNOFILE=") == true)
     #expect(DescriptorLimit.fault(downstream: 500, upstream: 100, limit: 1_024) == nil)
     #expect(DescriptorLimit.fault(downstream: .max, upstream: .max, limit: 1_024) != nil)
+  }
+
+  @Test func `maxima count where they are stated, of services as of listeners`() {
+    var listener = ListenerSetting(name: "public", address: .ip("127.0.0.1", port: 0))
+    var service = ServiceSetting(name: "shop", endpoints: [])
+    var settings = Settings()
+    settings.listeners = [listener]
+    settings.services = Array(repeating: service, count: 100)
+    #expect(DescriptorLimit.fault(settings, limit: 1_024) == nil)
+
+    service.maximumConnections = 500
+    settings.services.append(service)
+    #expect(DescriptorLimit.fault(settings, limit: 1_024) == nil)
+    listener.maximumConnections = 400
+    settings.listeners = [listener]
+
+    let fault = DescriptorLimit.fault(settings, limit: 1_024)
+    #expect(fault?.contains("(400 downstream, 500 upstream") == true)
   }
 
   @Test(arguments: OperationalLog.Format.allCases)

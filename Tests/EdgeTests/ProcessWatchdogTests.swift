@@ -1,6 +1,5 @@
 import Glibc
 import Logging
-import Synchronization
 import Testing
 import Units
 
@@ -91,9 +90,9 @@ struct ProcessWatchdogTests {
 
 /// A value that two threads share.
 private final class Box<Value: Sendable>: Sendable {
-  private let stored: Mutex<Value>
+  private let stored: Locked<Value>
 
-  init(_ value: Value) { stored = Mutex(value) }
+  init(_ value: Value) { stored = Locked(value) }
 
   var value: Value { stored.withLock { $0 } }
 

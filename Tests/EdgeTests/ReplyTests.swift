@@ -28,6 +28,10 @@ struct ReplyTests {
       #expect(head.hasPrefix("HTTP/1.1 \(reply.status) "))
       #expect(head.hasSuffix("\r\n"))
       #expect(!head.contains("\r\n\r\n"))
+      let before = head.utf8.prefix(Int(max(0, reply.retryAfter)))
+      #expect(
+        String(decoding: before, as: UTF8.self).hasSuffix("retry-after: ") == (reply.status == 503)
+      )
       #expect(head.contains("content-type: application/problem+json\r\n"))
       #expect(json["status"] as? Int == Int(reply.status))
       #expect(json["requestId"] as? String == "abc123")

@@ -1,11 +1,19 @@
+import Configuration
 import Foundation
 import Reactor
 import Synchronization
 import Testing
+import Upstream
 
 @testable import Edge
 
 struct SharedStateTests {
+  @Test func `what validation accepts the tables hold`() {
+    #expect(SharedState.maximumListeners >= Settings.maximumListeners)
+    #expect(ServiceDirectory.capacity >= Settings.maximumServices)
+    #expect(EndpointDirectory.capacity >= Settings.maximumEndpoints)
+  }
+
   @Test func `threads that race for reservations never pass the bound`() {
     let state = SharedState()
     let held = Atomic(0)

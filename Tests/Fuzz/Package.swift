@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// One libFuzzer target per parser of peer bytes. A package of its own, because its flags must not
+// One libFuzzer target per parser of bytes from outside. A package of its own, because its flags must not
 // reach the product; `run.sh` builds it.
 let fuzz: [SwiftSetting] = [
   .swiftLanguageMode(.v6),
@@ -12,15 +12,20 @@ let fuzz: [SwiftSetting] = [
   .unsafeFlags(["-parse-as-library"]),
 ]
 
-let parsers = ["FuzzRequest", "FuzzResponse", "FuzzChunked", "FuzzTrailers", "FuzzProxy"]
+/// The library that each target fuzzes.
+let parsers = [
+  "FuzzRequest": "HTTPCodec", "FuzzResponse": "HTTPCodec", "FuzzChunked": "HTTPCodec",
+  "FuzzTrailers": "HTTPCodec", "FuzzProxy": "HTTPCodec", "FuzzPath": "Routing",
+  "FuzzRegex": "Routing", "FuzzConfiguration": "Configuration",
+]
 
 let package = Package(
   name: "Fuzz",
   dependencies: [.package(name: "spillway", path: "../..")],
-  targets: parsers.map { name in
+  targets: parsers.sorted { $0.key < $1.key }.map { name, library in
     .executableTarget(
       name: name,
-      dependencies: ["FuzzSupport", .product(name: "HTTPCodec", package: "spillway")],
+      dependencies: ["FuzzSupport", .product(name: library, package: "spillway")],
       swiftSettings: fuzz
     )
   } + [

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fuzzes every parser of peer bytes for a bounded time: run.sh [seconds per target, 30 by default].
+# Fuzzes every parser of bytes from outside for a bounded time: run.sh [seconds per target, 30 by default].
 # New inputs go to .build-fuzz; a crash is left there too and ends the run with an error.
 set -euo pipefail
 
@@ -12,12 +12,14 @@ export SWIFT_BACKTRACE=enable=no SPILLWAY_PLAIN_MALLOC=1
 swift build -c release --sanitize=fuzzer --scratch-path "$scratch"
 binaries=$(swift build -c release --sanitize=fuzzer --scratch-path "$scratch" --show-bin-path)
 
-for target in request response chunked trailers proxy; do
+for target in request response chunked trailers proxy path regex configuration; do
+  dictionary=$PWD/http.dict
+  if [ -e "$PWD/$target.dict" ]; then dictionary=$PWD/$target.dict; fi
   found=$scratch/found/$target
   mkdir -p "$found"
   echo "fuzzing $target for $seconds s"
   if ! "$binaries/Fuzz${target^}" -max_total_time="$seconds" -max_len=4096 -timeout=5 \
-    -rss_limit_mb=512 -print_final_stats=1 -verbosity=0 -dict="$PWD/http.dict" \
+    -rss_limit_mb=512 -print_final_stats=1 -verbosity=0 -dict="$dictionary" \
     -artifact_prefix="$found/" "$found" "$PWD/corpus/$target"; then
     echo "fuzzing $target failed; the input is in $found" >&2
     exit 1

@@ -89,6 +89,29 @@ struct ServiceManagerTests {
     #expect(try TestSocket.get(port: port).hasPrefix("HTTP/1.1 200"))
   }
 
+  @Test func `no thread of the edge can gain rights`() throws {
+    let port = try FreePort.find()
+    let edge = try RunningEdge(
+      configuration: EdgeText.responding(port: port)
+        .replacingOccurrences(of: "{output: off}", with: "{output: stdout}"),
+      arguments: ["--no-supervise"]
+    )
+    defer { edge.finish() }
+    try edge.awaitLog("message=serving")
+
+    let folder = "/proc/\(edge.id)/task"
+    var names: Set<String> = []
+    // A thread may inherit the bit from the one that started it, or have been there before it.
+    for thread in try FileManager.default.contentsOfDirectory(atPath: folder) {
+      let status = try String(contentsOfFile: "\(folder)/\(thread)/status", encoding: .utf8)
+      let name = status.prefix { $0 != "\n" }
+      names.insert(String(name))
+      #expect(status.contains("NoNewPrivs:\t1\n"), "\(name)")
+    }
+
+    #expect(names.isSuperset(of: ["Name:\tadmin", "Name:\taccess-log"]))
+  }
+
   @Test(.enabled(if: geteuid() == 0, "only root can become another user"))
   func `a child without privileges still ends with its parent`() throws {
     let port = try FreePort.find()

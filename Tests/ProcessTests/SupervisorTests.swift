@@ -135,6 +135,34 @@ struct SupervisorTests {
     #expect(try TestSocket.get(port: first).hasPrefix("HTTP/1.1 200"))
   }
 
+  @Test func `the pid file and the last good copy follow the state directory`() throws {
+    let port = try FreePort.find()
+    let folders = (0..<2).map { _ in
+      FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID())")
+    }
+    for folder in folders {
+      try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    }
+    defer { for folder in folders { try? FileManager.default.removeItem(at: folder) } }
+    func names(_ index: Int) -> [String] {
+      let found = try? FileManager.default.contentsOfDirectory(atPath: folders[index].path)
+      return (found ?? []).sorted()
+    }
+    let text = EdgeText.responding(port: port)
+    let edge = try RunningEdge(configuration: "stateDirectory: \(folders[0].path)\n" + text)
+    defer { edge.finish() }
+    try edge.awaitLog("message=serving")
+    try RunningEdge.await("a pid file") { names(0) == ["last-good.yaml", "spillway.pid"] }
+
+    try edge.replaceConfiguration("stateDirectory: \(folders[1].path)\n" + text)
+    try edge.awaitLog("configuration reloaded")
+
+    try RunningEdge.await("the move") { names(0) == ["last-good.yaml"] }
+    #expect(names(1) == ["last-good.yaml", "spillway.pid"])
+    let pidFile = folders[1].appendingPathComponent("spillway.pid")
+    #expect(try String(contentsOf: pidFile, encoding: .utf8) == "\(edge.id)\n")
+  }
+
   @Test func `an upgrade of nobody says so`() throws {
     let outcome = try Self.run(["upgrade", "--pid", "\(getpid())"])
 

@@ -49,6 +49,20 @@ struct TimerWheelTests {
     #expect(wheel.wait(from: at(start + distance + 3_000_000)) == nil)
   }
 
+  @Test(arguments: [Int64.max - 1, .max - tick + 1, .max - tick])
+  func `a deadline near the end of time is far away and can be moved`(deadline: Int64) {
+    var wheel = TimerWheel(capacity: 4, at: at(1))
+    let timer = wheel.allocate(for: owner(1))
+
+    wheel.set(timer, at: Instant(deadline))
+
+    wheel.advance(to: at(5_000_000))
+    #expect(expired(&wheel) == [])
+    wheel.set(timer, at: at(5_000_001))
+    wheel.advance(to: at(5_000_001))
+    #expect(expired(&wheel) == [1])
+  }
+
   @Test func `a deadline in the past fires with the next tick`() {
     var wheel = TimerWheel(capacity: 4, at: at(5_000))
     let timer = wheel.allocate(for: owner(1))

@@ -17,6 +17,31 @@ struct RouteTableTests {
     }
   }
 
+  @Test func `Allow lists all methods that a table can name and is never cut`() throws {
+    let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"]
+    let own = (0..<22).map { index in
+      "M\(index)-" + String(repeating: "X", count: RouteTable.maximumMethodBytes - 4)
+    }
+    let rule = RouteRule(name: "a", path: .exact("/a"), methods: known + own)
+    let table = try RouteTable(rules: [rule])
+    let probe = RouteProbe(method: "BREW", path: "/a")
+    guard case .methodNotAllowed(let methods) = probe.withRequest({ table.find($0) }) else {
+      Issue.record("the method was allowed")
+      return
+    }
+    let expected = (known + own).joined(separator: ", ")
+    var out = [UInt8](repeating: 0, count: RouteTable.maximumAllowBytes)
+    func write(_ capacity: Int) -> Int {
+      out.withUnsafeMutableBufferPointer { out in
+        out.baseAddress.map { table.writeAllow(methods, into: $0, capacity: capacity) } ?? -1
+      }
+    }
+
+    #expect(write(expected.utf8.count - 1) == 0)
+    #expect(write(expected.utf8.count) == expected.utf8.count)
+    #expect(String(decoding: out[..<expected.utf8.count], as: UTF8.self) == expected)
+  }
+
   @Test(
     arguments: [
       ("/v1", "v1"), ("/v1/", "v1"), ("/v1/x", "v1"), ("/v1x", "-"), ("/v", "-"), ("/", "-"),

@@ -54,6 +54,7 @@ struct AccessLogTests {
       ringCapacity: 8_192,
       names: names
     )
+    try writer.start()
     defer { try? FileManager.default.removeItem(atPath: path) }
     let total = 20_000
 
@@ -94,6 +95,7 @@ struct AccessLogTests {
 
   @Test func `hostile bytes become valid JSON that steers no terminal`() throws {
     let writer = try AccessLogWriter(output: .file(path: path), workers: 1, names: NameTable())
+    try writer.start()
     defer { try? FileManager.default.removeItem(atPath: path) }
     let ring = writer.ring(0)
     let hostile: [[UInt8]] = [
@@ -125,6 +127,7 @@ struct AccessLogTests {
   @Test func `a line has the agreed fields and null for what does not exist`() throws {
     let names = NameTable()
     let writer = try AccessLogWriter(output: .file(path: path), workers: 1, names: names)
+    try writer.start()
     defer { try? FileManager.default.removeItem(atPath: path) }
     var record = AccessRecord()
     record.time = 1_775_643_330_123_000_000
@@ -155,6 +158,7 @@ struct AccessLogTests {
 
   @Test func `after the file was moved away, reopening writes to a new one`() async throws {
     let writer = try AccessLogWriter(output: .file(path: path), workers: 1, names: NameTable())
+    try writer.start()
     let ring = writer.ring(0)
     ring.begin(AccessRecord())
     ring.commit()
@@ -174,12 +178,41 @@ struct AccessLogTests {
     #expect(try lines().count == 1)
   }
 
+  @Test func `a new output gets what comes after it, the old one what came before`() async throws {
+    let writer = try AccessLogWriter(output: .off, workers: 1, names: NameTable())
+    try writer.start()
+    let ring = writer.ring(0)
+    defer {
+      try? FileManager.default.removeItem(atPath: path)
+      try? FileManager.default.removeItem(atPath: path + ".1")
+    }
+
+    for path in [path + ".1", path] {
+      writer.replaceOutput(with: try LogSink(.file(path: path)))
+      // Until the change is noticed lines go where they went before.
+      repeat {
+        ring.begin(AccessRecord())
+        ring.commit()
+        await Task.yield()
+      } while try Data(contentsOf: URL(fileURLWithPath: path)).isEmpty
+    }
+    let before = try Data(contentsOf: URL(fileURLWithPath: path + ".1")).count
+    ring.begin(AccessRecord())
+    ring.commit()
+    writer.stop()
+
+    #expect(try Data(contentsOf: URL(fileURLWithPath: path + ".1")).count == before)
+    #expect(try lines().count >= 2)
+    #expect(writer.failed == 0)
+  }
+
   @Test func `an output that takes nothing costs lines and not the stop`() throws {
     let writer = try AccessLogWriter(
       output: .file(path: "/dev/full"),
       workers: 1,
       names: NameTable()
     )
+    try writer.start()
 
     writer.ring(0).begin(AccessRecord())
     writer.ring(0).commit()
@@ -203,6 +236,7 @@ struct AccessLogTests {
       workers: 1,
       names: NameTable()
     )
+    try writer.start()
 
     for _ in 0..<2 {
       writer.ring(0).begin(AccessRecord())
@@ -261,5 +295,73 @@ struct AccessLogTests {
 
     #expect(names.id(for: "a") == first)
     #expect(names.id(for: "late") == names.id(for: "later"))
+    #expect(names.overflowed > 4_000)
+  }
+
+  @Test func `addresses that change for years take turns with few numbers`() {
+    let names = NameTable()
+    let route = names.id(for: "route")
+    var highest: Int32 = 0
+    // Two at a time, as while a configuration takes the place of the one before.
+    var held = [names.lease(for: "a0")]
+    for number in 1..<200_000 {
+      held.append(names.lease(for: "a\(number)"))
+      highest = max(highest, held.last?.id.rawValue ?? 0)
+      // One comes and goes between all the others.
+      held.append(names.lease(for: "flapping"))
+      held.removeFirst(held.count - 1)
+      held.append(names.lease(for: "a\(number)"))
+      held.removeFirst()
+    }
+
+    #expect(highest < 2_000)
+    #expect(names.overflowed == 0)
+    #expect(names.id(for: "route") == route)
+  }
+
+  @Test func `a number belongs to its name while it is leased and a while longer`() {
+    let names = NameTable()
+    let kept = names.lease(for: "kept")
+    let gone = names.lease(for: "gone").id
+
+    #expect(names.lease(for: "gone").id == gone)
+    let before = (0..<1_000).map { names.lease(for: "n\($0)").id }
+    #expect(!before.contains(gone) && !before.contains(kept.id))
+    let after = (0..<5_000).map { names.lease(for: "m\($0)").id }
+    #expect(after.contains(gone))
+    #expect(!after.contains(kept.id))
+    #expect(names.lease(for: "kept").id == kept.id)
+    // What the configuration names is not given away, whoever leased it first.
+    let named = names.lease(for: "named").id
+    #expect(names.id(for: "named") == named)
+    #expect(!(0..<5_000).map { names.lease(for: "o\($0)").id }.contains(named))
+  }
+
+  @Test func `the log writes the name that a number has now`() throws {
+    let names = NameTable()
+    let writer = try AccessLogWriter(output: .file(path: path), workers: 1, names: names)
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let ring = writer.ring(0)
+    func log(_ lease: NameTable.Lease) {
+      var record = AccessRecord()
+      record.endpoint = lease.id
+      ring.begin(record)
+      ring.commit()
+    }
+    try writer.start()
+    let first = names.lease(for: "first").id
+    log(names.lease(for: "first"))
+    while writer.written < 1 { usleep(1_000) }
+
+    var number = 0
+    var second = names.lease(for: "n\(number)")
+    while second.id != first {
+      number += 1
+      second = names.lease(for: "n\(number)")
+    }
+    log(second)
+    writer.stop()
+
+    #expect(try lines().map { $0["endpoint"] as? String } == ["first", "n\(number)"])
   }
 }

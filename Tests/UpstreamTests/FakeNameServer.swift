@@ -1,6 +1,6 @@
 import Glibc
-import Synchronization
 import Telemetry
+import Units
 
 /// A name server on 127.0.0.1 that says what the test tells it to; one thread, UDP only.
 final class FakeNameServer: Sendable {
@@ -27,8 +27,8 @@ final class FakeNameServer: Sendable {
 
   let port: UInt16
   private let descriptor: Int32
-  private let state = Mutex(State())
-  private let thread = Mutex<BackgroundThread?>(nil)
+  private let state = Locked(State())
+  private let thread = Locked<BackgroundThread?>(nil)
 
   init() throws {
     descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)

@@ -25,6 +25,7 @@ extension WireTests {
           #expect(try client.response().text == "hello")
         }
         #expect(scene.upstream.acceptedConnections == 1)
+        #expect(scene.upstream.requests.map { $0["expect"] } == ["100-continue", "100-continue"])
       }
     }
 
@@ -118,6 +119,7 @@ extension WireTests {
 
         #expect(answer.interim.isEmpty)
         #expect(answer.text == "done")
+        #expect(scene.upstream.requests.first?["expect"] == nil)
       }
     }
 

@@ -18,8 +18,6 @@ final class EdgeUnderTest: @unchecked Sendable {
   /// False while there is no edge to start.
   static let isAvailable = true
 
-  /// The port of the admin listener.
-  let adminPort: UInt16
   private let edge: EdgeInstance
   private let isDrained = Atomic(false)
   private var drainThread: Thread?
@@ -32,9 +30,11 @@ final class EdgeUnderTest: @unchecked Sendable {
     options.backend = backend == .epoll ? .epoll : .ioUring
     let sockets = InheritedSockets(environment: [:], processID: 0)
     edge = try EdgeInstance(loaded, sockets: sockets, options: options)
-    adminPort = edge.adminPort ?? 0
     try edge.start()
   }
+
+  /// The port of the admin listener.
+  var adminPort: UInt16 { edge.adminPort ?? 0 }
 
   /// The port that the listener of this name got.
   func port(_ listener: String) throws -> UInt16 {

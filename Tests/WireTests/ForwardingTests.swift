@@ -175,6 +175,42 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `what a trusted proxy leaves empty is not passed on empty`(backend: Backend) throws {
+      let settings = EdgeSettings(listener: "trustedProxies: [127.0.0.0/8]")
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        for fields in ["", "X-Forwarded-Host: \r\nX-Forwarded-Proto:\r\n"] {
+          #expect(try scene.answer(to: "GET / HTTP/1.0\r\n\(fields)\r\n").status == 200)
+          let request = try #require(scene.upstream.requests.last)
+          #expect(request["x-forwarded-host"] == nil)
+          #expect(request["x-forwarded-proto"] == "http")
+        }
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `RFC 9110 7.6.1: a response cannot lose its frame by naming it`(backend: Backend) throws {
+      let heads = [
+        "Connection: content-length, x-gone\r\nX-Gone: 1\r\nContent-Length: 5\r\n\r\nhello",
+        "Connection: x-gone, Transfer-Encoding\r\nX-Gone: 1\r\nTransfer-Encoding: chunked\r\n\r\n"
+          + "5\r\nhello\r\n0\r\n\r\n",
+      ]
+      for head in heads {
+        let upstream = try ScriptedUpstream { peer, _ in
+          try peer.send("HTTP/1.1 200 OK\r\n" + head)
+        }
+        try Scene.play(backend, upstream) { scene in
+          let client = try scene.client()
+          for _ in 0..<2 {
+            let answer = try client.exchange()
+            #expect(answer.text == "hello")
+            #expect(answer["x-gone"] == nil)
+            #expect((answer["content-length"] == nil) != (answer["transfer-encoding"] == nil))
+          }
+        }
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `fields pass in their order with their case and bytes`(backend: Backend) throws {
       let upstream = try ScriptedUpstream { peer, _ in
         try peer.respond(200, "", "Set-Cookie: a=1", "X-Odd: \u{e9} \t\"x\"", "Set-Cookie: b=2")

@@ -47,6 +47,33 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `RFC 9110 8.6: 204 and interim responses that announce a body lose the announcement`(
+      backend: Backend
+    ) throws {
+      let heads = [
+        "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\nX: 1\r\n\r\nHTTP/1.1 204 None\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\nTransfer-Encoding: chunked\r\n\r\nHTTP/1.1 204 None\r\n\r\n",
+      ]
+      for head in heads {
+        try Scene.play(backend, Self.sending(head)) { scene in
+          let client = try scene.client()
+          for _ in 0..<2 {
+            try client.request()
+            let answer = try client.response()
+            #expect(answer.status == 204)
+            for fields in [answer.head] + answer.interim.map(\.head) {
+              #expect(fields.all("content-length") == [])
+              #expect(fields.all("transfer-encoding") == [])
+            }
+          }
+        }
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `RFC 9112 6.3: a response that ends with its connection reaches HTTP/1.1 in chunks`(
       backend: Backend
     ) throws {

@@ -4,6 +4,35 @@ extension WireTests {
   /// Requests that are too much: too long, too many, too slow.
   struct LimitStatusTests {
     @Test(arguments: Backend.allCases)
+    func `the largest reply that a configuration may hold is sent whole`(
+      backend: Backend
+    ) throws {
+      let fields = (0..<6).map { index in
+        "{name: x-\(index), value: \"\(String(repeating: "v", count: index < 5 ? 512 : 470))\"}"
+      }
+      var settings = EdgeSettings(listener: "trustedProxies: [127.0.0.1]")
+      settings.routes = [
+        "name: big, match: {path: /big}, policies: {auth: none}, respond: {status: 451, "
+          + "body: \"\(String(repeating: "b", count: 12_288))\", "
+          + "headers: [\(fields.joined(separator: ", "))]}"
+      ]
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        let id = String(repeating: "i", count: 128)
+        let answer = try scene.client().exchange("GET", "/big", "X-Request-ID: \(id)")
+
+        #expect(answer.status == 451)
+        #expect(answer.body.count == 12_288)
+        #expect(answer["x-5"]?.count == 470)
+        #expect(answer["x-request-id"] == id)
+        #expect(throws: (any Error).self) {
+          try scene.reload { settings in
+            settings.routes[0] = settings.routes[0].replacing("name: x-5", with: "name: x-55")
+          }
+        }
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `RFC 9110 15.5.15: a target over its bound gets 414`(backend: Backend) throws {
       try Scene.play(backend, .echoingTarget()) { scene in
         for length in [12_000, 20_000, 100_000] {

@@ -4,6 +4,37 @@ extension WireTests {
   /// Connections to upstreams: kept, checked, replaced, tried elsewhere.
   struct PoolTests {
     @Test(arguments: Backend.allCases)
+    func `requests above the service's bound are told to come back at different times`(
+      backend: Backend
+    ) throws {
+      let gate = Gate()
+      let upstream = try ScriptedUpstream { peer, request in
+        gate.wait()
+        try peer.respond(200, request.target)
+      }
+      let settings = EdgeSettings(service: "connections: {maximum: 1}")
+      try Scene.play(backend, upstream, settings: settings) { scene in
+        defer { gate.open() }
+        let holder = try scene.client()
+        try holder.request("GET", "/held")
+        try eventually("it is held") { scene.upstream.requests.count == 1 }
+        let client = try scene.client()
+
+        var seen: Set<String> = []
+        // All three values are missed once in 10^34 runs.
+        for _ in 0..<200 {
+          let answer = try client.exchange("GET", "/more")
+          #expect(answer.status == 503)
+          seen.insert(answer["retry-after"] ?? "none")
+        }
+
+        #expect(seen == ["1", "2", "3"])
+        gate.open()
+        #expect(try holder.response().text == "/held")
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `requests one after another share one upstream connection`(backend: Backend) throws {
       try Scene.play(backend, .echoingTarget()) { scene in
         for index in 0..<20 {

@@ -1,6 +1,7 @@
 import Foundation
 import Synchronization
 import Testing
+import Units
 
 extension WireTests {
   /// A new configuration while requests run.
@@ -90,11 +91,100 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `a file that says the same changes nothing and ends a warning`(backend: Backend) throws {
+      try Scene.play(backend, .echoingTarget()) { scene in
+        let before = try scene.admin("/admin/config-version").text
+        #expect(throws: (any Error).self) { try scene.edge.reload("nonsense: 1\n") }
+        #expect(try scene.admin("/readyz").text.contains("nonsense"))
+
+        try scene.reload { _ in }
+
+        #expect(try scene.admin("/admin/config-version").text == before)
+        #expect(try !scene.admin("/readyz").text.contains("nonsense"))
+        #expect(try scene.metric("spillway_config_reloads_total{outcome=\"unchanged\"}") == 1)
+        #expect(try scene.metric("spillway_config_reloads_total{outcome=\"applied\"}") == 0)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `the admin server moves to the newest address`(backend: Backend) throws {
+      try Scene.play(backend, .echoingTarget()) { scene in
+        let before = try RawClient(port: scene.edge.adminPort)
+        defer { before.close() }
+        let port = try Socket.deadPort()
+
+        try scene.reload { $0.admin = "127.0.0.1:\(port)" }
+
+        #expect(scene.edge.adminPort == port)
+        #expect(try scene.admin("/readyz").status == 200)
+        #expect(try scene.metric("spillway_config_reloads_total{outcome=\"applied\"}") == 1)
+        #expect(before.isClosedSilently())
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `an admin address that cannot be bound refuses the reload`(backend: Backend) throws {
+      let taken = try Socket.listening()
+      defer { taken.close() }
+      try Scene.play(backend, .echoingTarget()) { scene in
+        let before = scene.edge.adminPort
+        let client = try scene.client()
+
+        #expect(throws: (any Error).self) {
+          try scene.reload { settings in
+            settings.admin = "127.0.0.1:\(taken.localPort)"
+            settings.routes = [Self.answering("new")]
+          }
+        }
+
+        #expect(scene.edge.adminPort == before)
+        #expect(try client.exchange("GET", "/local").text == "/local")
+        #expect(try scene.metric("spillway_config_reloads_total{outcome=\"refused\"}") == 1)
+        #expect(try scene.admin("/readyz").text.contains("admin: cannot listen on 127.0.0.1"))
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `the access log goes where the newest configuration says`(backend: Backend) throws {
+      let paths = (0..<2).map { "/tmp/spillway-wire-\(UInt32.random(in: 0 ... .max)).\($0).log" }
+      defer { for path in paths { unlink(path) } }
+      func text(_ index: Int) -> String {
+        (try? String(contentsOfFile: paths[index], encoding: .utf8)) ?? ""
+      }
+      try Scene.play(backend, .echoingTarget()) { scene in
+        let client = try scene.client()
+        func asks(_ path: String, until isDone: () -> Bool) throws {
+          // A worker adopts a configuration between events, so the first request may come before.
+          try eventually("\(path) is logged") {
+            _ = try client.exchange("GET", path)
+            return isDone()
+          }
+        }
+
+        try scene.reload { $0.accessLog = "\"file:\(paths[0])\"" }
+        try asks("/first") { text(0).contains("/first") }
+        try scene.reload { $0.accessLog = "\"file:\(paths[1])\"" }
+        try asks("/second") { text(1).contains("/second") }
+        #expect(throws: (any Error).self) {
+          try scene.reload { settings in
+            settings.accessLog = "\"file:/nowhere/access.log\""
+            settings.routes = [Self.answering("new")]
+          }
+        }
+
+        #expect(try client.exchange("GET", "/local").text == "/local")
+        try asks("/third") { text(1).contains("/third") }
+        #expect(!text(0).contains("/third"))
+        #expect(try scene.metric("spillway_accesslog_dropped_total") == 0)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `a hundred reloads lose no request`(backend: Backend) throws {
       try Scene.play(backend, .echoingTarget(), settings: EdgeSettings(workers: 2)) { scene in
         let port = try scene.edge.port("public")
         let isOver = Atomic(false)
-        let failures = Mutex<[String]>([])
+        let failures = Locked<[String]>([])
         let served = Atomic(0)
         try concurrently(4) { _ in
           do {

@@ -20,6 +20,24 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `a listener that keeps slashes finds the routes that are written with them`(
+      backend: Backend
+    ) throws {
+      var settings = EdgeSettings(listener: "paths: {repeatedSlashes: keep, encodedSlash: keep}")
+      settings.routes = ["/a//b", "/a/b", "/a%2Fb"].enumerated().map { index, path in
+        "name: r\(index), match: {path: \"\(path)\"}, respond: {status: 21\(index)}, "
+          + "policies: {auth: none}"
+      }
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        let client = try scene.client()
+        for (index, path) in ["/a//b", "/a/b", "/a%2fb"].enumerated() {
+          #expect(try client.exchange("GET", path).status == 210 + index, "\(path)")
+        }
+        #expect(try client.exchange("GET", "/a///b").text == "/a///b")
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `paths that hide slashes or NUL or climb out are refused`(backend: Backend) throws {
       let paths = ["/a%2fb", "/a%2Fb", "/a%00b", "/%", "/%4", "/%zz", "/../a", "/a/../../b"]
       try Scene.play(backend, .echoingTarget()) { scene in

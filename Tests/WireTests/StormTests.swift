@@ -1,4 +1,3 @@
-import Synchronization
 import Testing
 import Units
 
@@ -61,7 +60,7 @@ extension WireTests {
       let settings = EdgeSettings(workers: 2)
       try Scene.play(backend, upstream, settings: settings) { scene in
         let port = try scene.edge.port("public")
-        let failures = Mutex<[String]>([])
+        let failures = Locked<[String]>([])
         try concurrently(8) { index in
           var random = SplitMix64(seed: seed &+ UInt64(index))
           for _ in 0..<60 {

@@ -70,6 +70,16 @@ enum AddressReader {
     return inet_pton(AF_INET, text, &bytes) == 1 || inet_pton(AF_INET6, text, &bytes) == 1
   }
 
+  /// A name in lower case, an address as the kernel writes it.
+  static func canonical(_ host: String) -> String {
+    var bytes = in6_addr()
+    var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+    guard inet_pton(AF_INET6, host, &bytes) == 1,
+      inet_ntop(AF_INET6, &bytes, &text, socklen_t(text.count)) != nil
+    else { return host.lowercased() }
+    return String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+  }
+
   private static func isName(_ text: String) -> Bool {
     guard !text.isEmpty, text.utf8.count <= 253 else { return false }
     return text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { label in

@@ -92,11 +92,12 @@ enum ServiceReader {
       field.fault("a service needs a name and endpoints")
       return
     }
-    var service = ServiceSetting(
-      name: name.name(),
-      endpoints: endpoints.list().compactMap(AddressReader.endpoint)
-    )
-    if service.endpoints.isEmpty { endpoints.fault("must name at least one endpoint") }
+    let list = endpoints.list()
+    let read = list.compactMap { field in
+      AddressReader.endpoint(field).map { (field: field, endpoint: $0) }
+    }
+    var service = ServiceSetting(name: name.name(), endpoints: read.map(\.endpoint))
+    if list.isEmpty { endpoints.fault("must name at least one endpoint") }
     _ = fields["protocol"]?.choice(WireProtocol.self, later: ["h2c", "https", "h2", "auto"])
     if let exposure = fields["exposure"]?.choice(Exposure.self) { service.exposure = exposure }
     if let balance = fields["balance"]?
@@ -115,5 +116,6 @@ enum ServiceReader {
     }
     settings.services.append(service)
     places.services.append(name)
+    places.endpoints.append(read.map(\.field))
   }
 }

@@ -50,6 +50,10 @@ struct Field {
       }
       let field = at(name, value)
       if known.contains(name) {
+        // The parser tells keys apart by their tags too, which mean nothing here.
+        if fields[name] != nil {
+          Field(node: key, path: field.path, reader: reader).fault("is given twice; keep one")
+        }
         fields[name] = field
       } else {
         let place = Field(node: key, path: field.path, reader: reader)

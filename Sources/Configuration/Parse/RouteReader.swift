@@ -102,8 +102,12 @@ enum RouteReader {
     return .service(service.text(), port: port)
   }
 
-  /// Bytes of a body that still leave room for the head in one buffer block.
-  static let maximumBody = 12_288
+  private static let maximumBody = 12_288
+  /// Bytes of body and field lines together.
+  ///
+  /// A reply lies in one buffer block of 16 KiB, and the edge adds a status line, the date, the
+  /// length, a default type and a request id of up to 128 bytes.
+  static let maximumResponse = 15_360
   private static let maximumHeaders = 32
 
   private static func response(_ field: Field) -> RouteSetting.Response {
@@ -128,6 +132,11 @@ enum RouteReader {
       if entries.count > maximumHeaders { list.fault("has more than \(maximumHeaders) fields") }
       response.headers = entries.map(header)
     }
+    let lines = response.headers.map { $0.name.utf8.count + $0.value.utf8.count + 4 }
+    let size = lines.reduce(response.body.utf8.count, +)
+    if size > maximumResponse {
+      field.fault("has \(size) bytes of body and headers; at most \(maximumResponse) fit a reply")
+    }
     return response
   }
 
@@ -139,7 +148,11 @@ enum RouteReader {
     }
     let header = RouteSetting.Header(name: name.text(), value: value.text())
     if !isToken(header.name) { name.fault("is no field name") }
-    let reserved = ["content-length", "transfer-encoding", "connection", "date", "x-request-id"]
+    // What frames the reply or belongs to the connection, beside what every reply carries.
+    let reserved = [
+      "content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection", "te",
+      "trailer", "upgrade", "date", "x-request-id",
+    ]
     if reserved.contains(header.name.lowercased()) { name.fault("is set by the edge itself") }
     if header.value.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F })
       || header.value.utf8.count > 512

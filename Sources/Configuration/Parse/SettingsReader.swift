@@ -10,6 +10,8 @@ struct SettingsReader {
     var listeners: [Field] = []
     var listenerAddresses: [Field] = []
     var services: [Field] = []
+    /// Those of each service that could be read, beside `ServiceSetting.endpoints`.
+    var endpoints: [[Field]] = []
     var routes: [Field] = []
     var routeMatches: [Field] = []
     var routeUpstreams: [Field?] = []
@@ -97,18 +99,26 @@ struct SettingsReader {
       field.fault("must be a map from statuses to shares, such as {\"2xx\": 0.01, default: 1}")
       return []
     }
+    var seen: Set<String> = []
     return mapping.compactMap { key, value in
       let name = key.string ?? ""
       let entry = Field(node: value, path: "\(field.path).\(name)", reader: field.reader)
-      let isClass = name.utf8.count == 3 && name.hasSuffix("xx") && "12345".contains(name.prefix(1))
-      let isCode = Int(name).map { (100...599).contains($0) } ?? false
-      guard name == "default" || isClass || isCode else {
-        Field(node: key, path: entry.path, reader: field.reader)
-          .fault("must be a status such as 404, a class such as 2xx, or default")
+      let place = Field(node: key, path: entry.path, reader: field.reader)
+      guard name == "default" || isStatus(name) else {
+        place.fault("must be a status such as 404, a class such as 2xx, or default")
         return nil
       }
+      // The parser tells 404 from "404", which mean the same here.
+      if !seen.insert(name).inserted { place.fault("\(name) is given twice; keep one") }
       return AccessLogSettings.Sample(key: name, share: entry.share())
     }
+  }
+
+  /// Whether a key is `100` to `599` or `1xx` to `5xx`.
+  private static func isStatus(_ name: String) -> Bool {
+    let bytes = Array(name.utf8)
+    guard bytes.count == 3, (0x31...0x35).contains(bytes[0]) else { return false }
+    return name.hasSuffix("xx") || bytes[1...].allSatisfy { (0x30...0x39).contains($0) }
   }
 
   private static func classes(_ field: Field) -> [String] {

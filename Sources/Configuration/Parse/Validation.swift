@@ -10,7 +10,9 @@ enum Validation {
     unique(settings.listeners.map(\.name), places.listeners, "listener")
     unique(settings.services.map(\.name), places.services, "service")
     unique(settings.routes.map(\.name), places.routes, "route")
+    counts(settings, places)
     addresses(settings, places)
+    for index in settings.services.indices { endpoints(of: index, settings, places) }
     for index in settings.routes.indices { route(index, settings, places) }
     conflicts(settings, places)
   }
@@ -23,6 +25,39 @@ enum Validation {
         fields[index].fault("the \(kind) \"\(name)\" stands in line \(line) already")
       } else {
         first[name] = index
+      }
+    }
+  }
+
+  /// What the tables of the process hold; beyond it a start would fail later and say less.
+  private static func counts(_ settings: Settings, _ places: SettingsReader.Places) {
+    let endpoints = places.endpoints.joined()
+    let bounds: [(kind: String, most: Int, fields: [Field])] = [
+      ("listeners", Settings.maximumListeners, places.listeners),
+      ("services", Settings.maximumServices, places.services),
+      ("endpoints in all services", Settings.maximumEndpoints, Array(endpoints)),
+    ]
+    for bound in bounds where bound.fields.count > bound.most {
+      bound.fields[bound.most].fault(
+        "there are \(bound.fields.count) \(bound.kind); at most \(bound.most) are possible"
+      )
+    }
+  }
+
+  /// One listed twice would be asked no more often than the others.
+  private static func endpoints(
+    of index: Int,
+    _ settings: Settings,
+    _ places: SettingsReader.Places
+  ) {
+    var first: [ServiceSetting.Endpoint: Int] = [:]
+    for (item, endpoint) in settings.services[index].endpoints.enumerated() {
+      let field = places.endpoints[index][item]
+      if let before = first[endpoint.canonical] {
+        let line = places.endpoints[index][before].node.mark?.line ?? 0
+        field.fault("the endpoint \(endpoint) stands in line \(line) already")
+      } else {
+        first[endpoint.canonical] = item
       }
     }
   }
@@ -76,10 +111,24 @@ enum Validation {
 
   private static func conflicts(_ settings: Settings, _ places: SettingsReader.Places) {
     let rules = settings.routes.map(\.match)
-    for fault in RouteTable.faults(in: rules) where rules.indices.contains(fault.rule) {
+    let policy = settings.routePaths
+    if settings.areSlashesAmbiguous {
+      for (index, rule) in rules.enumerated() where rule.path.hasRepeatedSlash {
+        let fault = RouteTableError(
+          rule: index,
+          part: rule.path.part,
+          message: "some listeners merge // and others keep it (paths.repeatedSlashes), so this "
+            + "path cannot be right for all; write it without, or let the listeners agree"
+        )
+        place(of: fault, places.routeMatches[index]).fault(fault.message)
+      }
+    }
+    for fault in RouteTable.faults(in: rules, policy: policy)
+    where rules.indices.contains(fault.rule) {
       place(of: fault, places.routeMatches[fault.rule]).fault(fault.message)
     }
-    for conflict in RouteTable.conflicts(in: rules) where rules.indices.contains(conflict.rule) {
+    for conflict in RouteTable.conflicts(in: rules, policy: policy)
+    where rules.indices.contains(conflict.rule) {
       places.routeMatches[conflict.rule].fault(conflict.explanation)
     }
   }
@@ -101,9 +150,29 @@ enum Validation {
   }
 }
 
+extension PathPattern {
+  fileprivate var hasRepeatedSlash: Bool {
+    switch self {
+    case .exact(let path), .prefix(let path): path.contains("//")
+    case .any, .regex: false
+    }
+  }
+
+  fileprivate var part: RouteTableError.Part {
+    if case .prefix = self { return .pathPrefix }
+    return .path
+  }
+}
+
 extension ServiceSetting.Endpoint {
   var port: UInt16? {
     if case .host(_, let port) = self { return port }
     return nil
+  }
+
+  /// One spelling for all that mean the same.
+  fileprivate var canonical: ServiceSetting.Endpoint {
+    guard case .host(let host, let port) = self else { return self }
+    return .host(AddressReader.canonical(host), port: port)
   }
 }

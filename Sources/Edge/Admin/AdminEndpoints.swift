@@ -1,4 +1,4 @@
-internal import Synchronization
+internal import Units
 
 /// What the admin server answers, by path.
 public final class AdminEndpoints: Sendable {
@@ -11,7 +11,7 @@ public final class AdminEndpoints: Sendable {
     let handler: Handler
   }
 
-  private let endpoints = Mutex<[String: [Endpoint]]>([:])
+  private let endpoints = Locked<[String: [Endpoint]]>([:])
 
   public init() {}
 

@@ -1,6 +1,7 @@
 import Glibc
 internal import Synchronization
 public import Telemetry
+internal import Units
 
 /// Serves the admin port on a thread of its own.
 ///
@@ -16,34 +17,46 @@ public final class AdminServer: Sendable {
   private let endpoints: AdminEndpoints
   private let doorbell = Doorbell()
   private let mustStop = Atomic<Bool>(false)
-  private let thread = Mutex<BackgroundThread?>(nil)
+  private let isListening = Atomic<Bool>(true)
+  private let thread = Locked<BackgroundThread?>(nil)
 
-  /// Listens on `address`, such as `127.0.0.1:9901`; port 0 takes a free one.
+  /// Binds `address`, such as `127.0.0.1:9901`; port 0 takes a free one.
   public convenience init(
     address: String,
     endpoints: AdminEndpoints
   ) throws(TelemetryError) {
-    try self.init(listener: AdminSocket.listen(address), endpoints: endpoints)
+    self.init(listener: try AdminSocket.listen(address), endpoints: endpoints)
   }
 
-  /// Serves a socket that listens already, and owns it from now on.
-  public init(listener: Int32, endpoints: AdminEndpoints) throws(TelemetryError) {
+  /// Takes a socket that listens already, and owns it from now on; answers nobody before `start`.
+  public init(listener: Int32, endpoints: AdminEndpoints) {
     self.listener = listener
     self.endpoints = endpoints
     port = AdminSocket.port(of: listener)
     _ = fcntl(listener, F_SETFL, fcntl(listener, F_GETFL, 0) | O_NONBLOCK)
+  }
+
+  deinit { closeListener() }
+
+  /// Starts the thread; apart from binding, because privileges go between the two.
+  public func start() throws(TelemetryError) {
     guard let started = BackgroundThread(name: "admin", run: { [self] in run() }) else {
-      close(listener)
       throw TelemetryError(.cannotStartThread, "no room for the admin server's thread")
     }
     thread.withLock { $0 = started }
   }
 
-  /// Closes every connection and ends the thread.
+  /// Closes every connection, ends the thread where there is one, and listens no more.
   public func stop() {
     mustStop.store(true, ordering: .releasing)
     doorbell.wake()
     thread.withLock { $0 }?.join()
+    closeListener()
+  }
+
+  private func closeListener() {
+    let wasOpen = isListening.exchange(false, ordering: .acquiringAndReleasing)
+    if wasOpen { close(listener) }
   }
 
   private func run() {
@@ -84,7 +97,6 @@ public final class AdminServer: Sendable {
       }
     }
     for connection in connections { close(connection.descriptor) }
-    close(listener)
   }
 
   /// Takes one connection, in place of the longest idle one when all places are taken.

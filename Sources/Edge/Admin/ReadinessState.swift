@@ -1,5 +1,5 @@
-internal import Synchronization
 public import Telemetry
+internal import Units
 
 /// Which configuration is in effect.
 public struct ConfigurationVersion: Sendable, Equatable {
@@ -59,7 +59,7 @@ public final class ReadinessState: Sendable {
     }
   }
 
-  private let value = Mutex(Value())
+  private let value = Locked(Value())
 
   public init() {}
 
@@ -79,6 +79,9 @@ public final class ReadinessState: Sendable {
       if !configuration.isLastGoodCopy { $0.refusal = nil }
     }
   }
+
+  /// The file says what is in effect: a version of it that was refused is gone.
+  public func accept() { value.withLock { $0.refusal = nil } }
 
   /// A configuration was refused; the one before goes on.
   public func refuse(_ reason: String) { value.withLock { $0.refusal = reason } }

@@ -51,7 +51,7 @@ struct Connection: BitwiseCopyable {
     static let waitsForReader = Flags(rawValue: 1 << 7)
   }
 
-  var socket: Int32
+  var transport: Transport
   var timer: Int32
   var exchange: Int32
   var listener: Int32

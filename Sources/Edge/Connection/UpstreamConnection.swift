@@ -12,7 +12,7 @@ struct UpstreamConnection: BitwiseCopyable {
   }
 
   var phase: Phase
-  var socket: Int32
+  var transport: Transport
   var timer: Int32
   var exchange: Int32
   var endpoint: Int32

@@ -92,7 +92,7 @@ extension Worker {
         if connection.pointee.phase == .idle { waitForRequest(index) }
         return
       }
-      guard reactor.queuedBytes(connection.pointee.socket) <= Self.highWatermark else {
+      guard queuedBytes(connection.pointee.transport) <= Self.highWatermark else {
         return waitForReader(connection)
       }
       if connection.pointee.phase == .idle {
@@ -122,7 +122,7 @@ extension Worker {
   private func waitForReader(_ connection: UnsafeMutablePointer<Connection>) {
     connection.pointee.flags.insert(.waitsForReader)
     pauseReading(connection)
-    reactor.notifyWhenDrained(connection.pointee.socket, below: Self.lowWatermark)
+    notifyWhenDrained(connection.pointee.transport, below: Self.lowWatermark)
     setDeadline(connection, reactor.now + limits(connection).bodyIdle)
   }
 
@@ -173,10 +173,10 @@ extension Worker {
       resumeReading(connection)
     }
     judgePaceFromNow(connection)
-    if reactor.queuedBytes(connection.pointee.socket) == 0 {
+    if queuedBytes(connection.pointee.transport) == 0 {
       finishClosing(index)
     } else {
-      reactor.notifyWhenDrained(connection.pointee.socket, below: 0)
+      notifyWhenDrained(connection.pointee.transport, below: 0)
     }
   }
 
@@ -186,7 +186,7 @@ extension Worker {
       return closeConnection(index, reset: connection.pointee.flags.contains(.resets))
     }
     connection.pointee.phase = .lingering
-    reactor.finishWriting(connection.pointee.socket)
+    finishWriting(connection.pointee.transport)
     setDeadline(connection, reactor.now + Self.lingerTime)
   }
 
@@ -196,20 +196,20 @@ extension Worker {
   func resumeReading(_ connection: UnsafeMutablePointer<Connection>) {
     guard connection.pointee.flags.contains(.paused) else { return }
     connection.pointee.flags.remove(.paused)
-    reactor.resume(connection.pointee.socket)
+    resume(connection.pointee.transport)
   }
 
   func pauseReading(_ connection: UnsafeMutablePointer<Connection>) {
     guard !connection.pointee.flags.contains(.paused) else { return }
     connection.pointee.flags.insert(.paused)
-    reactor.pause(connection.pointee.socket)
+    pause(connection.pointee.transport)
   }
 
   /// Forgets the connection at once; its exchange, if any, must have ended.
   func closeConnection(_ index: Int32, reset: Bool) {
     let connection = connections[index]
     drop(&connection.pointee.input)
-    reactor.close(connection.pointee.socket, reset: reset)
+    closeTransport(connection.pointee.transport, reset: reset)
     reactor.timers.release(connection.pointee.timer)
     let listener = Int(connection.pointee.listener)
     listeners[listener].connectionClosed(connection)

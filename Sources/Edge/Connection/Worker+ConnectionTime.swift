@@ -47,12 +47,12 @@ extension Worker {
   /// Bytes that the client moved: those it sent, and those it took from us.
   private func paceBytes(_ connection: UnsafeMutablePointer<Connection>) -> Int64 {
     connection.pointee.bytesIn + connection.pointee.bytesOut
-      - Int64(reactor.queuedBytes(connection.pointee.socket))
+      - Int64(queuedBytes(connection.pointee.transport))
   }
 
   /// Whether we wait for the client: for its body, or for it to read.
   private func awaitsClient(_ connection: UnsafeMutablePointer<Connection>) -> Bool {
-    if reactor.queuedBytes(connection.pointee.socket) > 0 { return true }
+    if queuedBytes(connection.pointee.transport) > 0 { return true }
     guard connection.pointee.exchange >= 0 else { return false }
     let exchange = exchanges[connection.pointee.exchange]
     return !exchange.pointee.request.isComplete
@@ -73,7 +73,7 @@ extension Worker {
     guard Double(moved) < Double(settings.minimumRate) * seconds || moved == 0 else {
       return judgePaceFromNow(connection)
     }
-    let isReading = reactor.queuedBytes(connection.pointee.socket) > 0
+    let isReading = queuedBytes(connection.pointee.transport) > 0
     meter.timedOut(isReading ? .slowReader : moved == 0 ? .bodyIdle : .slowBody)
     let exchange = connection.pointee.exchange
     guard exchange >= 0, !isReading, exchanges[exchange].pointee.phase != .relaying else {

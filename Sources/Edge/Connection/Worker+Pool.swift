@@ -1,5 +1,3 @@
-internal import CLinux
-internal import Glibc
 internal import Reactor
 internal import Units
 internal import Upstream
@@ -16,17 +14,11 @@ extension Worker {
     while endpoint.pointee.newestIdle >= 0 {
       let index = endpoint.pointee.newestIdle
       unlinkIdle(index)
-      if !mustBeOpen || isOpen(upstreams[index].pointee.socket) { return index }
+      if !mustBeOpen || isQuiet(upstreams[index].pointee.transport) { return index }
       meter.staleConnection(upstreams[index].pointee.metrics)
       closeUpstream(index, reset: false)
     }
     return -1
-  }
-
-  /// Whether neither an end nor unasked bytes wait on the socket.
-  private func isOpen(_ socket: Int32) -> Bool {
-    var byte: UInt8 = 0
-    return clinux_peek(reactor.descriptor(socket), &byte) == -Int64(EAGAIN)
   }
 
   /// Puts a connection that may carry another request into its endpoint's pool.
@@ -100,7 +92,7 @@ extension Worker {
     if upstream.pointee.exchange >= 0 { endpoint.pointee.inFlight -= 1 }
     endpoint.pointee.connections -= 1
     drop(&upstream.pointee.input)
-    reactor.close(upstream.pointee.socket, reset: reset)
+    closeTransport(upstream.pointee.transport, reset: reset)
     reactor.timers.release(upstream.pointee.timer)
     shared.returnConnection(upstream.pointee.service)
     meter.upstreamClosed(upstream.pointee.metrics)

@@ -92,7 +92,7 @@ extension Worker {
     upstreams[upstream].initialize(
       to: UpstreamConnection(
         phase: .connecting,
-        socket: socket,
+        transport: .socket(socket),
         timer: timer,
         exchange: index,
         endpoint: place,
@@ -146,8 +146,8 @@ extension Worker {
     let count = Int(exchange.pointee.requestCount)
     meter.sentUpstream(count)
     guard
-      reactor.write(
-        upstream.pointee.socket,
+      write(
+        upstream.pointee.transport,
         block: exchange.pointee.requestBlock,
         start: 0,
         count: count

@@ -28,13 +28,13 @@ extension Worker {
   func relay(
     _ reader: UnsafeMutablePointer<BodyReader>,
     from input: UnsafeMutablePointer<Input>,
-    to socket: Int32,
+    to transport: Transport,
     framing: BodyFraming,
     passed: inout Int64
   ) -> RelayOutcome {
     while !input.pointee.isEmpty, !reader.pointee.isComplete {
       if reader.pointee.state == .trailers {
-        let outcome = relayTrailers(reader, from: input, to: socket, framing: framing)
+        let outcome = relayTrailers(reader, from: input, to: transport, framing: framing)
         guard case .complete = outcome else { return outcome }
         break
       }
@@ -42,18 +42,18 @@ extension Worker {
       case .none: return .complete
       case .length:
         let count = Int(min(Int64(input.pointee.count), reader.pointee.left))
-        guard emit(input, 0, count, socket, framing, &passed) else { return .exhausted }
+        guard emit(input, 0, count, transport, framing, &passed) else { return .exhausted }
         reader.pointee.left -= Int64(count)
         reader.pointee.seen += Int64(count)
         consume(input, count)
         if reader.pointee.left == 0 { reader.pointee.state = .complete }
       case .untilClose:
         let count = input.pointee.count
-        guard emit(input, 0, count, socket, framing, &passed) else { return .exhausted }
+        guard emit(input, 0, count, transport, framing, &passed) else { return .exhausted }
         reader.pointee.seen += Int64(count)
         consume(input, count)
       case .chunked:
-        switch relayChunks(reader, from: input, to: socket, framing: framing, passed: &passed) {
+        switch relayChunks(reader, from: input, to: transport, framing: framing, passed: &passed) {
         case .wantsMore, .complete: break
         case .malformed(let fault): return .malformed(fault)
         case .tooLarge: return .tooLarge
@@ -63,18 +63,18 @@ extension Worker {
     }
     guard reader.pointee.isComplete else { return .wantsMore }
     if reader.pointee.framing != .chunked, framing == .chunked {
-      guard endChunks(socket) else { return .exhausted }
+      guard endChunks(transport) else { return .exhausted }
     }
     return .complete
   }
 
   /// Ends a chunked body that has no trailers.
-  func endChunks(_ socket: Int32) -> Bool { put(socket, "0\r\n\r\n") }
+  func endChunks(_ transport: Transport) -> Bool { put(transport, "0\r\n\r\n") }
 
   private func relayChunks(
     _ reader: UnsafeMutablePointer<BodyReader>,
     from input: UnsafeMutablePointer<Input>,
-    to socket: Int32,
+    to transport: Transport,
     framing: BodyFraming,
     passed: inout Int64
   ) -> RelayOutcome {
@@ -89,7 +89,7 @@ extension Worker {
       case .data(let from, let length):
         reader.pointee.seen += Int64(length)
         guard reader.pointee.seen <= reader.pointee.bound else { return .tooLarge }
-        guard emit(input, from, length, socket, framing, &passed) else { return .exhausted }
+        guard emit(input, from, length, transport, framing, &passed) else { return .exhausted }
       case .trailersBegin:
         if offset > 0 { consume(input, offset) }
         reader.pointee.state = .trailers
@@ -104,7 +104,7 @@ extension Worker {
   private func relayTrailers(
     _ reader: UnsafeMutablePointer<BodyReader>,
     from input: UnsafeMutablePointer<Input>,
-    to socket: Int32,
+    to transport: Transport,
     framing: BodyFraming
   ) -> RelayOutcome {
     var section = TrailerSection()
@@ -123,16 +123,17 @@ extension Worker {
         guard join(input) else { return .wantsMore }
       case .complete:
         if framing == .chunked {
-          guard put(socket, "0\r\n") else { return .exhausted }
+          guard put(transport, "0\r\n") else { return .exhausted }
           for index in 0..<Int(section.fieldCount) {
             let field = responseFields[index]
             guard !Self.isForbiddenInTrailers(field.known) else { continue }
-            guard put(socket, start + Int(field.nameStart), Int(field.nameLength)),
-              put(socket, ": "), put(socket, start + Int(field.valueStart), Int(field.valueLength)),
-              put(socket, "\r\n")
+            guard put(transport, start + Int(field.nameStart), Int(field.nameLength)),
+              put(transport, ": "),
+              put(transport, start + Int(field.valueStart), Int(field.valueLength)),
+              put(transport, "\r\n")
             else { return .exhausted }
           }
-          guard put(socket, "\r\n") else { return .exhausted }
+          guard put(transport, "\r\n") else { return .exhausted }
         }
         consume(input, Int(section.length))
         reader.pointee.state = .complete
@@ -160,56 +161,56 @@ extension Worker {
     _ input: UnsafeMutablePointer<Input>,
     _ offset: Int,
     _ count: Int,
-    _ socket: Int32,
+    _ transport: Transport,
     _ framing: BodyFraming,
     _ passed: inout Int64
   ) -> Bool {
     guard count > 0 else { return true }
     passed += Int64(count)
     let bytes = bytes(input) + offset
-    guard framing == .chunked else { return putBody(input, bytes, count, socket) }
-    return putChunkSize(socket, count) && putBody(input, bytes, count, socket)
-      && put(socket, "\r\n")
+    guard framing == .chunked else { return putBody(input, bytes, count, transport) }
+    return putChunkSize(transport, count) && putBody(input, bytes, count, transport)
+      && put(transport, "\r\n")
   }
 
   private func putBody(
     _ input: UnsafeMutablePointer<Input>,
     _ bytes: UnsafeMutablePointer<UInt8>,
     _ count: Int,
-    _ socket: Int32
+    _ transport: Transport
   ) -> Bool {
-    if count <= Self.copyThreshold, reactor.append(socket, bytes, count: count) { return true }
+    if count <= Self.copyThreshold, append(transport, bytes, count: count) { return true }
     let block = input.pointee.block
     reactor.pool.retain(block)
-    return reactor.write(
-      socket,
+    return write(
+      transport,
       block: block,
       start: bytes - reactor.pool.bytes(block),
       count: count
     )
   }
 
-  private func putChunkSize(_ socket: Int32, _ count: Int) -> Bool {
+  private func putChunkSize(_ transport: Transport, _ count: Int) -> Bool {
     withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 18) { text in
       guard let base = text.baseAddress else { return false }
       var writer = ByteWriter(base, capacity: 18)
       writer.hexadecimal(UInt64(count))
       writer.crlf()
-      return put(socket, base, writer.count)
+      return put(transport, base, writer.count)
     }
   }
 
-  func put(_ socket: Int32, _ text: StaticString) -> Bool {
-    put(socket, text.utf8Start, text.utf8CodeUnitCount)
+  func put(_ transport: Transport, _ text: StaticString) -> Bool {
+    put(transport, text.utf8Start, text.utf8CodeUnitCount)
   }
 
   /// Queues a few bytes by copying them, into a fresh block where the last one has no room.
-  func put(_ socket: Int32, _ bytes: UnsafePointer<UInt8>, _ count: Int) -> Bool {
+  func put(_ transport: Transport, _ bytes: UnsafePointer<UInt8>, _ count: Int) -> Bool {
     guard count > 0 else { return true }
-    if reactor.append(socket, bytes, count: count) { return true }
+    if append(transport, bytes, count: count) { return true }
     let block = reactor.pool.acquire()
     guard block >= 0 else { return false }
     reactor.pool.bytes(block).update(from: bytes, count: count)
-    return reactor.write(socket, block: block, start: 0, count: count)
+    return write(transport, block: block, start: 0, count: count)
   }
 }

@@ -70,9 +70,12 @@ extension Worker {
       exchange.pointee.flags.remove(.keepsAlive)
     }
     let keepsAlive = exchange.pointee.flags.contains(.keepsAlive)
+    // A 204 announces no body (RFC 9110 section 8.6): a client that believed it would wait for one,
+    // or take the next response for it. With 304 and to HEAD the length describes the resource.
+    let keepsLength = head.framing == .length || (head.framing == .none && head.status != 204)
     return DownstreamHead.Framing(
       body: body,
-      keepsLength: head.framing == .length || head.framing == .none,
+      keepsLength: keepsLength,
       connection: keepsAlive ? (isOld ? "keep-alive" : nil) : "close",
       isUpgrade: false
     )
@@ -125,7 +128,7 @@ extension Worker {
     }
     connection.pointee.bytesOut += Int64(writer.count)
     guard
-      reactor.write(connection.pointee.socket, block: block, start: 0, count: writer.count)
+      write(connection.pointee.transport, block: block, start: 0, count: writer.count)
     else {
       failOrAbandon(index, .buffersExhausted)
       return false
@@ -185,7 +188,7 @@ extension Worker {
     let isClean =
       exchange.pointee.request.isComplete && upstream.pointee.input.isEmpty
       && !exchange.pointee.flags.contains(.upstreamCloses)
-      && reactor.queuedBytes(upstream.pointee.socket) == 0
+      && queuedBytes(upstream.pointee.transport) == 0
     releaseUpstream(index, reusable: isClean)
     let connection = exchange.pointee.connection
     let body = exchange.pointee.request
@@ -219,7 +222,7 @@ extension Worker {
     guard reusable else { return closeUpstream(upstream, reset: false) }
     endpoints[Int(exchange.pointee.endpoint)].inFlight -= 1
     if exchange.pointee.flags.contains(.upstreamPaused) {
-      reactor.resume(upstreams[upstream].pointee.socket)
+      resume(upstreams[upstream].pointee.transport)
     }
     if !endpoints[Int(exchange.pointee.endpoint)].isPresent {
       upstreams[upstream].pointee.exchange = -1

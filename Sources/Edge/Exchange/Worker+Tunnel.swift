@@ -16,16 +16,16 @@ extension Worker {
     resumeReading(connection)
     touchTunnel(exchange, connection)
     // What either side sent behind its head belongs to the tunnel already.
-    forward(&upstream.pointee.input, to: connection.pointee.socket)
-    forward(&connection.pointee.input, to: upstream.pointee.socket)
+    forward(&upstream.pointee.input, to: connection.pointee.transport)
+    forward(&connection.pointee.input, to: upstream.pointee.transport)
   }
 
-  private func forward(_ input: UnsafeMutablePointer<Input>, to socket: Int32) {
+  private func forward(_ input: UnsafeMutablePointer<Input>, to transport: Transport) {
     while !input.pointee.isEmpty {
       let block = input.pointee.block
       reactor.pool.retain(block)
-      reactor.write(
-        socket,
+      write(
+        transport,
         block: block,
         start: Int(input.pointee.start),
         count: input.pointee.count
@@ -45,16 +45,16 @@ extension Worker {
   func tunnelFromClient(_ index: Int32, _ block: Int32, _ count: Int) {
     let connection = connections[index]
     let exchange = exchanges[connection.pointee.exchange]
-    let socket = upstreams[exchange.pointee.upstream].pointee.socket
+    let transport = upstreams[exchange.pointee.upstream].pointee.transport
     exchange.pointee.bytesIn += Int64(count)
     meter.sentUpstream(count)
     touchTunnel(exchange, connection)
-    guard reactor.write(socket, block: block, start: 0, count: count) else {
+    guard write(transport, block: block, start: 0, count: count) else {
       return endTunnel(connection.pointee.exchange, reset: true)
     }
-    guard reactor.queuedBytes(socket) > Self.highWatermark else { return }
+    guard queuedBytes(transport) > Self.highWatermark else { return }
     pauseReading(connection)
-    reactor.notifyWhenDrained(socket, below: Self.lowWatermark)
+    notifyWhenDrained(transport, below: Self.lowWatermark)
   }
 
   func tunnelFromUpstream(_ index: Int32, _ block: Int32, _ count: Int) {
@@ -63,20 +63,20 @@ extension Worker {
     exchange.pointee.bytesOut += Int64(count)
     connection.pointee.bytesOut += Int64(count)
     touchTunnel(exchange, connection)
-    guard reactor.write(connection.pointee.socket, block: block, start: 0, count: count) else {
+    guard write(connection.pointee.transport, block: block, start: 0, count: count) else {
       return endTunnel(index, reset: true)
     }
-    guard reactor.queuedBytes(connection.pointee.socket) > Self.highWatermark else { return }
+    guard queuedBytes(connection.pointee.transport) > Self.highWatermark else { return }
     exchange.pointee.flags.insert(.upstreamPaused)
-    reactor.pause(upstreams[exchange.pointee.upstream].pointee.socket)
-    reactor.notifyWhenDrained(connection.pointee.socket, below: Self.lowWatermark)
+    pause(upstreams[exchange.pointee.upstream].pointee.transport)
+    notifyWhenDrained(connection.pointee.transport, below: Self.lowWatermark)
   }
 
   func tunnelClientDrained(_ index: Int32) {
     let exchange = exchanges[connections[index].pointee.exchange]
     guard exchange.pointee.flags.contains(.upstreamPaused) else { return }
     exchange.pointee.flags.remove(.upstreamPaused)
-    reactor.resume(upstreams[exchange.pointee.upstream].pointee.socket)
+    resume(upstreams[exchange.pointee.upstream].pointee.transport)
   }
 
   func tunnelUpstreamDrained(_ index: Int32) {
@@ -90,7 +90,7 @@ extension Worker {
     guard !exchange.pointee.flags.contains(.upstreamEnded) else {
       return endTunnel(connection.pointee.exchange, reset: false)
     }
-    reactor.finishWriting(upstreams[exchange.pointee.upstream].pointee.socket)
+    finishWriting(upstreams[exchange.pointee.upstream].pointee.transport)
   }
 
   func tunnelUpstreamEnded(_ index: Int32) {
@@ -100,7 +100,7 @@ extension Worker {
     guard !connection.pointee.flags.contains(.peerEnded) else {
       return endTunnel(index, reset: false)
     }
-    reactor.finishWriting(connection.pointee.socket)
+    finishWriting(connection.pointee.transport)
   }
 
   func tunnelTimerFired(_ index: Int32) {

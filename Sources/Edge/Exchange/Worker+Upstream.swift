@@ -108,7 +108,7 @@ extension Worker {
       return
     }
     exchange.pointee.flags.remove(.upstreamPaused)
-    reactor.resume(upstreams[exchange.pointee.upstream].pointee.socket)
+    resume(upstreams[exchange.pointee.upstream].pointee.transport)
     pumpResponse(index)
   }
 
@@ -129,13 +129,13 @@ extension Worker {
       if !connection.pointee.input.isEmpty { pauseReading(connection) }
       return
     }
-    let socket = upstreams[exchange.pointee.upstream].pointee.socket
+    let transport = upstreams[exchange.pointee.upstream].pointee.transport
     resumeReading(connection)
     guard !connection.pointee.input.isEmpty else {
       if connection.pointee.deadline == .never { judgePaceFromNow(connection) }
       return
     }
-    if keepForRepeat(exchange, connection, socket) {
+    if keepForRepeat(exchange, connection, transport) {
       if exchange.pointee.request.isComplete {
         stopJudging(connection)
         if !connection.pointee.input.isEmpty { pauseReading(connection) }
@@ -150,7 +150,7 @@ extension Worker {
     let outcome = relay(
       &exchange.pointee.request,
       from: &connection.pointee.input,
-      to: socket,
+      to: transport,
       framing: framing,
       passed: &passed
     )
@@ -172,9 +172,9 @@ extension Worker {
     case .wantsMore:
       if connection.pointee.deadline == .never { judgePaceFromNow(connection) }
     }
-    if reactor.queuedBytes(socket) > Self.highWatermark {
+    if queuedBytes(transport) > Self.highWatermark {
       if !exchange.pointee.request.isComplete { pauseReading(connection) }
-      reactor.notifyWhenDrained(socket, below: Self.lowWatermark)
+      notifyWhenDrained(transport, below: Self.lowWatermark)
     }
   }
 
@@ -183,7 +183,7 @@ extension Worker {
   private func keepForRepeat(
     _ exchange: UnsafeMutablePointer<Exchange>,
     _ connection: UnsafeMutablePointer<Connection>,
-    _ socket: Int32
+    _ transport: Transport
   ) -> Bool {
     let used = Int(exchange.pointee.requestCount)
     guard canRepeat(exchange), exchange.pointee.request.framing == .length,
@@ -197,7 +197,7 @@ extension Worker {
       .update(from: bytes(&connection.pointee.input), count: count)
     consume(&connection.pointee.input, count)
     reactor.pool.retain(block)
-    guard reactor.write(socket, block: block, start: used, count: count) else { return false }
+    guard write(transport, block: block, start: used, count: count) else { return false }
     exchange.pointee.requestCount += Int32(count)
     exchange.pointee.request.left -= Int64(count)
     exchange.pointee.request.seen += Int64(count)
@@ -251,7 +251,7 @@ extension Worker {
     let outcome = relay(
       &exchange.pointee.response,
       from: &upstream.pointee.input,
-      to: connection.pointee.socket,
+      to: connection.pointee.transport,
       framing: exchange.pointee.responseFraming,
       passed: &passed
     )
@@ -267,12 +267,12 @@ extension Worker {
       responseComplete(index)
     case .wantsMore:
       if exchange.pointee.deadline == .never { touchStream(exchange) }
-      guard reactor.queuedBytes(connection.pointee.socket) > Self.highWatermark else { return }
+      guard queuedBytes(connection.pointee.transport) > Self.highWatermark else { return }
       if !exchange.pointee.flags.contains(.upstreamPaused) {
         exchange.pointee.flags.insert(.upstreamPaused)
-        reactor.pause(upstream.pointee.socket)
+        pause(upstream.pointee.transport)
       }
-      reactor.notifyWhenDrained(connection.pointee.socket, below: Self.lowWatermark)
+      notifyWhenDrained(connection.pointee.transport, below: Self.lowWatermark)
       if connection.pointee.deadline == .never { judgePaceFromNow(connection) }
     }
   }
@@ -283,7 +283,7 @@ extension Worker {
     exchange.pointee.response.state = .complete
     if exchange.pointee.responseFraming == .chunked {
       let connection = connections[exchange.pointee.connection]
-      guard endChunks(connection.pointee.socket) else {
+      guard endChunks(connection.pointee.transport) else {
         return failOrAbandon(index, .buffersExhausted)
       }
     }

@@ -1,6 +1,6 @@
 internal import Glibc
 internal import Reactor
-internal import Synchronization
+internal import Units
 
 /// The listening sockets of this process: those it was given and those it binds itself.
 ///
@@ -23,7 +23,7 @@ public final class InheritedSockets: Sendable {
     var inherited: [ListeningSocket] = []
   }
 
-  private let state: Mutex<State>
+  private let state: Locked<State>
   /// What was wrong with the sockets of the environment, for the log.
   public let notes: [String]
 
@@ -65,7 +65,7 @@ public final class InheritedSockets: Sendable {
       ListeningSocket.setInherited(descriptor)
       state.given.append(Given(name: name, descriptor: descriptor))
     }
-    self.state = Mutex(state)
+    self.state = Locked(state)
     self.notes = notes
   }
 

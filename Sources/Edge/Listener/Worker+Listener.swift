@@ -137,7 +137,7 @@ extension Worker {
     if peer.isUnix || listener.trusts(address) { flags.insert(.isTrusted) }
     connections[connection].initialize(
       to: Connection(
-        socket: socket,
+        transport: .socket(socket),
         timer: timer,
         exchange: -1,
         listener: Int32(index),

@@ -10,25 +10,34 @@ enum ForwardingFields {
     writer.text(view.head.minorVersion == 0 ? "via: 1.0 spillway\r\n" : "via: 1.1 spillway\r\n")
     writer.text("x-forwarded-for: ")
     if view.isTrusted { values(view, .xForwardedFor, &writer) }
-    address(view, &writer)
+    let start = writer.count
+    if view.peerIsUnix { writer.text("unknown") } else { AddressText.write(view.peer, &writer) }
+    let address = start..<writer.count
     writer.text("\r\nx-forwarded-proto: ")
-    let scheme = view.isTrusted ? view.first(.xForwardedProto) : -1
+    let scheme = given(view, .xForwardedProto)
     if scheme >= 0 { value(view, scheme, &writer) } else { writer.text("http") }
-    if view.head.authorityLength > 0 || view.isTrusted {
+    let host = given(view, .xForwardedHost)
+    // HTTP/1.0 may name no host, and an empty field would say that it is known to be none.
+    if host >= 0 || view.head.authorityLength > 0 {
       writer.text("\r\nx-forwarded-host: ")
-      let host = view.isTrusted ? view.first(.xForwardedHost) : -1
       if host >= 0 { value(view, host, &writer) } else { authority(view, &writer) }
     }
     writer.text("\r\nforwarded: ")
     if view.isTrusted { values(view, .forwarded, &writer) }
     writer.text("for=")
-    node(view, &writer)
+    node(view, address, &writer)
     if view.head.authorityLength > 0 {
       writer.text(";host=\"")
       authority(view, &writer)
       writer.text("\"")
     }
     writer.text(";proto=http\r\n")
+  }
+
+  /// A trusted peer's field of this kind, unless it is empty, or -1.
+  private static func given(_ view: RequestView, _ kind: KnownField) -> Int {
+    let index = view.isTrusted ? view.first(kind) : -1
+    return index >= 0 && view.fields[index].valueLength > 0 ? index : -1
   }
 
   private static func authority(_ view: RequestView, _ writer: inout ByteWriter) {
@@ -58,21 +67,14 @@ enum ForwardingFields {
     }
   }
 
-  private static func address(_ view: RequestView, _ writer: inout ByteWriter) {
-    if view.peerIsUnix { writer.text("unknown") } else { AddressText.write(view.peer, &writer) }
-  }
-
   /// A node as RFC 7239 section 6 writes it: IPv6 in brackets and quotes.
-  private static func node(_ view: RequestView, _ writer: inout ByteWriter) {
-    if view.peerIsUnix {
-      writer.text("unknown")
-    } else if view.peer.isIPv4 {
-      AddressText.write(view.peer, &writer)
-    } else {
-      writer.text("\"[")
-      AddressText.write(view.peer, &writer)
-      writer.text("]\"")
-    }
+  ///
+  /// `address`: Where the peer's address stands in what was written already.
+  private static func node(_ view: RequestView, _ address: Range<Int>, _ writer: inout ByteWriter) {
+    guard !view.peerIsUnix, !view.peer.isIPv4 else { return writer.again(address) }
+    writer.text("\"[")
+    writer.again(address)
+    writer.text("]\"")
   }
 }
 

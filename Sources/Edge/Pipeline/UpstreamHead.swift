@@ -79,6 +79,11 @@ enum UpstreamHead {
     case .contentLength:
       // Never dropped because Connection names it: the body would become a request.
       return true
+    case .expect where view.head.minorVersion == 0:
+      // To be ignored from HTTP/1.0 (RFC 9110 section 10.1.1): such a client does not wait, and the
+      // service behind our HTTP/1.1 would believe that it does. Otherwise the service answers the
+      // expectation, because only it knows whether it wants the body.
+      return false
     default:
       break
     }

@@ -11,6 +11,8 @@ public enum ChildReport: Equatable, Sendable {
   /// Its workers make progress; sent for the watchdog of systemd.
   case alive
   case reloading
+  /// What it said when it was ready and a reload has changed.
+  case terms(drainMilliseconds: Int64, pidFile: String)
   case reloaded
   /// It was itself asked to be replaced.
   case upgrade
@@ -18,6 +20,7 @@ public enum ChildReport: Equatable, Sendable {
   public var text: String {
     switch self {
     case .ready(let drain, let pidFile): "ready \(drain) \(SocketHandover.escape(pidFile))"
+    case .terms(let drain, let pidFile): "terms \(drain) \(SocketHandover.escape(pidFile))"
     case .failed(let reason): "failed \(reason)"
     case .bound(let key, let worker): "bound \(worker) \(SocketHandover.escape(key))"
     case .dropped(let key, let worker): "dropped \(worker) \(SocketHandover.escape(key))"
@@ -36,6 +39,8 @@ public enum ChildReport: Equatable, Sendable {
     switch (words.first, number, name) {
     case ("ready", let drain?, let pidFile):
       self = .ready(drainMilliseconds: drain, pidFile: pidFile ?? "")
+    case ("terms", let drain?, let pidFile):
+      self = .terms(drainMilliseconds: drain, pidFile: pidFile ?? "")
     case ("failed", _, _): self = .failed(String(text.dropFirst("failed ".count)))
     case ("bound", let worker?, let key?): self = .bound(key: key, worker: Int(worker))
     case ("dropped", let worker?, let key?): self = .dropped(key: key, worker: Int(worker))

@@ -1,3 +1,4 @@
+public import Configuration
 internal import Glibc
 
 /// The number of descriptors that this process may have open.
@@ -15,6 +16,17 @@ public enum DescriptorLimit {
       if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &raised) == 0 { limit = raised }
     }
     return Int(clamping: limit.rlim_cur)
+  }
+
+  /// Says why what settings state does not fit, `nil` when it does.
+  ///
+  /// Only maxima that are written count: a default is a cap against runaways and no plan, and many
+  /// services with one must not be refused where few connections are ever made.
+  public static func fault(_ settings: Settings, limit: Int) -> String? {
+    let downstream = settings.listeners.compactMap(\.maximumConnections).reduce(0, +)
+    let upstream = settings.services.compactMap(\.maximumConnections).reduce(0, +)
+    guard downstream > 0 || upstream > 0 else { return nil }
+    return fault(downstream: downstream, upstream: upstream, limit: limit)
   }
 
   /// Says why the settings do not fit, `nil` when they do.

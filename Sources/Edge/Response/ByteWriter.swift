@@ -36,6 +36,10 @@ struct ByteWriter {
     count &+= 1
   }
 
+  /// Repeats a part of what was written.
+  @inline(__always)
+  mutating func again(_ part: Range<Int>) { bytes(base + part.lowerBound, part.count) }
+
   @inline(__always)
   mutating func crlf() { text("\r\n") }
 

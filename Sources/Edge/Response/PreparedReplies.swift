@@ -1,7 +1,7 @@
 /// Replies that the edge gives by itself, written out once per configuration.
 ///
-/// A reply is four runs of bytes around two holes, the request's id and what depends on the
-/// connection, so that answering costs copies and no formatting. Bodies are RFC 9457 problem
+/// A reply is four runs of bytes around three holes, the request's id, what depends on the
+/// connection and the digit of Retry-After, so that answering costs copies and no formatting. Bodies are RFC 9457 problem
 /// documents; routes that answer by themselves bring their own.
 final class PreparedReplies: @unchecked Sendable {
   /// One reply: fields before the id, body before the id, body behind it.
@@ -12,12 +12,19 @@ final class PreparedReplies: @unchecked Sendable {
     var head: Run
     var bodyStart: Run
     var bodyEnd: Run
+    /// Where in the head the one digit of Retry-After stands, or -1.
+    var retryAfter: Int32 = -1
   }
 
   struct Run: BitwiseCopyable {
     var offset: Int32
     var count: Int32
   }
+
+  /// What Retry-After asks for, in seconds, each as likely as the others.
+  ///
+  /// Clients that were refused together shall not come back together. One digit fits its place.
+  static let retrySeconds: ClosedRange<UInt8> = 1...3
 
   // Immutable after init, which is what makes it sendable.
   let memory: UnsafeMutablePointer<UInt8>
@@ -42,7 +49,12 @@ final class PreparedReplies: @unchecked Sendable {
       var head = "HTTP/1.1 \(wording.status) \(ReasonPhrase.text(wording.status))\r\n"
       head += "content-type: application/problem+json\r\ncache-control: no-store\r\n"
       if let error = wording.proxyError { head += "proxy-status: spillway; error=\(error)\r\n" }
-      if wording.status == 503 { head += "retry-after: 1\r\n" }
+      var retryAfter: Int32 = -1
+      if wording.status == 503 {
+        head += "retry-after: "
+        retryAfter = Int32(head.utf8.count)
+        head += "\(Self.retrySeconds.lowerBound)\r\n"
+      }
       let headRun = run(head)
       for name in [nil] + classes.map(Optional.some) {
         let quoted = name.map { "\"\($0)\"" } ?? "null"
@@ -57,7 +69,8 @@ final class PreparedReplies: @unchecked Sendable {
             isPlain: false,
             head: headRun,
             bodyStart: run(start),
-            bodyEnd: run("\"}\n")
+            bodyEnd: run("\"}\n"),
+            retryAfter: retryAfter
           )
         )
       }

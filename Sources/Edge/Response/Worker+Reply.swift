@@ -170,11 +170,11 @@ extension Worker {
       }
     }
     connection.pointee.bytesOut += Int64(writer.count)
-    if reactor.append(connection.pointee.socket, writer.base, count: writer.count) {
+    if append(connection.pointee.transport, writer.base, count: writer.count) {
       reactor.pool.release(block)
       return true
     }
-    return reactor.write(connection.pointee.socket, block: block, start: 0, count: writer.count)
+    return write(connection.pointee.transport, block: block, start: 0, count: writer.count)
   }
 
   private func writeReplyHead(
@@ -186,7 +186,12 @@ extension Worker {
     keepsAlive: Bool,
     listsAllowed: Bool
   ) {
+    let start = writer.count
     writer.run(reply.head, of: replies)
+    if reply.retryAfter >= 0, !writer.isFull {
+      let seconds = UInt8.random(in: PreparedReplies.retrySeconds, using: &random)
+      writer.base[start + Int(reply.retryAfter)] = UInt8(ascii: "0") + seconds
+    }
     let length =
       Int(reply.bodyStart.count + reply.bodyEnd.count) + (reply.isPlain ? 0 : identifier.1)
     if reply.status != 204, reply.status != 304 {

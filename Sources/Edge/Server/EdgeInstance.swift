@@ -1,8 +1,7 @@
 internal import CLinux
 public import Configuration
 internal import Glibc
-internal import Synchronization
-internal import Telemetry
+public import Telemetry
 internal import Units
 
 /// A whole edge: the server with its admin address, its access log and its readiness.
@@ -14,13 +13,19 @@ public final class EdgeInstance: Sendable {
 
   public let server: EdgeServer
   public let readiness = ReadinessState()
-  private let admin: AdminServer?
-  private let adminSocket: ListeningSocket?
-  private let log: AccessLogWriter?
+  private let endpoints = AdminEndpoints()
+  private let admin: Locked<Admin?>
+  private let log: AccessLogWriter
   private let inherited: InheritedSockets
-  private let drainStarted = Mutex(Instant.never)
+  private let drainStarted = Locked(Instant.never)
 
-  /// Binds everything; serves nothing yet.
+  private struct Admin {
+    var server: AdminServer
+    /// Kept for a hand-over; the server closes a descriptor of its own.
+    var socket: ListeningSocket
+  }
+
+  /// Binds and opens everything; starts no thread yet, so that privileges can still be dropped.
   public init(
     _ loaded: LoadedConfiguration,
     sockets inherited: InheritedSockets,
@@ -30,82 +35,150 @@ public final class EdgeInstance: Sendable {
     let names = NameTable()
     let workers = EdgeServer.workerCount(loaded.settings)
     log = try Self.makeLog(loaded.settings.accessLog.output, workers: workers, names: names)
-    let rings = log.map { log in (0..<workers).map { log.ring($0) } } ?? []
+    let log = log
     server = try EdgeServer(
       loaded,
       sockets: inherited,
       names: names,
-      rings: rings,
+      rings: (0..<workers).map { log.ring($0) },
       options: options
     )
-    let endpoints = AdminEndpoints()
     endpoints.registerStandard(metrics: server.registry, readiness: readiness)
     ProcessMetrics.register(in: server.registry, version: Self.version)
     readiness.register(in: server.registry)
-    log?.register(in: server.registry)
-    guard let address = loaded.settings.admin else {
-      admin = nil
-      adminSocket = nil
-      return
-    }
+    log.register(in: server.registry)
     do {
-      let socket = try inherited.obtain(address.description, name: "admin", worker: 0)
-      adminSocket = socket
-      // The admin server closes its descriptor; the socket itself stays for a hand-over.
-      guard let own = ListeningSocket.duplicate(socket.descriptor) else {
-        throw EdgeError(.resources, "out of descriptors")
-      }
-      admin = try AdminServer(listener: own, endpoints: endpoints)
-    } catch let error as ListenError {
-      throw EdgeError(.listen, "admin: \(error.description)")
+      admin = Locked(try Self.makeAdmin(loaded.settings.admin, endpoints, inherited))
     } catch {
-      throw EdgeError(.resources, "admin: \(error)")
+      for socket in server.listeningSockets { inherited.release(socket) }
+      throw error
     }
+  }
+
+  private static func makeAdmin(
+    _ address: BindAddress?,
+    _ endpoints: AdminEndpoints,
+    _ inherited: InheritedSockets
+  ) throws(EdgeError) -> Admin? {
+    guard let address else { return nil }
+    let socket: ListeningSocket
+    do {
+      socket = try inherited.obtain(address.description, name: "admin", worker: 0)
+    } catch {
+      throw EdgeError(.listen, "admin: \(error.description)")
+    }
+    guard let own = ListeningSocket.duplicate(socket.descriptor) else {
+      inherited.release(socket)
+      throw EdgeError(.resources, "admin: out of descriptors")
+    }
+    return Admin(server: AdminServer(listener: own, endpoints: endpoints), socket: socket)
   }
 
   private static func makeLog(
     _ output: AccessLogSettings.Output,
     workers: Int,
     names: NameTable
-  ) throws(EdgeError) -> AccessLogWriter? {
-    let text: String
-    switch output {
-    case .off: return nil
-    case .stdout: text = "stdout"
-    case .file(let path): text = "file:\(path)"
-    case .syslog(let path): text = "syslog:\(path)"
-    }
-    guard let target = AccessLogOutput(text) else {
-      throw EdgeError(.resources, "accessLog: cannot write to \(text)")
-    }
+  ) throws(EdgeError) -> AccessLogWriter {
     do {
-      return try AccessLogWriter(output: target, workers: workers, names: names)
+      return try AccessLogWriter(output: .init(output), workers: workers, names: names)
     } catch {
       throw EdgeError(.resources, "accessLog: \(error)")
     }
   }
 
-  /// Starts the workers and becomes ready.
+  /// Starts all threads and becomes ready.
   public func start() throws(EdgeError) {
+    do {
+      try log.start()
+    } catch {
+      throw EdgeError(.resources, "accessLog: \(error.description)")
+    }
+    try start(admin.withLock { $0 })
     try server.start()
     adopted(server.loaded)
   }
 
   /// Takes a new configuration, or throws and goes on with the one before.
-  public func reload(_ loaded: LoadedConfiguration) throws(EdgeError) {
+  ///
+  /// - Returns: `unchanged` when it reads as the one in effect: then nothing is published.
+  @discardableResult
+  public func reload(_ loaded: LoadedConfiguration) throws(EdgeError) -> ReloadOutcome {
+    let current = server.loaded
+    // The same text out of a file that was bad before is still news: it ends the last good copy.
+    if loaded.checksum == current.checksum, !current.fromLastGood {
+      readiness.accept()
+      return count(.unchanged)
+    }
     do {
-      try server.reload(loaded)
+      // What can fail comes first, so that a refusal changes nothing.
+      let output = try changedOutput(loaded.settings)
+      try reload(loaded, withAdmin: loaded.settings.admin != server.loaded.settings.admin)
+      if let output { log.replaceOutput(with: output) }
     } catch {
       refused(error.description)
       throw error
     }
-    server.registry.add(server.edge.reloads[Int(ReloadOutcome.applied.rawValue)])
     adopted(loaded)
+    return count(.applied)
+  }
+
+  @discardableResult
+  private func count(_ outcome: ReloadOutcome) -> ReloadOutcome {
+    server.registry.add(server.edge.reloads[Int(outcome.rawValue)])
+    return outcome
+  }
+
+  /// Reloads the server, and moves the admin server where its address changes.
+  ///
+  /// The new one answers before the old one ends, so that no moment is without one.
+  private func reload(
+    _ loaded: LoadedConfiguration,
+    withAdmin isMoving: Bool
+  ) throws(EdgeError) {
+    guard isMoving else { return try server.reload(loaded) }
+    let next = try Self.makeAdmin(loaded.settings.admin, endpoints, inherited)
+    do throws(EdgeError) {
+      try start(next)
+      try server.reload(loaded)
+    } catch {
+      end(next)
+      throw error
+    }
+    let before = admin.withLock { admin in
+      defer { admin = next }
+      return admin
+    }
+    end(before)
+  }
+
+  private func start(_ admin: Admin?) throws(EdgeError) {
+    do {
+      try admin?.server.start()
+    } catch {
+      throw EdgeError(.resources, "admin: \(error.description)")
+    }
+  }
+
+  private func end(_ admin: Admin?) {
+    guard let admin else { return }
+    admin.server.stop()
+    inherited.release(admin.socket)
+  }
+
+  /// The access log's new output, opened, `nil` where it stays the same.
+  private func changedOutput(_ settings: Settings) throws(EdgeError) -> LogSink? {
+    let output = settings.accessLog.output
+    guard output != server.loaded.settings.accessLog.output else { return nil }
+    do {
+      return try LogSink(.init(output))
+    } catch {
+      throw EdgeError(.resources, "accessLog: \(error)")
+    }
   }
 
   /// A new configuration was refused before it reached the server.
   public func refused(_ reason: String) {
-    server.registry.add(server.edge.reloads[Int(ReloadOutcome.refused.rawValue)])
+    count(.refused)
     readiness.refuse(reason)
   }
 
@@ -148,29 +221,40 @@ public final class EdgeInstance: Sendable {
   /// Ends everything at once.
   public func stop() {
     server.stop()
-    admin?.stop()
-    if let adminSocket { inherited.release(adminSocket) }
-    log?.stop()
+    end(admin.withLock { $0 })
+    log.stop()
   }
 
   /// A successor serves: questions to the admin address are for it alone from now on.
   ///
   /// Both accept from one socket, and a probe that met the draining process would be told that
   /// nobody is ready.
-  public func handOver() { admin?.stop() }
+  public func handOver() { admin.withLock { $0 }?.server.stop() }
 
   /// Opens the access log's file anew, after it was moved away.
-  public func reopenLogs() { log?.reopen() }
+  public func reopenLogs() { log.reopen() }
 
-  public var adminPort: UInt16? { admin?.port }
+  public var adminPort: UInt16? { admin.withLock { $0 }?.server.port }
 
   /// All listening sockets, the admin server's included, for a hand-over.
   public var listeningSockets: [ListeningSocket] {
-    server.listeningSockets + (adminSocket.map { [$0] } ?? [])
+    server.listeningSockets + (admin.withLock { $0 }.map { [$0.socket] } ?? [])
   }
 
   /// Counts a stall of a worker that the watchdog saw.
   public func recordStall() { server.registry.add(server.edge.workerStalls) }
 
   private static var now: Instant { Instant(clinux_monotonic_now()) }
+}
+
+extension AccessLogOutput {
+  fileprivate init(_ setting: AccessLogSettings.Output) {
+    self =
+      switch setting {
+      case .stdout: .stdout
+      case .file(let path): .file(path: path)
+      case .syslog(let path): .syslog(path: path)
+      case .off: .off
+      }
+  }
 }

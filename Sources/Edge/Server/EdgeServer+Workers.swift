@@ -1,7 +1,6 @@
 internal import Configuration
 internal import Glibc
 internal import Reactor
-internal import Synchronization
 internal import Telemetry
 internal import Units
 
@@ -87,8 +86,8 @@ extension EdgeServer {
 
   /// Whether a worker's reactor opened.
   private final class Outcome: Sendable {
-    let error = Mutex<ReactorError?>(nil)
-    let isReady = Mutex(false)
+    let error = Locked<ReactorError?>(nil)
+    let isReady = Locked(false)
   }
 
   func startWorker(_ number: Int) throws(EdgeError) -> pthread_t {

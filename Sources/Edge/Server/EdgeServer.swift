@@ -1,7 +1,6 @@
 public import Configuration
 internal import Glibc
 public import Reactor
-internal import Synchronization
 public import Telemetry
 internal import Units
 internal import Upstream
@@ -43,12 +42,12 @@ public final class EdgeServer: Sendable {
   let compiler: SnapshotCompiler
   let inherited: InheritedSockets
   let options: Options
-  let running: Mutex<Running>
+  let running: Locked<Running>
   /// What names stand for, by name in lower case: the port is each endpoint's own.
-  let resolved = Mutex<[String: [IPBytes]]>([:])
+  let resolved = Locked<[String: [IPBytes]]>([:])
   private let upkeep = Upkeep()
   /// Held while a configuration takes effect, which several threads may want at once.
-  private let changes = Mutex<Void>(())
+  private let changes = Locked<Void>(())
 
   /// Compiles the configuration and takes or binds its listening sockets.
   ///
@@ -81,7 +80,7 @@ public final class EdgeServer: Sendable {
       addresses: { Self.literal($0) }
     )
     let sockets = try Self.takeSockets(loaded.settings, count, inherited, [:])
-    running = Mutex(Running(loaded: loaded, sockets: sockets, snapshot: snapshot))
+    running = Locked(Running(loaded: loaded, sockets: sockets, snapshot: snapshot))
   }
 
   /// The number of workers that settings ask for.

@@ -1,6 +1,7 @@
 internal import Glibc
 internal import Synchronization
 internal import Telemetry
+internal import Units
 internal import Upstream
 
 /// The server's own thread: publishes answers to names, and frees what workers left behind.
@@ -12,7 +13,7 @@ final class Upkeep: Sendable {
 
   private let ending = Doorbell()
   private let isEnding = Atomic(false)
-  private let thread = Mutex<BackgroundThread?>(nil)
+  private let thread = Locked<BackgroundThread?>(nil)
 
   func start(for server: EdgeServer) throws(EdgeError) {
     let started = BackgroundThread(name: "upkeep") { [self] in run(server) }

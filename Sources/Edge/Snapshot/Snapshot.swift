@@ -16,8 +16,8 @@ final class Snapshot: @unchecked Sendable {
   let configVersion: Int
   let places: UnsafePointer<Int32>
   let placeCount: Int
-  /// Which requests the access log keeps.
-  let sampling: SampleTable
+  /// Which requests the access log keeps, `nil` where there is none.
+  let sampling: SampleTable?
   /// Listener settings by the listener's place in the process.
   let listeners: [ListenerSettings]
   private let routeTable: UnsafeMutablePointer<CompiledRoute>
@@ -27,11 +27,12 @@ final class Snapshot: @unchecked Sendable {
   private let nameTable: UnsafeMutablePointer<NameID>
   private let routeCount: Int
   private let leases: [EndpointDirectory.Lease]
+  private let nameLeases: [NameTable.Lease]
 
   /// One service with the endpoints that it has now.
   struct ServiceEndpoints {
     var service: CompiledService
-    var endpoints: [(lease: EndpointDirectory.Lease, address: KernelAddress, name: NameID)]
+    var endpoints: [(lease: EndpointDirectory.Lease, address: KernelAddress, name: NameTable.Lease)]
   }
 
   init(
@@ -40,7 +41,7 @@ final class Snapshot: @unchecked Sendable {
     services: [ServiceEndpoints],
     replies: PreparedReplies,
     listeners: [ListenerSettings],
-    sampling: SampleTable,
+    sampling: SampleTable?,
     configVersion: Int
   ) {
     self.routes = routes
@@ -58,6 +59,7 @@ final class Snapshot: @unchecked Sendable {
     nameTable = .allocate(capacity: max(1, total))
     placeCount = total
     var leases: [EndpointDirectory.Lease] = []
+    var nameLeases: [NameTable.Lease] = []
     var next = 0
     for (index, entry) in services.enumerated() {
       var service = entry.service
@@ -67,13 +69,15 @@ final class Snapshot: @unchecked Sendable {
       for endpoint in entry.endpoints {
         (placeTable + next).initialize(to: endpoint.lease.place)
         (addressTable + next).initialize(to: endpoint.address)
-        (nameTable + next).initialize(to: endpoint.name)
+        (nameTable + next).initialize(to: endpoint.name.id)
+        nameLeases.append(endpoint.name)
         leases.append(endpoint.lease)
         next += 1
       }
     }
     places = UnsafePointer(placeTable)
     self.leases = leases
+    self.nameLeases = nameLeases
   }
 
   deinit {

@@ -2,7 +2,6 @@ internal import Configuration
 internal import HTTPCodec
 internal import Reactor
 internal import Routing
-internal import Synchronization
 internal import Telemetry
 internal import Units
 internal import Upstream
@@ -13,7 +12,7 @@ final class SnapshotCompiler: Sendable {
   let names: NameTable
   let endpoints = EndpointDirectory()
   let services = ServiceDirectory()
-  private let listenerPlaces = Mutex<[String: Int]>([:])
+  private let listenerPlaces = Locked<[String: Int]>([:])
 
   init(edge: EdgeMetrics, names: NameTable) {
     self.edge = edge
@@ -31,7 +30,7 @@ final class SnapshotCompiler: Sendable {
   ) throws(EdgeError) -> Snapshot {
     let table: RouteTable
     do {
-      table = try RouteTable(rules: settings.routes.map(\.match))
+      table = try RouteTable(rules: settings.routes.map(\.match), policy: settings.routePaths)
     } catch {
       throw EdgeError(.bound, "routes: \(error.message)")
     }
@@ -54,9 +53,6 @@ final class SnapshotCompiler: Sendable {
     for listener in settings.listeners {
       listeners.append(try compile(listener, descriptors: descriptors))
     }
-    let sampling = SampleTable(
-      SampleRule(entries: settings.accessLog.sample.map { ($0.key, $0.share) }) ?? SampleRule()
-    )
     return Snapshot(
       routes: table,
       compiled: routes,
@@ -67,9 +63,15 @@ final class SnapshotCompiler: Sendable {
         answers: answers
       ),
       listeners: listeners,
-      sampling: sampling,
+      sampling: Self.sampling(settings.accessLog),
       configVersion: version
     )
+  }
+
+  /// Without an output workers write no records at all, rather than records for nobody.
+  private static func sampling(_ log: AccessLogSettings) -> SampleTable? {
+    guard log.output != .off else { return nil }
+    return SampleTable(SampleRule(entries: log.sample.map { ($0.key, $0.share) }) ?? SampleRule())
   }
 
   /// A service, or the part of it that has one port: routes may name a port.
@@ -134,7 +136,7 @@ final class SnapshotCompiler: Sendable {
     guard let place = services.place(of: service.name) else {
       throw EdgeError(.bound, "more than \(ServiceDirectory.capacity) services were ever named")
     }
-    var resolved: [(EndpointDirectory.Lease, KernelAddress, NameID)] = []
+    var resolved: [(EndpointDirectory.Lease, KernelAddress, NameTable.Lease)] = []
     var seen = Set<String>()
     for endpoint in service.endpoints {
       if let port, case .host(_, let own) = endpoint, own != port { continue }
@@ -144,7 +146,7 @@ final class SnapshotCompiler: Sendable {
         guard let lease = endpoints.lease(service: service.name, address: text) else {
           throw EdgeError(.bound, "more than \(EndpointDirectory.capacity) endpoints are in use")
         }
-        resolved.append((lease, address, names.id(for: text)))
+        resolved.append((lease, address, names.lease(for: text)))
       }
     }
     return Snapshot.ServiceEndpoints(
@@ -157,7 +159,9 @@ final class SnapshotCompiler: Sendable {
         balance: service.balance == .p2c ? .twoChoices : .roundRobin,
         connectTimeout: service.connectTimeout,
         idleTimeout: service.idle,
-        maximumConnections: Int32(clamping: service.maximumConnections)
+        maximumConnections: Int32(
+          clamping: service.maximumConnections ?? ServiceSetting.defaultMaximumConnections
+        )
       ),
       endpoints: resolved.map { (lease: $0.0, address: $0.1, name: $0.2) }
     )

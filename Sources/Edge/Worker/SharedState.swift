@@ -1,5 +1,7 @@
+internal import Configuration
 internal import Reactor
 import Synchronization
+internal import Units
 internal import Upstream
 
 /// What is one per process and counted by every worker: connections to services, of listeners, and
@@ -9,7 +11,7 @@ internal import Upstream
 final class SharedState: Sendable {
   private let services: SharedCells
   private let listeners: SharedCells
-  private let addresses = Mutex<[IPBytes: Int32]>([:])
+  private let addresses = Locked<[IPBytes: Int32]>([:])
   /// Where workers leave snapshots to be freed.
   let graveyard = Graveyard()
   /// Where workers give back listening sockets.
@@ -24,7 +26,7 @@ final class SharedState: Sendable {
   }
 
   /// Listeners that one process may ever have had.
-  static let maximumListeners = 256
+  static let maximumListeners = Settings.maximumListeners
 
   /// Reserves a connection to a service, unless it has as many as it may.
   func reserveConnection(_ service: Int32, _ maximum: Int32) -> Bool {
@@ -101,9 +103,9 @@ private final class SharedCells: @unchecked Sendable {
 /// Gives each service name a small number that outlives reloads; slow plane only.
 final class ServiceDirectory: Sendable {
   /// Service names that one process may ever have had.
-  static let capacity = 4_096
+  static let capacity = Settings.maximumServices
 
-  private let places = Mutex<[String: Int32]>([:])
+  private let places = Locked<[String: Int32]>([:])
 
   /// The place of a service, or `nil` when the directory is full.
   func place(of name: String) -> Int32? {
@@ -119,7 +121,7 @@ final class ServiceDirectory: Sendable {
 
 /// Snapshots that no worker uses any more; the slow plane frees them.
 final class Graveyard: Sendable {
-  private let snapshots = Mutex<[Snapshot]>([])
+  private let snapshots = Locked<[Snapshot]>([])
 
   func bury(_ retired: [Snapshot]) {
     guard !retired.isEmpty else { return }

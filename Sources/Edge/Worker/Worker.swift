@@ -1,5 +1,6 @@
 internal import HTTPCodec
 internal import Reactor
+internal import Routing
 internal import Telemetry
 internal import Units
 internal import Upstream
@@ -53,7 +54,7 @@ final class Worker {
   /// The methods that the Allow field of a 405 lists.
   let allowed: UnsafeMutablePointer<UInt8>
   var allowedLength = 0
-  static let allowedCapacity = 512
+  static let allowedCapacity = RouteTable.maximumAllowBytes
   /// The id that was made for it.
   let identifier: UnsafeMutablePointer<UInt8>
 

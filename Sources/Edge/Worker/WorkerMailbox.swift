@@ -1,5 +1,6 @@
 internal import Reactor
 import Synchronization
+internal import Units
 
 /// Where other threads leave what they have to say to a worker.
 ///
@@ -21,12 +22,12 @@ final class WorkerMailbox: Sendable {
     var sockets: [WorkerSocket]?
   }
 
-  private let post = Mutex(Post())
+  private let post = Locked(Post())
   private let stageValue = Atomic(Stage.serving)
   private let closed = Atomic(false)
   private let seen = Atomic(Stage.serving)
-  private let bell = Mutex<Bell?>(nil)
-  private let names = Mutex<[String]?>(nil)
+  private let bell = Locked<Bell?>(nil)
+  private let names = Locked<[String]?>(nil)
 
   /// The worker's reactor is open: from now on it can be woken.
   func open(_ bell: Bell) { self.bell.withLock { $0 = bell } }

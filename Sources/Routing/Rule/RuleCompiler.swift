@@ -165,6 +165,15 @@ struct RuleCompiler {
       report(rule, .methods, item: item, "\"\(text)\" is not a method; write GET, POST and so on")
       return []
     }
+    guard text.utf8.count <= RouteTable.maximumMethodBytes else {
+      report(
+        rule,
+        .methods,
+        item: item,
+        "a method has at most \(RouteTable.maximumMethodBytes) bytes"
+      )
+      return []
+    }
     let known = Method.allCases.filter { $0 != .other }
     if let method = known.first(where: { "\($0.name)" == text }) { return MethodSet(method) }
     if let method = known.first(where: { "\($0.name)" == text.uppercased() }) {

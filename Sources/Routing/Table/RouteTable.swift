@@ -16,6 +16,11 @@ public final class RouteTable: Sendable {
   /// Most header conditions, and most query conditions, of one rule.
   public static let maximumConditions = 32
 
+  /// Longest name of a method that rules may name.
+  public static let maximumMethodBytes = 32
+  /// Room that every Allow value fits: each known method and each that the rules may add.
+  public static let maximumAllowBytes = 32 * (maximumMethodBytes + 2)
+
   /// The rules, in the order given; lookups name them by index.
   public let rules: [RouteRule]
 
@@ -70,7 +75,7 @@ public final class RouteTable: Sendable {
   /// The rule that takes a request; allocates nothing and takes no locks.
   public func find(_ request: RouteRequest) -> RouteLookup { view.find(request) }
 
-  /// Writes the methods of a set as an `Allow` value (`GET, POST`).
+  /// Writes the methods of a set as an `Allow` value (`GET, POST`), which allocates nothing.
   ///
   /// - Parameters:
   ///   - methods: As this table's lookup gave them.
@@ -82,10 +87,21 @@ public final class RouteTable: Sendable {
     into out: UnsafeMutablePointer<UInt8>,
     capacity: Int
   ) -> Int {
-    let value = Array(names(of: methods).joined(separator: ", ").utf8)
-    guard value.count <= capacity else { return 0 }
-    for (index, byte) in value.enumerated() { out[index] = byte }
-    return value.count
+    guard methods != .all else { return 0 }
+    var count = 0
+    for bit in 0..<(MethodSet.firstOwnBit + view.ownMethodCount)
+    where methods.rawValue >> UInt32(bit) & 1 != 0 {
+      let (name, length) = view.methodName(bit)
+      guard count + length + 2 <= capacity || (count == 0 && length <= capacity) else { return 0 }
+      if count > 0 {
+        out[count] = UInt8(ascii: ",")
+        out[count + 1] = UInt8(ascii: " ")
+        count += 2
+      }
+      (out + count).update(from: name, count: length)
+      count += length
+    }
+    return count
   }
 
   /// The methods of a set that this table's lookup gave, by name.

@@ -29,6 +29,15 @@ extension TableView {
       ? .notFound : .methodNotAllowed(MethodSet(rawValue: search.allowed))
   }
 
+  /// The name that a bit of a method set stands for; not for the last bit, which names none.
+  func methodName(_ bit: Int) -> (UnsafePointer<UInt8>, Int) {
+    if bit < MethodSet.firstOwnBit, let method = Method(rawValue: UInt8(truncatingIfNeeded: bit)) {
+      return (method.name.utf8Start, method.name.utf8CodeUnitCount)
+    }
+    let (start, length) = ownMethods[bit &- MethodSet.firstOwnBit]
+    return (text + Int(start), Int(length))
+  }
+
   @inline(__always)
   func methodBit(_ request: RouteRequest) -> UInt32 {
     guard request.method == .other else { return 1 &<< UInt32(request.method.rawValue) }

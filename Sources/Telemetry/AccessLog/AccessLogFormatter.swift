@@ -5,6 +5,8 @@ struct AccessLogFormatter {
   private let table: NameTable
   /// Names as JSON strings, by id.
   private var names: [[UInt8]] = []
+  /// The table's revision that `names` is at.
+  private var revision = 0
 
   init(names: NameTable) { table = names }
 
@@ -88,6 +90,13 @@ struct AccessLogFormatter {
   private mutating func name(_ key: StaticString, _ id: NameID, _ line: inout [UInt8]) {
     self.key(key, &line)
     let index = Int(id.rawValue)
+    let current = table.revision
+    if current != revision {
+      revision = current
+      for (id, name) in table.takeChanges() where Int(id) < names.count {
+        names[Int(id)] = JSONText.quoted(name)
+      }
+    }
     if index >= names.count {
       names.append(contentsOf: table.names(from: names.count).map { JSONText.quoted($0) })
     }

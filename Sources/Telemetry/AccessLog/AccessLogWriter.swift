@@ -1,4 +1,5 @@
 internal import Synchronization
+internal import Units
 
 /// Drains the rings of all workers on a thread of its own and writes JSON lines.
 public final class AccessLogWriter: Sendable {
@@ -20,24 +21,26 @@ public final class AccessLogWriter: Sendable {
   public let names: NameTable
   private let rings: [AccessLogRing]
   private let doorbell: Doorbell
-  private let control = Mutex(Control())
-  private let thread = Mutex<BackgroundThread?>(nil)
+  private let control = Locked(Control())
+  private let thread = Locked<BackgroundThread?>(nil)
   private let writtenCount = Atomic<UInt64>(0)
   private let failedCount = Atomic<UInt64>(0)
 
   private struct Control {
+    /// The output that the thread shall use from now on, opened by whoever asked for it.
+    var next: LogSink?
     var mustStop = false
     var mustReopen = false
   }
 
-  /// Opens the output and starts the thread.
+  /// Opens the output; nothing is written before `start`.
   ///
   /// - Parameters:
   ///   - output: Where lines go; with `off` records are read and forgotten.
   ///   - workers: How many rings there are.
   ///   - ringCapacity: Bytes of each ring, a power of two.
   ///   - names: The table that record fields index into.
-  /// - Throws: When the output cannot be opened or the thread not be started.
+  /// - Throws: When the output cannot be opened.
   public init(
     output: AccessLogOutput,
     workers: Int,
@@ -50,7 +53,12 @@ public final class AccessLogWriter: Sendable {
     rings = (0..<workers).map { _ in AccessLogRing(capacity: ringCapacity, doorbell: doorbell) }
     // Opened here so that a wrong path is an error of the start, by the thread that reports it.
     let sink = try LogSink(output)
-    guard let started = BackgroundThread(name: "access-log", run: { [self] in run(sink) }) else {
+    control.withLock { $0.next = sink }
+  }
+
+  /// Starts the thread; apart from opening, because privileges go between the two.
+  public func start() throws(TelemetryError) {
+    guard let started = BackgroundThread(name: "access-log", run: { [self] in run() }) else {
       throw TelemetryError(.cannotStartThread, "no room for the access log's thread")
     }
     thread.withLock { $0 = started }
@@ -72,6 +80,12 @@ public final class AccessLogWriter: Sendable {
     doorbell.wake()
   }
 
+  /// Writes to another output from the next round on; what the rings hold stays.
+  public func replaceOutput(with sink: LogSink) {
+    control.withLock { $0.next = sink }
+    doorbell.wake()
+  }
+
   /// Writes what the rings hold, closes the output and ends the thread.
   public func stop() {
     control.withLock { $0.mustStop = true }
@@ -87,6 +101,11 @@ public final class AccessLogWriter: Sendable {
     counter(registry, "spillway_accesslog_dropped_total", "Records that found their ring full.") {
       $0.dropped
     }
+    counter(
+      registry,
+      "spillway_accesslog_names_full_total",
+      "Times that a name found its table full and was logged as other."
+    ) { $0.names.overflowed }
     counter(registry, "spillway_accesslog_failed_total", "Lines that the output did not take.") {
       $0.failed
     }
@@ -101,7 +120,8 @@ public final class AccessLogWriter: Sendable {
     registry.register(name, help: help, .counter) { [self] in [MetricSample(Double(read(self)))] }
   }
 
-  private func run(_ sink: LogSink) {
+  private func run() {
+    guard var sink = takeNext() else { return }
     var formatter = AccessLogFormatter(names: names)
     var lines: [UInt8] = []
     lines.reserveCapacity(Self.batch + 32 << 10)
@@ -121,11 +141,25 @@ public final class AccessLogWriter: Sendable {
         records += drain(ring, &formatter, &lines, &scratch, sink)
       }
       flush(&lines, sink)
+      // Behind the flush: what was logged before the change goes where it was meant to go.
+      if let next = takeNext() { sink = next }
       emptyRounds = records > 0 ? 0 : emptyRounds + 1
       lastRounds += orders.mustStop ? 1 : 0
       if orders.mustStop && records == 0 { return }
-      if records == 0 { nap(emptyRounds > Self.busyRounds ? Self.idleNap : Self.busyNap) }
+      if records == 0 { nap(Self.span(after: emptyRounds, sink)) }
     }
+  }
+
+  private func takeNext() -> LogSink? {
+    control.withLock { control in
+      defer { control.next = nil }
+      return control.next
+    }
+  }
+
+  /// Milliseconds of the next nap; one without end where nothing is logged.
+  private static func span(after emptyRounds: Int, _ sink: LogSink) -> Int32 {
+    sink.isOff ? -1 : emptyRounds > busyRounds ? idleNap : busyNap
   }
 
   private func drain(
@@ -147,7 +181,8 @@ public final class AccessLogWriter: Sendable {
     let total = lines.count { $0 == UInt8(ascii: "\n") }
     let written = sink.write(lines)
     writtenCount.wrappingAdd(UInt64(written), ordering: .relaxed)
-    failedCount.wrappingAdd(UInt64(total - written), ordering: .relaxed)
+    // What nobody wants to keep has not failed.
+    if !sink.isOff { failedCount.wrappingAdd(UInt64(total - written), ordering: .relaxed) }
     lines.removeAll(keepingCapacity: true)
   }
 

@@ -1,10 +1,10 @@
 import Glibc
 
-/// An open output of the access log; used by the writer's thread alone.
+/// An open output of the access log; used by the writer's thread alone once it was handed over.
 ///
 /// A write waits for a bounded time only: a reader of our stdout that stops reading costs log
 /// lines, not a writer that never ends. Lines that could not be written are counted by the caller.
-final class LogSink: @unchecked Sendable {
+public final class LogSink: @unchecked Sendable {
   // Unchecked: it is made by one thread and handed to the one that uses it.
   /// Longest wait for an output that takes nothing; short enough for a stop to be prompt.
   static let patience: Int32 = 250
@@ -26,7 +26,7 @@ final class LogSink: @unchecked Sendable {
   }
 
   /// Opens the output; throws when a file or socket cannot be opened now.
-  init(_ output: AccessLogOutput) throws(TelemetryError) {
+  public init(_ output: AccessLogOutput) throws(TelemetryError) {
     self.output = output
     var host = [CChar](repeating: 0, count: 256)
     gethostname(&host, 255)
@@ -35,6 +35,9 @@ final class LogSink: @unchecked Sendable {
     syslogPrefix = Array(" \(name.isEmpty ? "-" : name) spillway \(getpid()) access - ".utf8)
     try open()
   }
+
+  /// Whether lines are forgotten.
+  var isOff: Bool { output == .off }
 
   deinit { if descriptor > 2 { close(descriptor) } }
 

@@ -1,4 +1,5 @@
 internal import Synchronization
+internal import Units
 
 /// Every metric of the process: names on the slow plane, cells for the hot one.
 ///
@@ -18,7 +19,7 @@ public final class MetricRegistry: Sendable {
   /// Many threads count here with atomic additions.
   private let sharedSpace: CellSpace
   private let seriesPerFamily: Int
-  private let state: Mutex<State>
+  private let state: Locked<State>
 
   private struct State {
     var spaces: [CellSpace]
@@ -38,7 +39,7 @@ public final class MetricRegistry: Sendable {
     workerSpaces = spaces
     sharedSpace = CellSpace(cells: Self.cellsPerShard)
     self.seriesPerFamily = seriesPerFamily
-    state = Mutex(State(spaces: spaces + [sharedSpace]))
+    state = Locked(State(spaces: spaces + [sharedSpace]))
     register(
       "spillway_metric_series_overflow_total",
       help: "Series that were not made because their family was full, by family.",

@@ -1,5 +1,5 @@
 import Glibc
-internal import Synchronization
+internal import Units
 
 /// A thread of the slow plane that takes no signals; those are the main thread's.
 public final class BackgroundThread: Sendable {
@@ -9,7 +9,7 @@ public final class BackgroundThread: Sendable {
     init(_ run: @escaping @Sendable () -> Void) { self.run = run }
   }
 
-  private let handle: Mutex<pthread_t?>
+  private let handle: Locked<pthread_t?>
 
   /// Starts a thread; nil when the system has no room for one.
   ///
@@ -43,7 +43,7 @@ public final class BackgroundThread: Sendable {
       job.release()
       return nil
     }
-    handle = Mutex(thread)
+    handle = Locked(thread)
   }
 
   /// Waits for the end of the thread; further calls do nothing.

@@ -1,6 +1,6 @@
 public import Reactor
-import Synchronization
 public import Telemetry
+internal import Units
 
 /// Where a resolver leaves answers for the slow plane.
 ///
@@ -23,7 +23,7 @@ public final class NameBoard: Sendable {
   public let changed = Doorbell()
   /// Rings when each name of `expect` was answered or failed once.
   public let settled = Doorbell()
-  private let state = Mutex(State())
+  private let state = Locked(State())
 
   public init() {}
 

@@ -1,4 +1,4 @@
-import Synchronization
+internal import Units
 
 /// Gives each endpoint of each service a small number that every worker's table uses.
 ///
@@ -38,7 +38,7 @@ public final class EndpointDirectory: Sendable {
     var epoch: UInt32 = 0
   }
 
-  private let state = Mutex(State())
+  private let state = Locked(State())
 
   public init() {}
 

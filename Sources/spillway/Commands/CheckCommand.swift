@@ -29,29 +29,21 @@ struct CheckCommand: ParsableCommand {
         )
       }
     } catch {
-      FaultReport.print(error)
+      FaultOutput.print(error)
       throw ArgumentParser.ExitCode.failure
     }
   }
 }
 
-/// Faults with the lines they stand in, as compilers show them.
-enum FaultReport {
+/// Shows why a file is refused.
+enum FaultOutput {
   static func print(_ error: ConfigurationError) {
-    let isTerminal = isatty(2) == 1
-    let (bold, red, plain) = isTerminal ? ("\u{1B}[1m", "\u{1B}[31m", "\u{1B}[0m") : ("", "", "")
-    let lines = error.text.split(separator: "\n", omittingEmptySubsequences: false)
-    var output = error.problem.map { "\(error.file): \($0)\n" } ?? ""
-    for fault in error.faults {
-      output += "\(bold)\(error.file):\(fault.line):\(fault.column):\(plain) "
-      output += fault.path.isEmpty ? "" : "\(bold)\(fault.path)\(plain): "
-      output += "\(fault.message)\n"
-      guard lines.indices.contains(fault.line - 1) else { continue }
-      output += "  \(lines[fault.line - 1])\n"
-      output += "  " + String(repeating: " ", count: max(0, fault.column - 1)) + "\(red)^\(plain)\n"
+    let bytes = Array(FaultReport(error, isColoured: isatty(2) == 1).text.utf8)
+    var written = 0
+    while written < bytes.count {
+      let count = bytes[written...].withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
+      guard count > 0 || errno == EINTR else { return }
+      written += max(0, count)
     }
-    if error.faults.count > 1 { output += "\(error.faults.count) faults\n" }
-    let bytes = Array(output.utf8)
-    _ = write(2, bytes, bytes.count)
   }
 }

@@ -28,7 +28,7 @@ struct RouteCommand: ParsableCommand {
     do {
       settings = try ConfigurationSource.load(file).settings
     } catch {
-      FaultReport.print(error)
+      FaultOutput.print(error)
       throw ArgumentParser.ExitCode.failure
     }
     let policy = settings.listeners.first?.paths ?? PathPolicy()
@@ -45,7 +45,7 @@ struct RouteCommand: ParsableCommand {
       throw ArgumentParser.ExitCode.failure
     }
     print("\(probe.method) \(probe.host.isEmpty ? "(no host)" : probe.host) \(probe.path)")
-    let table = try RouteTable(rules: settings.routes.map(\.match), policy: policy)
+    let table = try RouteTable(rules: settings.routes.map(\.match), policy: settings.routePaths)
     let explanations = probe.withRequest { table.explain($0) }
     guard let winner = explanations.first(where: { $0.verdict == .matched }) else {
       print("no route matches: the edge answers 404, or 405 where only the method differs")

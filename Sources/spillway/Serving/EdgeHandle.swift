@@ -4,6 +4,7 @@ internal import Glibc
 internal import Logging
 internal import Reactor
 internal import Synchronization
+internal import Telemetry
 internal import Units
 
 /// The edge behind the process's seam: where its configuration comes from and where it is kept.
@@ -12,13 +13,13 @@ final class EdgeHandle: Sendable {
   private let logger: Logger
   private let edge: EdgeInstance
   /// Counts the configurations of this process, for files that name no version.
-  private let version: Mutex<Int>
+  private let version: Locked<Int>
 
   private init(path: String, logger: Logger, edge: EdgeInstance, version: Int) {
     self.path = path
     self.logger = logger
     self.edge = edge
-    self.version = Mutex(version)
+    self.version = Locked(version)
   }
 
   /// Loads the configuration, or its last good copy, and binds everything.
@@ -31,7 +32,7 @@ final class EdgeHandle: Sendable {
     var options = EdgeServer.Options()
     options.backend = try forcedBackend()
     options.descriptors = DescriptorLimit.raise()
-    if let fault = descriptorFault(loaded.settings, options.descriptors) {
+    if let fault = DescriptorLimit.fault(loaded.settings, limit: options.descriptors) {
       throw StartFault(code: ExitCode.cannotStart, lines: [fault])
     }
     let edge: EdgeInstance
@@ -42,7 +43,7 @@ final class EdgeHandle: Sendable {
     }
     let handle = EdgeHandle(path: path, logger: logger, edge: edge, version: loaded.version)
     if !loaded.fromLastGood { handle.keep(loaded) }
-    return handle.serverHandle(loaded.settings)
+    return handle.serverHandle()
   }
 
   private static func load(
@@ -92,13 +93,7 @@ final class EdgeHandle: Sendable {
     return backend
   }
 
-  private static func descriptorFault(_ settings: Settings, _ limit: Int) -> String? {
-    let stated = settings.listeners.compactMap(\.maximumConnections).reduce(0, +)
-    guard stated > 0 else { return nil }
-    return DescriptorLimit.fault(downstream: stated, upstream: 0, limit: limit)
-  }
-
-  private func serverHandle(_ settings: Settings) -> ServerHandle {
+  private func serverHandle() -> ServerHandle {
     ServerHandle(
       start: { try self.start() },
       reload: { self.reload() },
@@ -110,9 +105,12 @@ final class EdgeHandle: Sendable {
       listeningSockets: { self.edge.listeningSockets },
       heartbeats: { self.edge.server.heartbeats },
       recordStall: { _ in self.edge.recordStall() },
-      drainLimit: settings.drain.grace + settings.drain.deadline,
+      drainLimit: {
+        let drain = self.edge.server.loaded.settings.drain
+        return drain.grace + drain.deadline
+      },
       watchedFiles: [path],
-      stateDirectory: settings.stateDirectory ?? ""
+      stateDirectory: { self.edge.server.loaded.settings.stateDirectory ?? "" }
     )
   }
 
@@ -140,7 +138,7 @@ final class EdgeHandle: Sendable {
     )
   }
 
-  private func reload() -> Bool {
+  private func reload() -> ReloadOutcome {
     let next = version.withLock { $0 + 1 }
     let loaded: LoadedConfiguration
     do {
@@ -148,27 +146,36 @@ final class EdgeHandle: Sendable {
     } catch {
       for line in error.description.split(separator: "\n") { logger.error("\(line)") }
       edge.refused(error.description)
-      return false
+      return .refused
     }
-    guard loaded.settings.workers == edge.server.loaded.settings.workers else {
-      logger.error("workers cannot change while serving; start anew for that")
-      edge.refused("workers cannot change while serving")
-      return false
+    if let fault = changeFault(loaded.settings) {
+      logger.error("\(fault)")
+      edge.refused(fault)
+      return .refused
     }
-    guard loaded.settings.classes == edge.server.loaded.settings.classes else {
-      logger.error("classes cannot change while serving; start anew for that")
-      edge.refused("classes cannot change while serving")
-      return false
-    }
+    let outcome: ReloadOutcome
     do {
-      try edge.reload(loaded)
+      outcome = try edge.reload(loaded)
     } catch {
       logger.error("\(error)")
-      return false
+      return .refused
     }
+    guard outcome == .applied else { return outcome }
     version.withLock { $0 = loaded.version }
     keep(loaded)
-    return true
+    return outcome
+  }
+
+  /// Why valid settings cannot follow those in effect, `nil` when they can.
+  private func changeFault(_ next: Settings) -> String? {
+    let current = edge.server.loaded.settings
+    guard next.workers == current.workers else {
+      return "workers cannot change while serving; start anew for that"
+    }
+    guard next.classes == current.classes else {
+      return "classes cannot change while serving; start anew for that"
+    }
+    return DescriptorLimit.fault(next, limit: DescriptorLimit.raise())
   }
 
   private func keep(_ loaded: LoadedConfiguration) {

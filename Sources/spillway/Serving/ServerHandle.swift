@@ -1,4 +1,5 @@
 internal import Edge
+internal import Telemetry
 internal import Units
 
 /// What the process asks of a server: the seam between signals and serving.
@@ -6,9 +7,7 @@ struct ServerHandle: Sendable {
   /// Binds nothing, serves: returns when every worker accepts.
   var start: @Sendable () throws -> Void
   /// Loads the configuration again and adopts it; logs all faults itself.
-  ///
-  /// Returns false when the new configuration was refused and the one before goes on.
-  var reload: @Sendable () -> Bool
+  var reload: @Sendable () -> ReloadOutcome
   /// A successor serves: what both would answer for, as the admin port, is the successor's.
   var handOver: @Sendable () -> Void
   /// Readiness fails first, then nothing new is accepted.
@@ -21,12 +20,13 @@ struct ServerHandle: Sendable {
   var heartbeats: @Sendable () -> [WorkerHeartbeat]
   /// Counts a stall of a worker.
   var recordStall: @Sendable (Int) -> Void
-  /// Grace and deadline of the drain together.
-  var drainLimit: Nanoseconds
+  /// Grace and deadline of the drain together, as the configuration in effect says.
+  var drainLimit: @Sendable () -> Nanoseconds
   /// The configuration file and those it names.
   var watchedFiles: [String]
-  /// Where the pid file goes when no option names it; empty for nowhere.
-  var stateDirectory: String
+  /// Where the pid file goes when no option names it, as the configuration in effect says; empty
+  /// for nowhere.
+  var stateDirectory: @Sendable () -> String
 }
 
 /// Why serving could not begin, with the exit code that says so.

@@ -2,6 +2,7 @@ internal import CLinux
 internal import Edge
 internal import Glibc
 internal import Logging
+internal import Telemetry
 internal import Units
 
 /// The thread of a serving process that hears signals, file changes and its parent.
@@ -87,16 +88,18 @@ final class ServingLoop {
     // What was inherited and is in no worker's hands now is news to the parent.
     reported = Set(sockets.inherited)
     reportSockets()
-    let folder = server.stateDirectory
-    parent?.send(
-      .ready(
-        drainMilliseconds: server.drainLimit.rawValue / 1_000_000,
-        pidFile: folder.isEmpty ? "" : "\(folder)/spillway.pid"
-      )
-    )
+    let (drain, pidFile) = terms
+    parent?.send(.ready(drainMilliseconds: drain, pidFile: pidFile))
     notifier.ready(status: "serving")
     if parent?.aliveInterval != nil || notifier.watchdogInterval != nil { aliveAt = Poller.now }
     logger.notice("serving", metadata: ["process": "\(getpid())"])
+  }
+
+  /// What the parent has to know of the configuration in effect.
+  private var terms: (drainMilliseconds: Int64, pidFile: String) {
+    let folder = server.stateDirectory()
+    let pidFile = folder.isEmpty ? "" : "\(folder)/spillway.pid"
+    return (server.drainLimit().rawValue / 1_000_000, pidFile)
   }
 
   /// Gives the parent what was bound since, and takes back what is gone.
@@ -166,13 +169,16 @@ final class ServingLoop {
   private func reload() {
     notifier.reloading()
     parent?.send(.reloading)
-    let isAdopted = server.reload()
+    let outcome = server.reload()
     // Before it is said to be done: a crash from now on must find the new sockets in safe hands.
     reportSockets()
-    if isAdopted {
+    switch outcome {
+    case .applied:
+      let (drain, pidFile) = terms
+      parent?.send(.terms(drainMilliseconds: drain, pidFile: pidFile))
       logger.notice("configuration reloaded")
-    } else {
-      logger.error("configuration refused, the one before goes on")
+    case .refused: logger.error("configuration refused, the one before goes on")
+    case .unchanged: logger.notice("configuration unchanged, nothing to do")
     }
     notifier.ready(status: "serving")
     parent?.send(.reloaded)

@@ -77,10 +77,13 @@ extension Supervisor {
       update(id) {
         $0.phase = .ready(since: Poller.now)
         $0.deadline = .never
-        $0.drain = .milliseconds(min(max(drain, 0), 86_400_000))
+        $0.drain = Self.drainLimit(drain)
         $0.lastAlive = Poller.now
       }
       promote(id, pidFile: path)
+    case .terms(let drain, let path):
+      update(id) { $0.drain = Self.drainLimit(drain) }
+      if isCurrent { movePidFile(to: path) }
     case .failed(let reason): update(id) { $0.reason = reason }
     case .alive: update(id) { $0.lastAlive = Poller.now }
     case .reloading: if isCurrent { notifier.reloading() }
@@ -104,11 +107,13 @@ extension Supervisor {
     }
     for (report, descriptor) in current?.news ?? [] { held.apply(report, descriptor: descriptor) }
     update(id) { $0.news = [] }
-    if !wasEverReady {
-      wasEverReady = true
-      if pidFile == nil, !path.isEmpty { _ = writePidFile(path) }
-    }
+    wasEverReady = true
+    movePidFile(to: path)
     notifier.ready(status: "serving")
+  }
+
+  private static func drainLimit(_ milliseconds: Int64) -> Nanoseconds {
+    .milliseconds(min(max(milliseconds, 0), 86_400_000))
   }
 
   private func drain(_ old: ChildProcess) {

@@ -181,6 +181,18 @@ final class Supervisor {
     for at in draining.indices where draining[at].id == id { change(&draining[at]) }
   }
 
+  /// Follows the state directory, unless an option says where the pid file is.
+  func movePidFile(to path: String) {
+    guard options.pidFile == nil, path != pidFile ?? "" else { return }
+    let before = pidFile
+    if path.isEmpty {
+      pidFile = nil
+    } else if !writePidFile(path) {
+      return
+    }
+    if let before { unlink(before) }
+  }
+
   func writePidFile(_ path: String) -> Bool {
     let code = FileText.replace(path, with: "\(getpid())\n")
     guard code == 0 else {

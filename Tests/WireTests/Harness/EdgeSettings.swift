@@ -20,6 +20,7 @@ struct EdgeSettings {
   var hasDefaultRoute = true
   /// More lines at the root.
   var root: [String] = []
+  var admin = "127.0.0.1:0"
   var accessLog = "\"off\""
   var workers = 1
 
@@ -29,7 +30,7 @@ struct EdgeSettings {
     var lines = [
       "environment: test",
       "workers: \(workers)",
-      "admin: {address: \"127.0.0.1:0\"}",
+      "admin: {address: \"\(admin)\"}",
       "accessLog: {output: \(accessLog)}",
     ]
     lines += root

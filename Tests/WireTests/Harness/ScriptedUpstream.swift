@@ -1,5 +1,6 @@
 import Foundation
 import Synchronization
+import Units
 
 /// A service that behaves as its script says and remembers every byte it was sent.
 ///
@@ -27,7 +28,7 @@ final class ScriptedUpstream: Sendable {
   let path: String?
   private let readsBody: Bool
   private let script: Script
-  private let state = Mutex(State())
+  private let state = Locked(State())
   private let sent = Atomic<Int>(0)
 
   /// Listens as a Unix socket at `path`, without one on a port of `127.0.0.1`.

@@ -1,5 +1,5 @@
 import Glibc
-import Synchronization
+import Units
 
 /// A non-blocking stream socket with waits that end.
 ///
@@ -12,13 +12,13 @@ final class Socket: Sendable {
     case reset
   }
 
-  private let state: Mutex<Int32>
+  private let state: Locked<Int32>
 
   init(adopting descriptor: Int32) {
     let flags = fcntl(descriptor, F_GETFL)
     _ = fcntl(descriptor, F_SETFL, flags | O_NONBLOCK)
     _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-    state = Mutex(descriptor)
+    state = Locked(descriptor)
   }
 
   deinit { close() }

@@ -1,0 +1,23 @@
+/// What carries a connection's bytes: the reactor's socket, or something above one that looks alike.
+///
+/// Whatever the kind, bytes arrive in blocks as `received` events for the owner, and leave through
+/// the same few calls (`Worker+Transport`), so connections and exchanges know nothing of it.
+struct Transport: BitwiseCopyable, Equatable {
+  enum Kind: Int32 {
+    /// `index` is the reactor's socket.
+    case socket
+  }
+
+  private static let kindShift: Int32 = 28
+  private static let indexMask: Int32 = (1 << kindShift) - 1
+
+  private let rawValue: Int32
+
+  private init(_ kind: Kind, _ index: Int32) {
+    rawValue = kind.rawValue << Self.kindShift | index
+  }
+
+  static func socket(_ index: Int32) -> Transport { Transport(.socket, index) }
+
+  var index: Int32 { rawValue & Self.indexMask }
+}
