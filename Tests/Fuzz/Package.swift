@@ -15,7 +15,8 @@ let fuzz: [SwiftSetting] = [
 /// The library that each target fuzzes.
 let parsers = [
   "FuzzRequest": "HTTPCodec", "FuzzResponse": "HTTPCodec", "FuzzChunked": "HTTPCodec",
-  "FuzzTrailers": "HTTPCodec", "FuzzH2": "HTTPCodec", "FuzzProxy": "HTTPCodec", "FuzzPath": "Routing",
+  "FuzzTrailers": "HTTPCodec", "FuzzH2": "HTTPCodec", "FuzzProxy": "HTTPCodec",
+  "FuzzPath": "Routing",
   "FuzzRegex": "Routing", "FuzzConfiguration": "Configuration",
 ]
 
