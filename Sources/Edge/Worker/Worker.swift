@@ -30,7 +30,9 @@ final class Worker {
   let endpoints: UnsafeMutablePointer<EndpointState>
   /// Round-robin cursors by the service's place.
   let cursors: UnsafeMutablePointer<UInt32>
+  /// By name, in the order they were first seen; connections name them by their index.
   var listeners: [WorkerListener] = []
+  var acceptors: [Acceptor] = []
   var snapshots: SnapshotTable
   /// A snapshot that found no slot, with the sockets that go with it.
   var deferred: (snapshot: Snapshot, sockets: [WorkerSocket]?)?
