@@ -8,6 +8,7 @@ internal import Upstream
 extension Worker {
   func readMail() {
     readNames()
+    readWishes()
     let (snapshot, sockets) = mailbox.takeSnapshot()
     if let snapshot {
       adopt(snapshot, sockets ?? deferred?.sockets)
@@ -31,16 +32,20 @@ extension Worker {
       // Every slot is held by some long request: keep serving the old, try again soon.
       deferred = (snapshot, sockets)
       meter.snapshotDeferred()
+      meter.isBehind(true)
       return scheduleHousekeeping(at: reactor.now + Self.housekeepingInterval)
     }
     deferred = nil
+    meter.isBehind(false)
     adoptEndpoints(snapshot)
     for settings in snapshot.listeners {
-      if let index = listeners.firstIndex(where: { $0.settings.place == settings.place }) {
+      if let index = listener(at: settings.place) {
         listeners[index].settings = settings
+      } else {
+        listeners.append(WorkerListener(settings: settings, shared: shared))
       }
     }
-    if let sockets { adoptListeners(snapshot, sockets) }
+    if let sockets { adoptListeners(sockets) }
     meter.adopted(snapshot)
     scheduleHousekeeping(at: reactor.now + Self.housekeepingInterval)
   }
@@ -64,43 +69,44 @@ extension Worker {
     for place in before where !endpoints[Int(place)].isPresent { closeIdle(place) }
   }
 
-  private func adoptListeners(_ snapshot: Snapshot, _ sockets: [WorkerSocket]) {
-    for index in listeners.indices
-    where listeners[index].watch >= 0
-      && !sockets.contains(where: { $0.descriptor == listeners[index].descriptor })
+  private func listener(at place: Int) -> Int? {
+    listeners.firstIndex { $0.settings.place == place }
+  }
+
+  /// Accepts from exactly these sockets, each for the listener that it belongs to now: reloads move
+  /// listeners to other addresses, swap them and rename them.
+  private func adoptListeners(_ sockets: [WorkerSocket]) {
+    for index in acceptors.indices
+    where acceptors[index].watch >= 0
+      && !sockets.contains(where: { $0.descriptor == acceptors[index].descriptor })
     {
       stopAccepting(index)
     }
     for socket in sockets {
-      guard !isClosingIdle,
-        let settings = snapshot.listeners.first(where: { $0.place == socket.place }),
-        !listeners.contains(where: { $0.descriptor == socket.descriptor && $0.watch >= 0 })
-      else { continue }
-      let index = listeners.count
-      let timer = reactor.timers.allocate(
-        for: owner(.listenerTimer, Int32(index), 0)
-      )
-      let watch = reactor.listen(
-        socket.descriptor,
-        owner: owner(.listener, Int32(index), 0)
-      )
-      listeners.append(
-        WorkerListener(
-          settings: settings,
-          descriptor: socket.descriptor,
-          watch: watch,
-          timer: timer,
-          shared: shared
-        )
-      )
+      guard !isClosingIdle, let listener = listener(at: socket.place) else { continue }
+      let known = acceptors.firstIndex { $0.descriptor == socket.descriptor && $0.watch >= 0 }
+      if let known {
+        acceptors[known].listener = Int32(listener)
+      } else {
+        startAccepting(socket.descriptor, for: Int32(listener))
+      }
     }
+  }
+
+  private func startAccepting(_ descriptor: Int32, for listener: Int32) {
+    let index = acceptors.count
+    let timer = reactor.timers.allocate(for: owner(.listenerTimer, Int32(index), 0))
+    let watch = reactor.listen(descriptor, owner: owner(.listener, Int32(index), 0))
+    acceptors.append(
+      Acceptor(descriptor: descriptor, listener: listener, watch: watch, timer: timer)
+    )
   }
 
   /// The grace time is over: no new connections, no idle ones.
   private func beginClosing() {
     guard !isClosingIdle else { return }
     isClosingIdle = true
-    for index in listeners.indices { stopAccepting(index) }
+    for index in acceptors.indices { stopAccepting(index) }
     reportClosed()
     for index in 0..<Int32(connections.capacity) where connections.generation(index) & 1 == 1 {
       guard connections[index].pointee.phase == .idle else { continue }
@@ -129,7 +135,7 @@ extension Worker {
 
   /// The end: whatever is open is closed.
   func closeEverything() {
-    for index in listeners.indices { stopAccepting(index) }
+    for index in acceptors.indices { stopAccepting(index) }
     for index in 0..<Int32(connections.capacity) where connections.generation(index) & 1 == 1 {
       abandon(index, reset: false, asClient: false)
     }

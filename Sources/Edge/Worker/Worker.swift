@@ -22,6 +22,10 @@ final class Worker {
   let mailbox: WorkerMailbox
   let meter: WorkerMeter
   let shared: SharedState
+  /// Of all workers, by their numbers.
+  let mailboxes: [WorkerMailbox]
+  /// Services of which another worker wants one idle connection closed.
+  var wishes: Set<Int32> = []
 
   var connections: Slab<Connection>
   var exchanges: Slab<Exchange>
@@ -30,8 +34,12 @@ final class Worker {
   let endpoints: UnsafeMutablePointer<EndpointState>
   /// Round-robin cursors by the service's place.
   let cursors: UnsafeMutablePointer<UInt32>
+  /// By name, in the order they were first seen; connections name them by their index.
   var listeners: [WorkerListener] = []
+  var acceptors: [Acceptor] = []
   var snapshots: SnapshotTable
+  /// By exchange, of those that gave their snapshot back.
+  var ledgers: [Int32: Ledger] = [:]
   /// A snapshot that found no slot, with the sockets that go with it.
   var deferred: (snapshot: Snapshot, sockets: [WorkerSocket]?)?
   /// Endpoints of the newest snapshot.
@@ -61,7 +69,7 @@ final class Worker {
   init(
     number: Int,
     reactor: Reactor,
-    mailbox: WorkerMailbox,
+    mailboxes: [WorkerMailbox],
     meter: WorkerMeter,
     shared: SharedState,
     bounds: Reactor.Bounds,
@@ -69,7 +77,8 @@ final class Worker {
   ) {
     self.number = number
     self.reactor = reactor
-    self.mailbox = mailbox
+    self.mailboxes = mailboxes
+    mailbox = mailboxes[number]
     self.meter = meter
     self.shared = shared
     connections = Slab(capacity: bounds.sockets)
@@ -179,7 +188,8 @@ final class Worker {
       connections: connections.count,
       exchanges: exchanges.count,
       upstreams: upstreams.count,
-      blocks: reactor.blocksInUse
+      blocks: reactor.blocksInUse,
+      snapshots: snapshots.count
     )
   }
 }
