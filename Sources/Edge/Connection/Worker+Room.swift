@@ -1,5 +1,6 @@
 internal import Reactor
 internal import Units
+internal import Upstream
 
 /// Room for a new connection to a service whose bound is reached by connections that lie idle.
 ///
