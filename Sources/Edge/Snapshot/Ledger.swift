@@ -1,4 +1,6 @@
+internal import Reactor
 internal import Telemetry
+internal import Units
 internal import Upstream
 
 /// What accounting needs of the snapshot that an exchange began with.
