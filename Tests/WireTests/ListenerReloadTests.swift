@@ -63,6 +63,40 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `a listener may come back as soon as it is gone`(backend: Backend) throws {
+      let port = try Socket.deadPort()
+      var settings = EdgeSettings(workers: 2)
+      settings.listeners = [Self.listener("main", port)]
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        for _ in 0..<5 {
+          try scene.reload { $0.listeners = [] }
+          try scene.reload { $0.listeners = [Self.listener("main", port)] }
+          try eventually("it serves again") { Self.serves(port) }
+        }
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `listeners that come and go use nothing up`(backend: Backend) throws {
+      let ports = [try Socket.deadPort(), try Socket.deadPort()]
+      func text(_ round: Int) -> String {
+        var settings = EdgeSettings(endpoints: ["127.0.0.1:1"], hasDefaultRoute: false)
+        settings.listeners = [Self.listener("moving", ports[round % 2])]
+        settings.routes = [
+          "name: local, match: {pathPrefix: /}, respond: {status: 200}, policies: {auth: none}"
+        ]
+        return settings.yaml(endpoints: [])
+      }
+      // There are two timers for each socket.
+      let edge = try EdgeUnderTest(configuration: text(0), backend: backend, sockets: 8)
+      defer { edge.stop() }
+      for round in 1...30 {
+        try edge.reload(text(round))
+        try eventually("it serves after move \(round)") { Self.serves(ports[round % 2]) }
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `connections count for the listener that took them, whatever has its address now`(
       backend: Backend
     ) throws {
