@@ -80,13 +80,11 @@ extension Worker {
       reactor.timers.set(acceptors[index].timer, at: reactor.now + Self.settlingRound)
       return
     }
-    if isClosingIdle {
-      reportClosed()
-    } else {
-      // A reload took the listener away; at shutdown the server gives back all at once.
-      shared.sockets.release(descriptor: acceptors[index].descriptor)
-      acceptors[index].descriptor = -1
-    }
+    // At once after the last look: while the socket is open the kernel goes on taking connections
+    // that would wait for nobody, and a client that is refused can go elsewhere.
+    shared.sockets.release(descriptor: acceptors[index].descriptor)
+    acceptors[index].descriptor = -1
+    if isClosingIdle { reportClosed() }
   }
 
   /// Tells the server once that nothing more will be accepted.

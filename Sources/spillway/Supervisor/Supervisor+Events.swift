@@ -29,6 +29,7 @@ extension Supervisor {
     if let candidate { kill(candidate.id, SIGKILL) }
     if stopSignals == 1 {
       logger.notice("stopping: draining the child")
+      held.closeAll()
       forward(signal)
       if current == nil, children.isEmpty { exitCode = ExitCode.drained }
     } else {
