@@ -89,6 +89,8 @@ struct Exchange: BitwiseCopyable {
   var deadline: Instant
   /// End of the connect or of the attempt, whichever is under way.
   var attemptDeadline: Instant
+  /// End of the wait for room among the service's connections; `.never` before it began.
+  var roomUntil: Instant
   /// Since when a tunnel or a stream is silent.
   var lastActivity: Instant
   var bytesIn: Int64

@@ -65,8 +65,8 @@ extension Worker {
   ) {
     let exchange = exchanges[index]
     let snapshot = snapshots[exchange.pointee.snapshot]
-    guard shared.reserveConnection(service.pointee.place, service.pointee.maximumConnections)
-    else {
+    guard reserveRoom(service.pointee.place, service.pointee.maximumConnections) else {
+      if waitForRoom(index, service.pointee.place) { return }
       return fail(index, .connectionLimit)
     }
     let upstream = upstreams.allocate()
@@ -198,6 +198,8 @@ extension Worker {
     }
     let isOverall = exchange.pointee.deadline <= reactor.now
     switch exchange.pointee.phase {
+    case .connecting where !isOverall && exchange.pointee.upstream < 0:
+      lookForRoom(index)
     case .connecting where !isOverall:
       meter.timedOut(.connect)
       let place = exchange.pointee.endpoint

@@ -238,6 +238,7 @@ extension Worker {
         headAt: .never,
         deadline: reactor.now + compiled.pointee.timeout,
         attemptDeadline: .never,
+        roomUntil: .never,
         lastActivity: reactor.now,
         bytesIn: 0,
         bytesOut: 0

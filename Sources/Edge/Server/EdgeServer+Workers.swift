@@ -146,7 +146,7 @@ extension EdgeServer {
     return Worker(
       number: number,
       reactor: reactor,
-      mailbox: mailboxes[number],
+      mailboxes: mailboxes,
       meter: meter,
       shared: shared,
       bounds: options.bounds,

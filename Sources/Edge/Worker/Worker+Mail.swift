@@ -8,6 +8,7 @@ internal import Upstream
 extension Worker {
   func readMail() {
     readNames()
+    readWishes()
     let (snapshot, sockets) = mailbox.takeSnapshot()
     if let snapshot {
       adopt(snapshot, sockets ?? deferred?.sockets)

@@ -22,6 +22,10 @@ final class Worker {
   let mailbox: WorkerMailbox
   let meter: WorkerMeter
   let shared: SharedState
+  /// Of all workers, by their numbers.
+  let mailboxes: [WorkerMailbox]
+  /// Services of which another worker wants one idle connection closed.
+  var wishes: Set<Int32> = []
 
   var connections: Slab<Connection>
   var exchanges: Slab<Exchange>
@@ -63,7 +67,7 @@ final class Worker {
   init(
     number: Int,
     reactor: Reactor,
-    mailbox: WorkerMailbox,
+    mailboxes: [WorkerMailbox],
     meter: WorkerMeter,
     shared: SharedState,
     bounds: Reactor.Bounds,
@@ -71,7 +75,8 @@ final class Worker {
   ) {
     self.number = number
     self.reactor = reactor
-    self.mailbox = mailbox
+    self.mailboxes = mailboxes
+    mailbox = mailboxes[number]
     self.meter = meter
     self.shared = shared
     connections = Slab(capacity: bounds.sockets)
