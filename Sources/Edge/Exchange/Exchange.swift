@@ -63,6 +63,7 @@ struct Exchange: BitwiseCopyable {
   var upstream: Int32
   var route: Int32
   var service: Int32
+  /// The snapshot's slot, or -1 when what is needed of it lies in `Worker.ledgers`.
   var snapshot: Int32
   var timer: Int32
   /// The head as it goes upstream, with what of the body came along.

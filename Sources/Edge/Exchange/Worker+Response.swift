@@ -44,6 +44,7 @@ extension Worker {
       responseComplete(index)
       return false
     }
+    if exchange.pointee.deadline == .never { detach(index) }
     return true
   }
 
@@ -239,7 +240,7 @@ extension Worker {
     let exchange = exchanges[index]
     reactor.pool.release(exchange.pointee.requestBlock)
     reactor.timers.release(exchange.pointee.timer)
-    snapshots.release(exchange.pointee.snapshot)
+    releaseSnapshot(index)
     exchanges.release(index)
   }
 }

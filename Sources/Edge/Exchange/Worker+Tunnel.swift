@@ -10,6 +10,7 @@ extension Worker {
     let upstream = upstreams[exchange.pointee.upstream]
     let connection = connections[exchange.pointee.connection]
     exchange.pointee.phase = .tunnel
+    detach(index)
     exchange.pointee.deadline = .never
     setAttemptDeadline(exchange, .never)
     connection.pointee.phase = .tunnel

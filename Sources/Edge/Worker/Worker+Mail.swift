@@ -32,9 +32,11 @@ extension Worker {
       // Every slot is held by some long request: keep serving the old, try again soon.
       deferred = (snapshot, sockets)
       meter.snapshotDeferred()
+      meter.isBehind(true)
       return scheduleHousekeeping(at: reactor.now + Self.housekeepingInterval)
     }
     deferred = nil
+    meter.isBehind(false)
     adoptEndpoints(snapshot)
     for settings in snapshot.listeners {
       if let index = listener(at: settings.place) {

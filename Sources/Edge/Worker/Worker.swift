@@ -38,6 +38,8 @@ final class Worker {
   var listeners: [WorkerListener] = []
   var acceptors: [Acceptor] = []
   var snapshots: SnapshotTable
+  /// By exchange, of those that gave their snapshot back.
+  var ledgers: [Int32: Ledger] = [:]
   /// A snapshot that found no slot, with the sockets that go with it.
   var deferred: (snapshot: Snapshot, sockets: [WorkerSocket]?)?
   /// Endpoints of the newest snapshot.
@@ -186,7 +188,8 @@ final class Worker {
       connections: connections.count,
       exchanges: exchanges.count,
       upstreams: upstreams.count,
-      blocks: reactor.blocksInUse
+      blocks: reactor.blocksInUse,
+      snapshots: snapshots.count
     )
   }
 }

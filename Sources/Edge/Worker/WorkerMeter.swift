@@ -47,7 +47,8 @@ final class WorkerMeter {
     heartbeat.didWait()
   }
 
-  func set(connections: Int, exchanges: Int, upstreams: Int, blocks: Int) {
+  func set(connections: Int, exchanges: Int, upstreams: Int, blocks: Int, snapshots: Int) {
+    shard.set(more.snapshots, Int64(snapshots))
     shard.set(more.clients, Int64(connections))
     shard.set(edge.activeExchanges, Int64(exchanges))
     shard.set(edge.blocksInUse, Int64(blocks))
@@ -55,6 +56,8 @@ final class WorkerMeter {
   }
 
   func adopted(_ snapshot: Snapshot) { sampling = snapshot.sampling }
+  /// Whether the worker serves an older configuration than it was given.
+  func isBehind(_ isBehind: Bool) { shard.set(more.workersBehind, isBehind ? 1 : 0) }
   func snapshotDeferred() { shard.add(more.snapshotsDeferred) }
 
   // MARK: - Connections
@@ -149,6 +152,9 @@ struct EdgeCounters: Sendable {
   let repeats: Counter
   let truncations: Counter
   let snapshotsDeferred: Counter
+  /// Workers that serve an older configuration than they were given.
+  let workersBehind: Gauge
+  let snapshots: Gauge
   let nameLookups: CounterRow
   let publishFailures: Counter
   let parseRefusals: CounterRow
@@ -192,6 +198,14 @@ struct EdgeCounters: Sendable {
     snapshotsDeferred = registry.counter(
       "spillway_snapshots_deferred_total",
       help: "Times a worker kept its configuration because too many were still in use."
+    )
+    workersBehind = registry.gauge(
+      "spillway_config_workers_behind",
+      help: "Workers that serve an older configuration because too many are still in use."
+    )
+    snapshots = registry.gauge(
+      "spillway_snapshots",
+      help: "Configurations that workers hold: the newest, and those of requests under way."
     )
     nameLookups = registry.counters(
       "spillway_dns_lookups_total",
