@@ -21,6 +21,12 @@ final class RingState {
   private let messageStore: UnsafeMutablePointer<msghdr>
   private let partStore: UnsafeMutablePointer<iovec>
   private var messagesUsed = 0
+  /// The bell is being watched.
+  var isBellArmed = false
+  /// Some watch could not be armed.
+  var hasUnarmed = false
+  /// Operations whose cancel found no room.
+  private var uncancelled: [UInt64] = []
   /// Blocks in the kernel's hands.
   private(set) var lent = 0
   private var loan = RingState.firstLoan
@@ -93,23 +99,46 @@ final class RingState {
   /// The kernel found no block: lend it more from now on.
   func growLoan() { loan = min(loan * 2, Self.bufferEntries) }
 
-  /// Hands over what is prepared, without waiting.
+  /// Hands over what is prepared, without waiting; what the kernel does not take waits on.
   func submit() {
     io_uring_submit(ring)
-    messagesUsed = 0
+    reclaimMessages()
+  }
+
+  /// Messages may be used again only when the kernel has read all of them: one that still waits
+  /// would otherwise send another socket's bytes.
+  private func reclaimMessages() {
+    if clinux_ring_unsubmitted(ring) == 0 { messagesUsed = 0 }
+  }
+
+  /// Ends an operation, as soon as there is room to say so.
+  func cancel(_ token: UInt64) {
+    if clinux_ring_cancel(ring, token, Token.cancel.rawValue) == 0 { uncancelled.append(token) }
+  }
+
+  /// Whether something could not be prepared and has to be tried again soon.
+  var isBehind: Bool { !isBellArmed || hasUnarmed || !uncancelled.isEmpty }
+
+  /// Prepares the cancels that found no room before.
+  func retryCancels() {
+    guard !uncancelled.isEmpty else { return }
+    let tokens = uncancelled
+    uncancelled = []
+    for token in tokens { cancel(token) }
   }
 
   /// Submits, waits, and takes completions.
   func turn(_ nanoseconds: Int64) {
     _ = clinux_ring_turn(ring, nanoseconds)
-    messagesUsed = 0
+    reclaimMessages()
     count = Int(clinux_ring_reap(ring, completions, UInt32(Self.batch)))
     cursor = 0
   }
 
-  /// Room for a vectored send: the kernel copies message and parts at submission.
-  func nextMessage() -> (UnsafeMutablePointer<msghdr>, UnsafeMutableBufferPointer<iovec>) {
+  /// Room for a vectored send, which the kernel reads at submission; `nil` while all is waiting.
+  func nextMessage() -> (UnsafeMutablePointer<msghdr>, UnsafeMutableBufferPointer<iovec>)? {
     if messagesUsed == Self.messages { submit() }
+    guard messagesUsed < Self.messages else { return nil }
     let message = messageStore + messagesUsed
     let parts = UnsafeMutableBufferPointer(
       start: partStore + messagesUsed * Reactor.sendParts,
