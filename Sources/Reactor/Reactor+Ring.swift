@@ -273,7 +273,7 @@ extension Reactor {
       clinux_ring_connect(
         ring.ring,
         descriptor,
-        address,
+        ring.keep(address, for: index),
         address.pointee.length,
         token.rawValue
       ) != 0

@@ -98,7 +98,7 @@ public final class Reactor {
       )
     case .ioUring:
       epoll = try EpollState(open: false)
-      ring = try RingState(pool: pool)
+      ring = try RingState(pool: pool, sockets: bounds.sockets)
       armBell()
     }
   }

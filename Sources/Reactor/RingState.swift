@@ -21,6 +21,8 @@ final class RingState {
   private let messageStore: UnsafeMutablePointer<msghdr>
   private let partStore: UnsafeMutablePointer<iovec>
   private var messagesUsed = 0
+  /// By socket: the kernel reads a connect's address at submission, after the call that wanted it.
+  private let addresses: UnsafeMutablePointer<KernelAddress>
   /// The bell is being watched.
   var isBellArmed = false
   /// Some watch could not be armed.
@@ -31,7 +33,7 @@ final class RingState {
   private(set) var lent = 0
   private var loan = RingState.firstLoan
 
-  init(pool: BlockPool) throws(ReactorError) {
+  init(pool: BlockPool, sockets: Int) throws(ReactorError) {
     ring = .allocate(capacity: 1)
     // DEFER_TASKRUN runs completions only when we ask, in our own system call: fewest interruptions.
     var result = clinux_ring_open(ring, Self.entries, Self.completionEntries, 1)
@@ -61,6 +63,8 @@ final class RingState {
     completions = .allocate(capacity: Self.batch)
     messageStore = .allocate(capacity: Self.messages)
     partStore = .allocate(capacity: Self.messages * Reactor.sendParts)
+    // A page of it costs memory once a socket in it connects.
+    addresses = .allocate(capacity: sockets)
     lend(from: pool)
   }
 
@@ -70,6 +74,7 @@ final class RingState {
     completions.deallocate()
     messageStore.deallocate()
     partStore.deallocate()
+    addresses.deallocate()
     free(bufferRing)
   }
 
@@ -109,6 +114,16 @@ final class RingState {
   /// would otherwise send another socket's bytes.
   private func reclaimMessages() {
     if clinux_ring_unsubmitted(ring) == 0 { messagesUsed = 0 }
+  }
+
+  /// Copies where a socket connects to; the copy stays as long as its entry.
+  func keep(
+    _ address: UnsafePointer<KernelAddress>,
+    for socket: Int32
+  ) -> UnsafePointer<KernelAddress> {
+    let own = addresses + Int(socket)
+    own.initialize(to: address.pointee)
+    return UnsafePointer(own)
   }
 
   /// Ends an operation, as soon as there is room to say so.

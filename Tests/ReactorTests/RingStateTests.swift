@@ -8,7 +8,7 @@ import Units
 struct RingStateTests {
   @Test func `messages that the kernel has not read are not used again`() throws {
     let pool = BlockPool(capacity: 128)
-    let state = try RingState(pool: pool)
+    let state = try RingState(pool: pool, sockets: 8)
     defer { state.close() }
     // The kernel stops behind an entry that makes no sense, and leaves the rest for later.
     let nonsense = try #require(io_uring_get_sqe(state.ring))

@@ -221,6 +221,28 @@ struct StreamTests {
     }
   }
 
+  @Test(arguments: Reactor.Backend.allCases)
+  func `an address is not read after the call that connects to it`(
+    _ backend: Reactor.Backend
+  ) throws {
+    let loop = try Loop(backend)
+    let (wanted, address) = try loopbackListener()
+    let (other, wrong) = try loopbackListener()
+    let place = UnsafeMutablePointer<KernelAddress>.allocate(capacity: 1)
+    defer { place.deallocate() }
+    place.initialize(to: address)
+
+    let socket = loop.reactor.connect(to: place, owner: name(1))
+    place.pointee = wrong
+    try loop.run("the connect") { loop.has(.connected, 1) }
+
+    let peer = Peer(try accepted(wanted))
+    #expect(accept(other.descriptor, nil, nil) < 0)
+    #expect(peer.send([1]) == 1)
+    try loop.run("the byte") { loop.received[1] == [1] }
+    loop.reactor.close(socket)
+  }
+
   /// The next connection of a listener that does not wait.
   private func accepted(_ listener: Peer) throws -> Int32 {
     for _ in 0..<5_000 {
