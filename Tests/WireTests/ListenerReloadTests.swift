@@ -63,6 +63,20 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `a listener may come back as soon as it is gone`(backend: Backend) throws {
+      let port = try Socket.deadPort()
+      var settings = EdgeSettings(workers: 2)
+      settings.listeners = [Self.listener("main", port)]
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        for _ in 0..<5 {
+          try scene.reload { $0.listeners = [] }
+          try scene.reload { $0.listeners = [Self.listener("main", port)] }
+          try eventually("it serves again") { Self.serves(port) }
+        }
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `connections count for the listener that took them, whatever has its address now`(
       backend: Backend
     ) throws {
