@@ -77,6 +77,26 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `listeners that come and go use nothing up`(backend: Backend) throws {
+      let ports = [try Socket.deadPort(), try Socket.deadPort()]
+      func text(_ round: Int) -> String {
+        var settings = EdgeSettings(endpoints: ["127.0.0.1:1"], hasDefaultRoute: false)
+        settings.listeners = [Self.listener("moving", ports[round % 2])]
+        settings.routes = [
+          "name: local, match: {pathPrefix: /}, respond: {status: 200}, policies: {auth: none}"
+        ]
+        return settings.yaml(endpoints: [])
+      }
+      // There are two timers for each socket.
+      let edge = try EdgeUnderTest(configuration: text(0), backend: backend, sockets: 8)
+      defer { edge.stop() }
+      for round in 1...30 {
+        try edge.reload(text(round))
+        try eventually("it serves after move \(round)") { Self.serves(ports[round % 2]) }
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `connections count for the listener that took them, whatever has its address now`(
       backend: Backend
     ) throws {

@@ -82,24 +82,46 @@ extension Worker {
     {
       stopAccepting(index)
     }
+    unopened = []
+    open(sockets)
+  }
+
+  private func open(_ sockets: [WorkerSocket]) {
     for socket in sockets {
       guard !isClosingIdle, let listener = listener(at: socket.place) else { continue }
       let known = acceptors.firstIndex { $0.descriptor == socket.descriptor && $0.watch >= 0 }
       if let known {
         acceptors[known].listener = Int32(listener)
       } else {
-        startAccepting(socket.descriptor, for: Int32(listener))
+        startAccepting(socket, for: Int32(listener))
       }
     }
   }
 
-  private func startAccepting(_ descriptor: Int32, for listener: Int32) {
-    let index = acceptors.count
-    let timer = reactor.timers.allocate(for: owner(.listenerTimer, Int32(index), 0))
-    let watch = reactor.listen(descriptor, owner: owner(.listener, Int32(index), 0))
-    acceptors.append(
-      Acceptor(descriptor: descriptor, listener: listener, watch: watch, timer: timer)
+  private func startAccepting(_ socket: WorkerSocket, for listener: Int32) {
+    // The entry of a socket that was given back, with its timer, or a new one.
+    let free = acceptors.firstIndex { $0.descriptor < 0 }
+    let index = free ?? acceptors.count
+    let timer =
+      free.map { acceptors[$0].timer }
+      ?? reactor.timers.allocate(for: owner(.listenerTimer, Int32(index), 0))
+    let watch =
+      timer < 0
+      ? -1 : reactor.listen(socket.descriptor, owner: owner(.listener, Int32(index), 0))
+    guard watch >= 0 else {
+      if free == nil, timer >= 0 { reactor.timers.release(timer) }
+      // Its clients wait in the queue until something is free.
+      meter.acceptFailed()
+      unopened.append(socket)
+      return
+    }
+    let acceptor = Acceptor(
+      descriptor: socket.descriptor,
+      listener: listener,
+      watch: watch,
+      timer: timer
     )
+    if let free { acceptors[free] = acceptor } else { acceptors.append(acceptor) }
   }
 
   /// The grace time is over: no new connections, no idle ones.
@@ -128,7 +150,12 @@ extension Worker {
   func housekeep() {
     shared.graveyard.bury(snapshots.takeRetired())
     if deferred != nil { readMail() }
-    if snapshots.holdsOld || deferred != nil {
+    if !unopened.isEmpty {
+      let sockets = unopened
+      unopened = []
+      open(sockets)
+    }
+    if snapshots.holdsOld || deferred != nil || !unopened.isEmpty {
       scheduleHousekeeping(at: reactor.now + Self.housekeepingInterval)
     }
   }

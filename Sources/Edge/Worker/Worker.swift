@@ -37,6 +37,8 @@ final class Worker {
   /// By name, in the order they were first seen; connections name them by their index.
   var listeners: [WorkerListener] = []
   var acceptors: [Acceptor] = []
+  /// Sockets for which there was no timer or watch; tried again with each housekeeping.
+  var unopened: [WorkerSocket] = []
   var snapshots: SnapshotTable
   /// By exchange, of those that gave their snapshot back.
   var ledgers: [Int32: Ledger] = [:]
