@@ -193,5 +193,6 @@ final class Worker {
       blocks: reactor.blocksInUse,
       snapshots: snapshots.count
     )
+    meter.exhausted(blocks: reactor.pool.exhaustions, segments: reactor.segmentExhaustions)
   }
 }

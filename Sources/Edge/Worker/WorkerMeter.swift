@@ -17,6 +17,8 @@ final class WorkerMeter {
   private var sampling: SampleTable?
   /// Turns in which a worker was busy this long are counted as delay, in nanoseconds.
   private var lastWoken = Instant(0)
+  private var exhaustedBlocks: UInt64 = 0
+  private var exhaustedSegments: UInt64 = 0
 
   init(
     shard: MetricShard,
@@ -59,6 +61,15 @@ final class WorkerMeter {
   /// Whether the worker serves an older configuration than it was given.
   func isBehind(_ isBehind: Bool) { shard.set(more.workersBehind, isBehind ? 1 : 0) }
   func snapshotDeferred() { shard.add(more.snapshotsDeferred) }
+
+  /// Takes the totals of what was wanted and not there.
+  func exhausted(blocks: UInt64, segments: UInt64) {
+    guard blocks != exhaustedBlocks || segments != exhaustedSegments else { return }
+    shard.add(more.exhaustions[0], blocks - exhaustedBlocks)
+    shard.add(more.exhaustions[1], segments - exhaustedSegments)
+    exhaustedBlocks = blocks
+    exhaustedSegments = segments
+  }
 
   // MARK: - Connections
 
@@ -155,6 +166,8 @@ struct EdgeCounters: Sendable {
   /// Workers that serve an older configuration than they were given.
   let workersBehind: Gauge
   let snapshots: Gauge
+  /// Of blocks, and of places to queue them for sending.
+  let exhaustions: CounterRow
   let nameLookups: CounterRow
   let publishFailures: Counter
   let parseRefusals: CounterRow
@@ -206,6 +219,12 @@ struct EdgeCounters: Sendable {
     snapshots = registry.gauge(
       "spillway_snapshots",
       help: "Configurations that workers hold: the newest, and those of requests under way."
+    )
+    exhaustions = registry.counters(
+      "spillway_buffer_exhaustions_total",
+      help: "Times that no buffer block, or no place to queue one for sending, was left.",
+      by: "kind",
+      values: ["blocks", "segments"]
     )
     nameLookups = registry.counters(
       "spillway_dns_lookups_total",
