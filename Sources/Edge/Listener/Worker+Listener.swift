@@ -167,7 +167,10 @@ extension Worker {
       )
     )
     // A client that connects and says nothing has the time for a head, not that of keep-alive.
-    setDeadline(connections[connection], reactor.now + listener.limits.headTimeout)
+    // While we close, one that comes out of the queue has the time of those that were there.
+    let patience = listener.limits.headTimeout
+    let time = isClosingIdle ? min(patience, Self.firstWord) : patience
+    setDeadline(connections[connection], reactor.now + time)
     meter.connectionOpened(listener.metrics)
   }
 

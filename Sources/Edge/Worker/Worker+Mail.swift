@@ -143,7 +143,7 @@ extension Worker {
   }
 
   /// How long a client that has said nothing yet may still begin while we close.
-  private static let firstWord = Nanoseconds.milliseconds(500)
+  static let firstWord = Nanoseconds.milliseconds(500)
   static let housekeepingInterval = Nanoseconds.milliseconds(100)
 
   /// Frees snapshots that nobody uses, on another thread: they can be large.
