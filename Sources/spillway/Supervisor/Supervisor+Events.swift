@@ -83,7 +83,7 @@ extension Supervisor {
       promote(id, pidFile: path)
     case .terms(let drain, let path):
       update(id) { $0.drain = Self.drainLimit(drain) }
-      if isCurrent { movePidFile(to: path) }
+      if isCurrent { movePidFile(to: path, for: id) }
     case .failed(let reason): update(id) { $0.reason = reason }
     case .alive: update(id) { $0.lastAlive = Poller.now }
     case .reloading: if isCurrent { notifier.reloading() }
@@ -108,7 +108,7 @@ extension Supervisor {
     for (report, descriptor) in current?.news ?? [] { held.apply(report, descriptor: descriptor) }
     update(id) { $0.news = [] }
     wasEverReady = true
-    movePidFile(to: path)
+    movePidFile(to: path, for: id)
     notifier.ready(status: "serving")
   }
 
