@@ -209,10 +209,9 @@ extension Supervisor {
     }
     logger.notice("upgrade: starting a second child")
     candidate = start()
-    guard let next = candidate else {
+    guard candidate != nil else {
       return answerWaiting("\(ControlSocket.failed) cannot start \(program.path)")
     }
-    update(next.id) { $0.deadline = Poller.now + Self.readyPatience }
   }
 
   private func answerWaiting(_ text: String) {

@@ -22,8 +22,10 @@ final class Supervisor {
     var pidFile: String?
   }
 
-  /// A new child must serve within this, else an upgrade is given up.
-  static let readyPatience = Nanoseconds.seconds(30)
+  /// A new child must serve within this, else it is killed: an upgrade is given up then, and in
+  /// place of the only child another one is started.
+  let readyPatience: Nanoseconds
+  private static let defaultPatience = Nanoseconds.seconds(30)
   /// What a drain may take past the deadline it announced, before it is killed.
   static let drainSlack = Nanoseconds.seconds(10)
   /// Callers of the control socket at once.
@@ -55,6 +57,9 @@ final class Supervisor {
     self.options = options
     self.logger = logger
     let processID = getpid()
+    readyPatience =
+      options.environment[ProcessEnvironment.patience].flatMap { Int64($0) }
+      .map { .milliseconds(min(max($0, 1), 3_600_000)) } ?? Self.defaultPatience
     notifier = ServiceNotifier(environment: options.environment, processID: processID)
     program = ProgramPath(
       argument: options.arguments.first ?? "spillway",
@@ -129,7 +134,8 @@ final class Supervisor {
         descriptors: sockets.map(\.descriptor) + given
       )
       switch result {
-      case .success(let child):
+      case .success(var child):
+        child.deadline = Poller.now + readyPatience
         logger.info("child started", metadata: ["child": "\(child.id)", "program": "\(path)"])
         return child
       case .failure(let error):
