@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 
 /// The file that says which process to signal, written by a parent that may have more rights than
