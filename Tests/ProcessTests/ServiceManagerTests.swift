@@ -89,6 +89,10 @@ struct ServiceManagerTests {
     #expect(try TestSocket.get(port: port).hasPrefix("HTTP/1.1 200"))
   }
 
+  /// What scripts/sanitize.sh sets for the build as well.
+  private static let isSanitized =
+    ProcessInfo.processInfo.environment["SPILLWAY_PLAIN_MALLOC"] == "1"
+
   @Test func `no thread of the edge can gain rights`() throws {
     let port = try FreePort.find()
     let edge = try RunningEdge(
@@ -106,6 +110,8 @@ struct ServiceManagerTests {
       let status = try String(contentsOfFile: "\(folder)/\(thread)/status", encoding: .utf8)
       let name = status.prefix { $0 != "\n" }
       names.insert(String(name))
+      // The thread sanitizer starts one of its own before there is a program.
+      if Self.isSanitized, name == "Name:\tspillway", thread != "\(edge.id)" { continue }
       #expect(status.contains("NoNewPrivs:\t1\n"), "\(name)")
     }
 
