@@ -6,11 +6,19 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$root"
 export SWIFT_BACKTRACE=enable=no
 
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# Runs a command. When it fails, what failed is said once more at the very end: the lines that
+# name a failure are far up, among thousands of tests that passed.
 stage() {
   local name=$1 started=$SECONDS
   shift
   printf '\n== %s\n' "$name"
-  if ! "$@"; then
+  if ! "$@" 2>&1 | tee "$log"; then
+    printf '\n== What failed\n'
+    grep -E "recorded an issue|error:|warning:|Sanitizer|Fatal|unexpected signal| failed after" "$log" |
+      tail -n 40 || true
     printf '\nmake test: FAILED at: %s\n' "$name" >&2
     exit 1
   fi
