@@ -23,6 +23,7 @@ let package = Package(
     .library(name: "HTTPCodec", targets: ["HTTPCodec"]),
     .library(name: "Routing", targets: ["Routing"]),
     .library(name: "Configuration", targets: ["Configuration"]),
+    .library(name: "Units", targets: ["Units"]),
   ],
   dependencies: [
     // YAML with line and column marks for every node.
@@ -64,7 +65,7 @@ let package = Package(
       swiftSettings: house
     ),
     .target(name: "Routing", dependencies: ["HTTPCodec", "Units"], swiftSettings: house),
-    .target(name: "HTTPCodec", dependencies: ["Units"], swiftSettings: house),
+    .target(name: "HTTPCodec", dependencies: ["Units", "CNghttp2"], swiftSettings: house),
     .target(name: "TLS", dependencies: ["COpenSSL", "Units"], swiftSettings: house),
     .target(
       name: "Reactor",
@@ -78,6 +79,12 @@ let package = Package(
     // Names to addresses, with the TTLs that getaddrinfo hides.
     .systemLibrary(name: "CCares", pkgConfig: "libcares", providers: [.apt(["libc-ares-dev"])]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    // HTTP/2 framing and HPACK; what a request may look like is judged in HTTPCodec.
+    .systemLibrary(
+      name: "CNghttp2",
+      pkgConfig: "libnghttp2",
+      providers: [.apt(["libnghttp2-dev"])]
+    ),
     .systemLibrary(
       name: "CJemalloc",
       pkgConfig: "jemalloc",
@@ -98,6 +105,7 @@ let package = Package(
     .testTarget(
       name: "HTTPCodecTests",
       dependencies: ["HTTPCodec", "Units"],
+      resources: [.copy("Vectors")],
       swiftSettings: house
     ),
     .testTarget(

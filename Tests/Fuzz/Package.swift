@@ -16,7 +16,7 @@ let fuzz: [SwiftSetting] = [
 let parsers = [
   "FuzzRequest": "HTTPCodec", "FuzzResponse": "HTTPCodec", "FuzzChunked": "HTTPCodec",
   "FuzzTrailers": "HTTPCodec", "FuzzProxy": "HTTPCodec", "FuzzPath": "Routing",
-  "FuzzRegex": "Routing", "FuzzConfiguration": "Configuration",
+  "FuzzRegex": "Routing", "FuzzConfiguration": "Configuration", "FuzzH2": "HTTPCodec",
 ]
 
 let package = Package(
@@ -25,7 +25,10 @@ let package = Package(
   targets: parsers.sorted { $0.key < $1.key }.map { name, library in
     .executableTarget(
       name: name,
-      dependencies: ["FuzzSupport", .product(name: library, package: "spillway")],
+      dependencies: [
+        "FuzzSupport", .product(name: library, package: "spillway"),
+        .product(name: "Units", package: "spillway"),
+      ],
       swiftSettings: fuzz
     )
   } + [

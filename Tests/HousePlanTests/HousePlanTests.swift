@@ -14,7 +14,7 @@ struct HousePlanTests {
       "Telemetry": ["Units", "CLinux"],
       "Reactor": ["Telemetry", "Units", "CLinux"],
       "TLS": ["Units", "COpenSSL"],
-      "HTTPCodec": ["Units"],
+      "HTTPCodec": ["Units", "CNghttp2"],
       "Routing": ["HTTPCodec", "Units"],
       "Upstream": ["Reactor", "Telemetry", "Units", "CCares", "CLinux"],
       "Configuration": ["Routing", "HTTPCodec", "Units"],
@@ -26,7 +26,7 @@ struct HousePlanTests {
   }()
 
   private static let houseModules = Set(plan.keys).union([
-    "CLinux", "CCares", "COpenSSL", "CJemalloc",
+    "CLinux", "CCares", "COpenSSL", "CJemalloc", "CNghttp2",
   ])
 
   private static let root = URL(fileURLWithPath: #filePath)

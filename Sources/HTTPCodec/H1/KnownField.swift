@@ -2,7 +2,7 @@
 ///
 /// Names that match here need no further check of their characters, which is why the list also
 /// holds what browsers send with every request.
-public enum KnownField: UInt8, CaseIterable, Sendable {
+public enum KnownField: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case other
   case host
   case contentLength

@@ -1,5 +1,5 @@
 /// The form of a request target (RFC 9112 section 3.2).
-public enum TargetForm: UInt8, Sendable {
+public enum TargetForm: UInt8, Sendable, BitwiseCopyable {
   /// `/path?query`
   case origin
   /// `http://host/path?query`
@@ -14,7 +14,7 @@ public enum TargetForm: UInt8, Sendable {
 ///
 /// All offsets count from the pointer given to the parser. Values are meaningful only after
 /// `.complete`.
-public struct RequestHead: Sendable {
+public struct RequestHead: Sendable, BitwiseCopyable {
   /// The method, when it is one of the well-known ones.
   public var method = Method.other
   /// The form of the target.

@@ -96,7 +96,7 @@ enum RequestLine {
   /// Visible ASCII but `#`: a fragment is for the client only, and a recipient that cuts it off
   /// sees another target than one that does not.
   @inline(__always)
-  private static func endOfTarget(
+  static func endOfTarget(
     _ bytes: UnsafePointer<UInt8>,
     _ start: Int,
     _ end: Int,

@@ -14,7 +14,7 @@ public enum BodyFraming: UInt8, Sendable, BitwiseCopyable {
 ///
 /// All offsets count from the pointer given to the parser. Values are meaningful only after
 /// `.complete`.
-public struct ResponseHead: Sendable {
+public struct ResponseHead: Sendable, BitwiseCopyable {
   /// The status code, in `100...599`.
   public var status: UInt16 = 0
   /// Offset of the reason phrase.

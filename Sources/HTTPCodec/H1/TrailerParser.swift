@@ -1,5 +1,5 @@
 /// A parsed trailer section.
-public struct TrailerSection: Sendable {
+public struct TrailerSection: Sendable, BitwiseCopyable {
   /// Fields in the table.
   public var fieldCount: UInt16 = 0
   /// Length of the section through its empty line; the next message starts here.
@@ -57,7 +57,7 @@ public enum TrailerParser {
     }
   }
 
-  private static func isForbidden(_ known: KnownField) -> Bool {
+  static func isForbidden(_ known: KnownField) -> Bool {
     switch known {
     case .host, .contentLength, .transferEncoding, .connection, .keepAlive, .proxyConnection, .te,
       .trailer, .upgrade, .expect:

@@ -1,0 +1,157 @@
+internal import Units
+
+/// What the sessions of one worker share: streams, events, and the heads that just arrived.
+///
+/// Events and heads live from one `receive` to the next, of whichever session, so the worker drains
+/// them in between and an idle session holds none of this. Nothing here is allocated after `init`.
+/// A workspace and its sessions belong to one thread.
+public final class H2Workspace {
+  let memory: UnsafeMutablePointer<H2Memory>
+
+  /// - Parameter streams: Streams that all sessions together may have open; more are refused.
+  public init(streams: Int) {
+    memory = .allocate(capacity: 1)
+    memory.initialize(to: H2Memory(streams: streams))
+  }
+
+  deinit {
+    memory.deinitialize(count: 1)
+    memory.deallocate()
+  }
+
+  /// Streams that are open, or closed and not yet asked for.
+  public var streamCount: Int { memory.pointee.streams.count }
+
+  /// The head of a `request` event.
+  public func request(_ event: H2Event) -> H2RequestHead {
+    memory.pointee.requests[Int(event.start)]
+  }
+
+  /// The head of a `response` or `interim` event.
+  public func response(_ event: H2Event) -> H2ResponseHead {
+    memory.pointee.responses[Int(event.start)]
+  }
+
+  /// The section of a `trailers` event.
+  public func trailers(_ event: H2Event) -> H2Trailers {
+    memory.pointee.trailers[Int(event.start)]
+  }
+}
+
+/// The memory of a workspace.
+///
+/// Everything that grows while bytes are read stops the reading at a mark below its end: what one
+/// header field can still add behind the mark is in the capacity.
+struct H2Memory: ~Copyable {
+  /// Bytes given to nghttp2 at once, a block; each frame has 9 and makes at most 2 events.
+  static let mostBytes = 16_384
+  private static let eventCapacity = 4_096
+  /// Heads of one reading; each has at least one field, and reading stops behind a field.
+  private static let headMark = 512
+  private static let headCapacity = headMark + 1
+  private static let byteMark = 65_536
+  /// Sections without fields do not stop the reading, but are two bytes each.
+  private static let byteCapacity = byteMark + H2FieldBlock.room + 2 * mostBytes / 9
+  private static let fieldMark = 4_096
+  private static let fieldCapacity = fieldMark + HeadLimits.mostFields + 8
+
+  var streams: Slab<H2Stream>
+  let requests: UnsafeMutablePointer<H2RequestHead>
+  let responses: UnsafeMutablePointer<H2ResponseHead>
+  let trailers: UnsafeMutablePointer<H2Trailers>
+  /// The head that is arriving, of the session that is receiving.
+  var building: H2Building
+  /// Lines to be sent, between `H2FieldList` and the submission.
+  let lines: H2LineTable
+  private let events: UnsafeMutablePointer<H2Event>
+  private let bytes: UnsafeMutablePointer<UInt8>
+  private let fields: UnsafeMutablePointer<HeadField>
+  private(set) var eventCount = 0
+  private var eventsTaken = 0
+  private var headCount = 0
+  private var byteCount = 0
+  private var fieldCount = 0
+  /// Whether a head under way stopped the reading.
+  private(set) var isStopped = false
+
+  init(streams count: Int) {
+    streams = Slab(capacity: count)
+    requests = .allocate(capacity: Self.headCapacity)
+    responses = .allocate(capacity: Self.headCapacity)
+    trailers = .allocate(capacity: Self.headCapacity)
+    lines = H2LineTable()
+    events = .allocate(capacity: Self.eventCapacity)
+    bytes = .allocate(capacity: Self.byteCapacity)
+    fields = .allocate(capacity: Self.fieldCapacity)
+    building = H2Building(H2FieldBlock(bytes: bytes, fields: fields))
+  }
+
+  deinit {
+    requests.deallocate()
+    responses.deallocate()
+    trailers.deallocate()
+    lines.deallocate()
+    events.deallocate()
+    bytes.deallocate()
+    fields.deallocate()
+  }
+
+  /// Whether every event was taken.
+  var isDrained: Bool { eventsTaken == eventCount }
+
+  /// Forgets events and heads.
+  mutating func reset() {
+    eventCount = 0
+    eventsTaken = 0
+    headCount = 0
+    byteCount = 0
+    fieldCount = 0
+    isStopped = false
+  }
+
+  // MARK: - Events
+
+  mutating func append(_ event: H2Event) {
+    // Cannot be full: see `mostBytes`. A lost event would be a lost stream, so this is checked.
+    precondition(eventCount < Self.eventCapacity, "more events than bytes")
+    events[eventCount] = event
+    eventCount &+= 1
+  }
+
+  mutating func take() -> H2Event? {
+    guard eventsTaken < eventCount else { return nil }
+    eventsTaken &+= 1
+    return events[eventsTaken &- 1]
+  }
+
+  /// The last event, if it is body of the stream.
+  func lastData(of stream: Int32) -> UnsafeMutablePointer<H2Event>? {
+    guard eventCount > 0 else { return nil }
+    let last = events + (eventCount &- 1)
+    return last.pointee.kind == .data && last.pointee.stream == stream ? last : nil
+  }
+
+  // MARK: - Heads
+
+  /// Where the next head is laid out.
+  var block: H2FieldBlock { H2FieldBlock(bytes: bytes + byteCount, fields: fields + fieldCount) }
+
+  /// Whether reading is to stop, with a head under way that has come this far.
+  mutating func stops(at block: H2FieldBlock) -> Bool {
+    isStopped =
+      byteCount &+ block.count > Self.byteMark || fieldCount &+ block.fieldCount > Self.fieldMark
+      || headCount >= Self.headMark
+    return isStopped
+  }
+
+  /// Keeps what `block` holds until the next `reset`.
+  ///
+  /// - Returns: A place in the arrays of heads, or -1 when there is none.
+  mutating func keep(_ block: H2FieldBlock) -> Int32 {
+    guard headCount < Self.headCapacity else { return -1 }
+    byteCount &+= block.count
+    fieldCount &+= block.fieldCount
+    headCount &+= 1
+    return Int32(truncatingIfNeeded: headCount &- 1)
+  }
+}
