@@ -24,8 +24,6 @@ public enum AbuseReason: UInt8, CaseIterable, Equatable, Sendable, BitwiseCopyab
   case unknownFrameFlood
   /// Frames that wait to be sent to a peer that does not read (CVE-2019-9517).
   case unreadOutput
-  /// Memory of the connection past its bound.
-  case memory
 
   /// A name for metrics and logs, in kebab case.
   public var reason: StaticString {
@@ -41,7 +39,6 @@ public enum AbuseReason: UInt8, CaseIterable, Equatable, Sendable, BitwiseCopyab
     case .windowUpdateFlood: "window-update-flood"
     case .unknownFrameFlood: "unknown-frame-flood"
     case .unreadOutput: "unread-output"
-    case .memory: "memory"
     }
   }
 }

@@ -43,6 +43,9 @@ public final class H2Session {
 
   deinit {
     state.pointee.isCut = true
+    if state.pointee.memory.pointee.owner == state {
+      state.pointee.memory.pointee.reset(for: nil)
+    }
     while state.pointee.firstStream >= 0 { state.pointee.release(state.pointee.firstStream) }
     if let carry = state.pointee.carry { carry.discard() }
     native.destroy()
@@ -64,7 +67,7 @@ public final class H2Session {
   /// - Returns: Bytes used. Call again with the others, and whenever `isPaused`.
   public func receive(_ bytes: UnsafePointer<UInt8>, count: Int, at now: Instant) -> Int {
     precondition(state.pointee.memory.pointee.isDrained, "events of another reading are left")
-    state.pointee.memory.pointee.reset()
+    state.pointee.memory.pointee.reset(for: state)
     isPaused = false
     guard !state.pointee.isCut else { return count }
     let most = min(count, H2Memory.mostBytes)
@@ -149,8 +152,14 @@ public final class H2Session {
     return nil
   }
 
-  /// The next stream that is gone, or `nil`; to be asked when there are no more events.
-  public func nextClosed() -> H2Closed? { state.pointee.takeClosed() }
+  /// The next stream that is gone, or `nil`; to be asked when this session has no more events.
+  public func nextClosed() -> H2Closed? {
+    precondition(
+      state.pointee.memory.pointee.isDrained || state.pointee.memory.pointee.owner != state,
+      "events may name streams that would be given away"
+    )
+    return state.pointee.takeClosed()
+  }
 
   // MARK: - Sending
 

@@ -51,7 +51,7 @@ extension H2State {
       refuse(index, fault)
       return .reject
     }
-    return memory.pointee.stops(at: memory.pointee.building.block) ? .pause : .proceed
+    return memory.pointee.stopsBuilding() ? .pause : .proceed
   }
 
   /// The section under way is whole.

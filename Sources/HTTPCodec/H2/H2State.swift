@@ -14,6 +14,7 @@ struct H2State {
   let isServer: Bool
   let settings: H2Settings
   let memory: UnsafeMutablePointer<H2Memory>
+  let rules: H2RequestBuilder.Rules
   var walker: H2FrameWalker
   var budget: AbuseBudget
   /// Set right after the state has got its place.
@@ -56,6 +57,11 @@ struct H2State {
     self.isServer = isServer
     self.settings = settings
     self.memory = memory
+    rules = H2RequestBuilder.Rules(
+      limits: settings.limits,
+      allowsConnect: settings.allowsConnect,
+      allowsExtendedConnect: settings.allowsExtendedConnect
+    )
     walker = H2FrameWalker(
       prefaceLength: isServer ? 24 : 0,
       maximumContinuations: settings.maximumContinuations
@@ -66,14 +72,6 @@ struct H2State {
   /// The stream at an index.
   @inline(__always)
   func stream(_ index: Int32) -> UnsafeMutablePointer<H2Stream> { memory.pointee.streams[index] }
-
-  var rules: H2RequestBuilder.Rules {
-    H2RequestBuilder.Rules(
-      limits: settings.limits,
-      allowsConnect: settings.allowsConnect,
-      allowsExtendedConnect: settings.allowsExtendedConnect
-    )
-  }
 
   // MARK: - Failing
 

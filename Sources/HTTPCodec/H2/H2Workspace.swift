@@ -66,6 +66,8 @@ struct H2Memory: ~Copyable {
   private let events: UnsafeMutablePointer<H2Event>
   private let bytes: UnsafeMutablePointer<UInt8>
   private let fields: UnsafeMutablePointer<HeadField>
+  /// Whose events these are.
+  private(set) var owner: UnsafeMutablePointer<H2State>?
   private(set) var eventCount = 0
   private var eventsTaken = 0
   private var headCount = 0
@@ -99,8 +101,9 @@ struct H2Memory: ~Copyable {
   /// Whether every event was taken.
   var isDrained: Bool { eventsTaken == eventCount }
 
-  /// Forgets events and heads.
-  mutating func reset() {
+  /// Forgets events and heads, for `owner` to fill them in.
+  mutating func reset(for owner: UnsafeMutablePointer<H2State>?) {
+    self.owner = owner
     eventCount = 0
     eventsTaken = 0
     headCount = 0
@@ -136,10 +139,22 @@ struct H2Memory: ~Copyable {
   /// Where the next head is laid out.
   var block: H2FieldBlock { H2FieldBlock(bytes: bytes + byteCount, fields: fields + fieldCount) }
 
-  /// Whether reading is to stop, with a head under way that has come this far.
-  mutating func stops(at block: H2FieldBlock) -> Bool {
+  /// Whether reading is to stop with the head under way.
+  mutating func stopsBuilding() -> Bool {
+    switch building.kind {
+    case .none: false
+    case .request:
+      stops(atBytes: building.request.block.count, fields: building.request.block.fieldCount)
+    case .response:
+      stops(atBytes: building.response.block.count, fields: building.response.block.fieldCount)
+    case .trailers:
+      stops(atBytes: building.trailers.block.count, fields: building.trailers.block.fieldCount)
+    }
+  }
+
+  private mutating func stops(atBytes bytes: Int, fields: Int) -> Bool {
     isStopped =
-      byteCount &+ block.count > Self.byteMark || fieldCount &+ block.fieldCount > Self.fieldMark
+      byteCount &+ bytes > Self.byteMark || fieldCount &+ fields > Self.fieldMark
       || headCount >= Self.headMark
     return isStopped
   }
