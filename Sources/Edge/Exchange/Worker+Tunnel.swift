@@ -42,14 +42,14 @@ extension Worker {
     setDeadline(connection, reactor.now + limits(connection).upgradeIdle)
   }
 
-  func tunnelFromClient(_ index: Int32, _ block: Int32, _ count: Int) {
+  func tunnelFromClient(_ index: Int32, _ block: Int32, _ start: Int, _ count: Int) {
     let connection = connections[index]
     let exchange = exchanges[connection.pointee.exchange]
     let transport = upstreams[exchange.pointee.upstream].pointee.transport
     exchange.pointee.bytesIn += Int64(count)
     meter.sentUpstream(count)
     touchTunnel(exchange, connection)
-    guard write(transport, block: block, start: 0, count: count) else {
+    guard write(transport, block: block, start: start, count: count) else {
       return endTunnel(connection.pointee.exchange, reset: true)
     }
     guard queuedBytes(transport) > Self.highWatermark else { return }

@@ -19,10 +19,11 @@ struct WorkerListener {
   /// Rounds that are left until nothing more can come from a listener that has ended.
   var roundsToSettle = 0
 
-  func connectionClosed(_ connection: UnsafeMutablePointer<Connection>) {
+  /// A client's transport is gone.
+  func clientLeft(_ flags: Connection.Flags, _ peer: IPBytes) {
     shared.returnClient(settings.place)
-    guard connection.pointee.flags.contains(.isCounted) else { return }
-    shared.returnAddress(connection.pointee.peer)
+    guard flags.contains(.isCounted) else { return }
+    shared.returnAddress(peer)
   }
 }
 
