@@ -38,6 +38,47 @@ struct H2WorkspaceTests {
     #expect(server.requests.count == 900)
   }
 
+  @Test func `a reading that stopped may go on with fewer bytes`() throws {
+    let workspace = H2Workspace(streams: 100)
+    // Whoever loses the frames' borders takes other bytes for frames that are not there.
+    let one = AbuseLimit(burst: 1, perSecond: 0)
+    var abuse = AbuseSettings()
+    abuse.unknownFrames = one
+    abuse.resets = one
+    abuse.priorities = one
+    abuse.windowUpdates = one
+    abuse.settings = one
+    abuse.emptyFrames = one
+    let session = try #require(
+      H2Session(isServer: true, settings: H2Settings(abuse: abuse), workspace: workspace)
+    )
+    let value = [UInt8](repeating: 0x61, count: 3_900)
+    let entry = H2Frames.literal(Array("x".utf8), value, prefix: 0x40)
+    let get = H2Frames.block(H2Frames.get)
+    var bytes = H2Frames.hello + H2Frames.frame(0x1, 0x5, 1, get + entry)
+    for id in 1..<60 {
+      bytes += H2Frames.frame(0x1, 0x5, UInt32(id * 2 + 1), get + [0xBE, 0xBE, 0xBE])
+    }
+    bytes += H2Frames.ping()
+    var requests = 0
+    var most = bytes.count
+
+    bytes.withUnsafeBufferPointer { buffer in
+      guard let start = buffer.baseAddress else { return }
+      var offset = 0
+      repeat {
+        let count = min(most, bytes.count - offset)
+        offset += session.receive(start + offset, count: count, at: Instant(0))
+        if session.isPaused { most = 7 }
+        while let event = session.nextEvent() { if event.kind == .request { requests += 1 } }
+      } while offset < bytes.count || session.isPaused
+    }
+
+    #expect(requests == 60)
+    #expect(most == 7)
+    #expect(session.failure == nil)
+  }
+
   @Test func `a head cut in two waits while another session receives`() throws {
     let workspace = H2Workspace(streams: 10)
     let a = try session(workspace)

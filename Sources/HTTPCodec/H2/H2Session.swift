@@ -97,7 +97,8 @@ public final class H2Session {
       return count
     }
     state.pointee.input = nil
-    state.pointee.ahead = most - used
+    // A caller may give fewer bytes now than it did before a pause.
+    state.pointee.ahead = max(state.pointee.ahead, most) - used
     isPaused = used < most || state.pointee.memory.pointee.isStopped
     save()
     state.pointee.enforceBudget()
