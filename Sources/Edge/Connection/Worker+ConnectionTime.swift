@@ -89,6 +89,7 @@ extension Worker {
       return judgePaceFromNow(connection)
     }
     let isReading = queuedBytes(connection.pointee.transport) > 0
+    if isReading, awaitsTurn(connection.pointee.transport) { return judgePaceFromNow(connection) }
     meter.timedOut(isReading ? .slowReader : moved == 0 ? .bodyIdle : .slowBody)
     let exchange = connection.pointee.exchange
     guard exchange >= 0, !isReading, exchanges[exchange].pointee.phase != .relaying else {

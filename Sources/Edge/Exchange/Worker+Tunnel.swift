@@ -56,7 +56,7 @@ extension Worker {
     setDeadline(connection, reactor.now + limits(connection).upgradeIdle)
   }
 
-  func tunnelFromClient(_ index: Int32, _ block: Int32, _ count: Int) {
+  func tunnelFromClient(_ index: Int32, _ block: Int32, _ start: Int, _ count: Int) {
     let connection = connections[index]
     let exchange = exchanges[connection.pointee.exchange]
     let transport = upstreams[exchange.pointee.upstream].pointee.transport

@@ -16,10 +16,11 @@ struct WorkerListener {
   var metrics: ConnectionMetrics { settings.metrics }
   let shared: SharedState
 
-  func connectionClosed(_ connection: UnsafeMutablePointer<Connection>) {
+  /// A client's transport is gone.
+  func clientLeft(_ flags: Connection.Flags, _ peer: IPBytes) {
     shared.returnClient(settings.place)
-    guard connection.pointee.flags.contains(.isCounted) else { return }
-    shared.returnAddress(connection.pointee.peer)
+    guard flags.contains(.isCounted) else { return }
+    shared.returnAddress(peer)
   }
 }
 

@@ -7,7 +7,11 @@ internal import Reactor
 /// believes them would believe the attacker.
 enum ForwardingFields {
   static func write(_ view: RequestView, into writer: inout ByteWriter) {
-    writer.text(view.head.minorVersion == 0 ? "via: 1.0 spillway\r\n" : "via: 1.1 spillway\r\n")
+    if view.isHTTP2 {
+      writer.text("via: 2.0 spillway\r\n")
+    } else {
+      writer.text(view.head.minorVersion == 0 ? "via: 1.0 spillway\r\n" : "via: 1.1 spillway\r\n")
+    }
     writer.text("x-forwarded-for: ")
     if view.isTrusted { values(view, .xForwardedFor, &writer) }
     let start = writer.count

@@ -6,6 +6,8 @@ struct Transport: BitwiseCopyable, Equatable {
   enum Kind: Int32 {
     /// `index` is the reactor's socket.
     case socket
+    /// `index` is a stream of an HTTP/2 session, and its link's place.
+    case stream
   }
 
   private static let kindShift: Int32 = 28
@@ -18,6 +20,10 @@ struct Transport: BitwiseCopyable, Equatable {
   }
 
   static func socket(_ index: Int32) -> Transport { Transport(.socket, index) }
+  static func stream(_ index: Int32) -> Transport { Transport(.stream, index) }
+
+  /// Whether this is a stream above another transport: one exchange, and no bytes of HTTP/1.1.
+  var isStream: Bool { rawValue >> Self.kindShift == Kind.stream.rawValue }
 
   var index: Int32 { rawValue & Self.indexMask }
 }

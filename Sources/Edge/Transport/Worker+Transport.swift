@@ -11,7 +11,10 @@ extension Worker {
   @discardableResult
   @inline(__always)
   func write(_ transport: Transport, block: Int32, start: Int, count: Int) -> Bool {
-    reactor.write(transport.index, block: block, start: start, count: count)
+    if transport.isStream {
+      return writeStream(transport.index, block: block, start: start, count: count)
+    }
+    return reactor.write(transport.index, block: block, start: start, count: count)
   }
 
   /// Copies bytes behind what is queued where that is cheap.
@@ -19,30 +22,50 @@ extension Worker {
   /// - Returns: `false` when there is no room; the caller then takes a block of its own.
   @inline(__always)
   func append(_ transport: Transport, _ bytes: UnsafePointer<UInt8>, count: Int) -> Bool {
-    reactor.append(transport.index, bytes, count: count)
+    if transport.isStream {
+      return appendStream(transport.index, bytes, count: count)
+    }
+    return reactor.append(transport.index, bytes, count: count)
   }
 
   /// Bytes that were written and that nobody took yet.
   @inline(__always)
-  func queuedBytes(_ transport: Transport) -> Int { reactor.queuedBytes(transport.index) }
+  func queuedBytes(_ transport: Transport) -> Int {
+    transport.isStream
+      ? Int(links[Int(transport.index)].queued) : reactor.queuedBytes(transport.index)
+  }
 
   /// Asks for no more bytes; what is on its way still comes.
-  func pause(_ transport: Transport) { reactor.pause(transport.index) }
+  func pause(_ transport: Transport) {
+    transport.isStream ? pauseStream(transport.index) : reactor.pause(transport.index)
+  }
 
   /// Asks for bytes again.
-  func resume(_ transport: Transport) { reactor.resume(transport.index) }
+  func resume(_ transport: Transport) {
+    transport.isStream ? resumeStream(transport.index) : reactor.resume(transport.index)
+  }
 
   /// Asks for one `drained` event when at most `mark` bytes are queued; at once when that is so.
   func notifyWhenDrained(_ transport: Transport, below mark: Int) {
-    reactor.notifyWhenDrained(transport.index, below: mark)
+    transport.isStream
+      ? notifyWhenStreamDrained(transport.index, below: mark)
+      : reactor.notifyWhenDrained(transport.index, below: mark)
   }
 
   /// Says that nothing more will come once everything queued is sent; reading goes on.
-  func finishWriting(_ transport: Transport) { reactor.finishWriting(transport.index) }
+  func finishWriting(_ transport: Transport) {
+    transport.isStream ? finishStream(transport.index) : reactor.finishWriting(transport.index)
+  }
 
   /// Ends the transport and forgets what is unsent; a reset tells the peer that bytes are missing.
   func closeTransport(_ transport: Transport, reset: Bool) {
-    reactor.close(transport.index, reset: reset)
+    transport.isStream
+      ? closeStream(transport.index, reset: reset) : reactor.close(transport.index, reset: reset)
+  }
+
+  /// Names another receiver of events; streams know theirs by their link.
+  func setOwner(_ transport: Transport, _ owner: Owner) {
+    reactor.setOwner(transport.index, owner)
   }
 
   /// Whether neither an end nor unasked bytes wait to be read.

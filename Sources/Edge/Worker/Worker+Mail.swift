@@ -19,9 +19,9 @@ extension Worker {
     defer { mailbox.reportSeen(stage) }
     switch stage {
     case .serving: break
-    case .draining: isDraining = true
+    case .draining: beginDraining()
     case .closing:
-      isDraining = true
+      beginDraining()
       beginClosing()
     case .stopped: isStopping = true
     }
@@ -124,12 +124,24 @@ extension Worker {
     if let free { acceptors[free] = acceptor } else { acceptors.append(acceptor) }
   }
 
+  /// Replies end their connections from now on, and sessions are told to go.
+  private func beginDraining() {
+    guard !isDraining else { return }
+    isDraining = true
+    for index in 0..<Int32(sessions.capacity) where sessions.generation(index) & 1 == 1 {
+      leave(index)
+    }
+  }
+
   /// The grace time is over: no new connections, no idle ones.
   private func beginClosing() {
     guard !isClosingIdle else { return }
     isClosingIdle = true
     for index in acceptors.indices { stopAccepting(index) }
     reportClosed()
+    for index in 0..<Int32(sessions.capacity) where sessions.generation(index) & 1 == 1 {
+      turnAway(index)
+    }
     for index in 0..<Int32(connections.capacity) where connections.generation(index) & 1 == 1 {
       guard connections[index].pointee.phase == .idle else { continue }
       if connections[index].pointee.requests > 0 {
@@ -165,6 +177,9 @@ extension Worker {
     for index in acceptors.indices { stopAccepting(index) }
     for index in 0..<Int32(connections.capacity) where connections.generation(index) & 1 == 1 {
       abandon(index, reset: false, asClient: false)
+    }
+    for index in 0..<Int32(sessions.capacity) where sessions.generation(index) & 1 == 1 {
+      closeSession(index, reset: false)
     }
     for index in 0..<Int32(upstreams.capacity) where upstreams.generation(index) & 1 == 1 {
       if upstreams[index].pointee.phase == .idle { idleBroken(index) }

@@ -14,7 +14,7 @@ final class Worker {
   /// What an `Owner` names.
   enum OwnerKind: UInt8 {
     case none, listener, connection, connectionTimer, upstream, upstreamTimer, exchangeTimer
-    case housekeeping, listenerTimer, resolver, resolverTimer
+    case housekeeping, listenerTimer, resolver, resolverTimer, session, sessionTimer
   }
 
   let number: Int
@@ -31,6 +31,15 @@ final class Worker {
   var exchanges: Slab<Exchange>
   var upstreams: Slab<UpstreamConnection>
   var stretches: Slab<Stretch>
+  var sessions: Slab<Session>
+  /// Links of streams, by the stream's index.
+  let links: UnsafeMutablePointer<StreamLink>
+  let workspace: H2Workspace
+  /// Sessions that may have something to send.
+  var firstDirtySession: Int32 = -1
+  /// Entries of `connections` that are streams, and streams of all sessions.
+  var streamConnections = 0
+  var streamCount = 0
   let endpoints: UnsafeMutablePointer<EndpointState>
   /// Round-robin cursors by the service's place.
   let cursors: UnsafeMutablePointer<UInt32>
@@ -83,10 +92,14 @@ final class Worker {
     mailbox = mailboxes[number]
     self.meter = meter
     self.shared = shared
-    connections = Slab(capacity: bounds.sockets)
+    let streams = Self.maximumStreams(bounds)
+    connections = Slab(capacity: bounds.sockets + streams)
     exchanges = Slab(capacity: bounds.sockets)
     upstreams = Slab(capacity: bounds.sockets)
     stretches = Slab(capacity: bounds.blocks * 2)
+    sessions = Slab(capacity: bounds.sockets)
+    links = .allocate(capacity: streams)
+    workspace = H2Workspace(streams: streams)
     endpoints = .allocate(capacity: EndpointDirectory.capacity)
     endpoints.initialize(repeating: EndpointState(), count: EndpointDirectory.capacity)
     cursors = .allocate(capacity: ServiceDirectory.capacity)
@@ -110,6 +123,7 @@ final class Worker {
   }
 
   deinit {
+    links.deallocate()
     endpoints.deallocate()
     cursors.deallocate()
     requestFields.deallocate()
@@ -130,6 +144,7 @@ final class Worker {
         guard event.kind != .none else { break }
         handle(event)
       }
+      flushSessions()
       publishGauges()
     }
     closeEverything()
@@ -151,13 +166,15 @@ final class Worker {
     case .housekeeping: housekeep()
     case .resolver: resolverReady(event)
     case .resolverTimer: resolverTimerFired()
+    case .session: handleSession(index, event)
+    case .sessionTimer: sessionTimerFired(index)
     case .none: break
     }
   }
 
   private func handleConnection(_ index: Int32, _ event: Event) {
     switch event.kind {
-    case .received: connectionReceived(index, event.block, Int(event.value))
+    case .received: connectionReceived(index, event.block, 0, Int(event.value))
     case .endOfStream: connectionEnded(index)
     case .failed: connectionFailed(index)
     case .drained: connectionDrained(index)
@@ -187,12 +204,13 @@ final class Worker {
 
   private func publishGauges() {
     meter.set(
-      connections: connections.count,
+      connections: connections.count - streamConnections + sessions.count,
       exchanges: exchanges.count,
       upstreams: upstreams.count,
       blocks: reactor.blocksInUse,
       snapshots: snapshots.count
     )
     meter.exhausted(blocks: reactor.pool.exhaustions, segments: reactor.segmentExhaustions)
+    meter.set(sessions: sessions.count, streams: streamCount)
   }
 }
