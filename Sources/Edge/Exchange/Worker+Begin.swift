@@ -20,7 +20,8 @@ extension Worker {
         identifierLength: 0,
         peer: connection.pointee.peer,
         peerIsUnix: connection.pointee.flags.contains(.peerIsUnix),
-        isTrusted: connection.pointee.flags.contains(.isTrusted)
+        isTrusted: connection.pointee.flags.contains(.isTrusted),
+        isSecure: connection.pointee.transport.isSecure
       )
     )
   }

@@ -21,6 +21,8 @@ extension Worker {
 
   private func readPreface(_ index: Int32) -> Bool {
     let connection = connections[index]
+    // In TLS it is chosen by ALPN or not at all (RFC 9113 section 3.2).
+    guard !connection.pointee.transport.isSecure else { return false }
     let length = Self.preface.utf8CodeUnitCount
     let there = min(connection.pointee.input.count, length)
     let isSame = memcmp(bytes(&connection.pointee.input), Self.preface.utf8Start, there) == 0

@@ -82,15 +82,18 @@ extension Worker {
 
   func handleSession(_ index: Int32, _ event: Event) {
     switch event.kind {
-    case .received:
-      receive(index, event.block, 0, Int(event.value))
-      reactor.pool.release(event.block)
+    case .received: sessionReceived(index, event.block, Int(event.value))
     case .endOfStream, .failed:
       // Whoever closes in the middle of a request has gone away, as with HTTP/1.1.
       closeSession(index, reset: false)
     case .drained: sessionDrained(index)
     case .none, .connected, .accepted, .ready, .timer, .mailbox: break
     }
+  }
+
+  func sessionReceived(_ index: Int32, _ block: Int32, _ count: Int) {
+    receive(index, block, 0, count)
+    reactor.pool.release(block)
   }
 
   /// Takes bytes of a block, and carries out what they say before the next are looked at.
@@ -115,7 +118,7 @@ extension Worker {
     makeDirty(index, session)
   }
 
-  private func sessionDrained(_ index: Int32) {
+  func sessionDrained(_ index: Int32) {
     let session = sessions[index]
     guard session.pointee.phase != .closing else { return linger(index) }
     session.pointee.flags.remove(.waitsForReader)

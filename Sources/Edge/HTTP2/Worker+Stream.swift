@@ -46,6 +46,7 @@ extension Worker {
         peer: session.pointee.peer,
         peerIsUnix: session.pointee.origin.contains(.peerIsUnix),
         isTrusted: session.pointee.origin.contains(.isTrusted),
+        isSecure: session.pointee.transport.isSecure,
         isHTTP2: true
       )
     )
@@ -115,7 +116,7 @@ extension Worker {
     switch connection.pointee.phase {
     case .exchange: pumpRequest(connection.pointee.exchange)
     case .tunnel: tunnelClientEnded(link.pointee.connection)
-    case .idle, .head, .discard, .closing, .lingering: break
+    case .idle, .head, .discard, .closing, .lingering, .gone: break
     }
   }
 

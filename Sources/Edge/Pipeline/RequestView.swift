@@ -18,6 +18,8 @@ struct RequestView {
   var peer: IPBytes
   var peerIsUnix: Bool
   var isTrusted: Bool
+  /// The client came over TLS.
+  var isSecure = false
   /// The head came over HTTP/2: it lies in the codec's memory and not in the connection's input.
   var isHTTP2 = false
 

@@ -16,6 +16,7 @@ public final class EdgeServer: Sendable {
     public var bounds = Reactor.Bounds()
     /// Descriptors that the process may have; listeners without a bound get 45 % of them.
     public var descriptors = 20_000
+    public var handshakes = HandshakeBounds()
 
     public init() {}
   }
@@ -45,6 +46,7 @@ public final class EdgeServer: Sendable {
   let running: Locked<Running>
   /// What names stand for, by name in lower case: the port is each endpoint's own.
   let resolved = Locked<[String: [IPBytes]]>([:])
+  let certificates = CertificateStore()
   private let upkeep = Upkeep()
   /// Held while a configuration takes effect, which several threads may want at once.
   private let changes = Locked<Void>(())
@@ -77,6 +79,7 @@ public final class EdgeServer: Sendable {
       loaded.settings,
       version: loaded.version,
       descriptors: options.descriptors,
+      contexts: try certificates.adopt(loaded.settings, isFresh: true),
       addresses: { Self.literal($0) }
     )
     let sockets = try Self.takeSockets(loaded.settings, count, inherited, [:])
@@ -112,22 +115,27 @@ public final class EdgeServer: Sendable {
   public func reload(_ loaded: LoadedConfiguration) throws(EdgeError) {
     let hosts = try Self.hosts(loaded.settings)
     try changes.withLock { _ throws(EdgeError) in
-      try apply(loaded)
+      try apply(loaded, readsFiles: true)
       watchNames(hosts)
     }
   }
 
   /// Gives workers the present configuration with what names stand for now.
-  func republish() throws(EdgeError) {
-    try changes.withLock { _ throws(EdgeError) in try apply(self.loaded) }
+  ///
+  /// `readsFiles`: Whether certificates are read again where they have changed.
+  func republish(readsFiles: Bool = false) throws(EdgeError) {
+    try changes.withLock { _ throws(EdgeError) in
+      try apply(self.loaded, readsFiles: readsFiles)
+    }
   }
 
-  private func apply(_ loaded: LoadedConfiguration) throws(EdgeError) {
+  private func apply(_ loaded: LoadedConfiguration, readsFiles: Bool) throws(EdgeError) {
     let before = running.withLock { $0.sockets }
     let snapshot = try compiler.compile(
       loaded.settings,
       version: loaded.version,
       descriptors: options.descriptors,
+      contexts: try certificates.adopt(loaded.settings, isFresh: readsFiles),
       addresses: { self.addresses(of: $0) }
     )
     let sockets = try Self.takeSockets(loaded.settings, workerCount, inherited, before)

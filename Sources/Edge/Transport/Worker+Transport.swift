@@ -1,8 +1,12 @@
 internal import CLinux
 internal import Glibc
 internal import Reactor
+internal import Units
 
 /// The calls that connections make on what carries them.
+///
+/// Cleartext goes straight to the reactor, one predictable branch away; the rest has a function of
+/// its own so that callers stay small.
 extension Worker {
   /// Queues bytes of a block; one reference moves along.
   ///
@@ -11,10 +15,16 @@ extension Worker {
   @discardableResult
   @inline(__always)
   func write(_ transport: Transport, block: Int32, start: Int, count: Int) -> Bool {
-    if transport.isStream {
-      return writeStream(transport.index, block: block, start: start, count: count)
+    guard transport.isSocket else {
+      return writeAbove(transport, block: block, start: start, count: count)
     }
     return reactor.write(transport.index, block: block, start: start, count: count)
+  }
+
+  private func writeAbove(_ transport: Transport, block: Int32, start: Int, count: Int) -> Bool {
+    transport.isSecure
+      ? writeSecure(transport.index, block: block, start: start, count: count)
+      : writeStream(transport.index, block: block, start: start, count: count)
   }
 
   /// Copies bytes behind what is queued where that is cheap.
@@ -22,53 +32,72 @@ extension Worker {
   /// - Returns: `false` when there is no room; the caller then takes a block of its own.
   @inline(__always)
   func append(_ transport: Transport, _ bytes: UnsafePointer<UInt8>, count: Int) -> Bool {
-    if transport.isStream {
-      return appendStream(transport.index, bytes, count: count)
-    }
+    guard transport.isSocket else { return appendAbove(transport, bytes, count: count) }
     return reactor.append(transport.index, bytes, count: count)
+  }
+
+  private func appendAbove(
+    _ transport: Transport,
+    _ bytes: UnsafePointer<UInt8>,
+    count: Int
+  ) -> Bool {
+    transport.isSecure
+      ? appendSecure(transport.index, bytes, count: count)
+      : appendStream(transport.index, bytes, count: count)
   }
 
   /// Bytes that were written and that nobody took yet.
   @inline(__always)
   func queuedBytes(_ transport: Transport) -> Int {
-    transport.isStream
-      ? Int(links[Int(transport.index)].queued) : reactor.queuedBytes(transport.index)
+    guard transport.isSocket else { return queuedBytesAbove(transport) }
+    return reactor.queuedBytes(transport.index)
+  }
+
+  private func queuedBytesAbove(_ transport: Transport) -> Int {
+    transport.isSecure
+      ? queuedSecureBytes(transport.index) : Int(links[Int(transport.index)].queued)
   }
 
   /// Asks for no more bytes; what is on its way still comes.
   func pause(_ transport: Transport) {
-    transport.isStream ? pauseStream(transport.index) : reactor.pause(transport.index)
+    if transport.isSocket { return reactor.pause(transport.index) }
+    transport.isSecure ? pauseSecure(transport.index) : pauseStream(transport.index)
   }
 
   /// Asks for bytes again.
   func resume(_ transport: Transport) {
-    transport.isStream ? resumeStream(transport.index) : reactor.resume(transport.index)
+    if transport.isSocket { return reactor.resume(transport.index) }
+    transport.isSecure ? resumeSecure(transport.index) : resumeStream(transport.index)
   }
 
   /// Asks for one `drained` event when at most `mark` bytes are queued; at once when that is so.
   func notifyWhenDrained(_ transport: Transport, below mark: Int) {
-    transport.isStream
-      ? notifyWhenStreamDrained(transport.index, below: mark)
-      : reactor.notifyWhenDrained(transport.index, below: mark)
+    if transport.isSocket { return reactor.notifyWhenDrained(transport.index, below: mark) }
+    transport.isSecure
+      ? notifyWhenSecureDrained(transport.index, below: mark)
+      : notifyWhenStreamDrained(transport.index, below: mark)
   }
 
   /// Says that nothing more will come once everything queued is sent; reading goes on.
   func finishWriting(_ transport: Transport) {
-    transport.isStream ? finishStream(transport.index) : reactor.finishWriting(transport.index)
+    if transport.isSocket { return reactor.finishWriting(transport.index) }
+    transport.isSecure ? finishSecure(transport.index) : finishStream(transport.index)
   }
 
   /// Ends the transport and forgets what is unsent; a reset tells the peer that bytes are missing.
   func closeTransport(_ transport: Transport, reset: Bool) {
-    transport.isStream
-      ? closeStream(transport.index, reset: reset) : reactor.close(transport.index, reset: reset)
+    if transport.isSocket { return reactor.close(transport.index, reset: reset) }
+    transport.isSecure
+      ? closeSecure(transport.index, reset: reset) : closeStream(transport.index, reset: reset)
   }
 
   /// Names another receiver of events; streams know theirs by their link.
   func setOwner(_ transport: Transport, _ owner: Owner) {
-    reactor.setOwner(transport.index, owner)
+    if transport.isSocket { return reactor.setOwner(transport.index, owner) }
+    if transport.isSecure { secureLinks[transport.index].pointee.owner = owner }
   }
 
-  /// Whether neither an end nor unasked bytes wait to be read.
+  /// Whether neither an end nor unasked bytes wait to be read, on a socket.
   func isQuiet(_ transport: Transport) -> Bool {
     var byte: UInt8 = 0
     return clinux_peek(reactor.descriptor(transport.index), &byte) == -Int64(EAGAIN)

@@ -14,7 +14,7 @@ final class Worker {
   /// What an `Owner` names.
   enum OwnerKind: UInt8 {
     case none, listener, connection, connectionTimer, upstream, upstreamTimer, exchangeTimer
-    case housekeeping, listenerTimer, resolver, resolverTimer, session, sessionTimer
+    case housekeeping, listenerTimer, resolver, resolverTimer, session, sessionTimer, secure
   }
 
   let number: Int
@@ -32,6 +32,21 @@ final class Worker {
   var upstreams: Slab<UpstreamConnection>
   var stretches: Slab<Stretch>
   var sessions: Slab<Session>
+  var secureLinks: Slab<SecureLink>
+  /// Those with something to encrypt, and the list that is being worked off.
+  var dirtyLinks: [Owner] = []
+  var flushingLinks: [Owner] = []
+  /// Those with something to decrypt, those with bytes of a handshake, and those that wait for one.
+  var hotLinks = SecureList()
+  var handshakeLinks = SecureList()
+  var waitingLinks = SecureList()
+  /// Handshakes under way.
+  var handshakes = 0
+  let handshakeBounds: HandshakeBounds
+  /// A block was wanted for TLS and there was none.
+  var isSecureStarved = false
+  /// Room for what TLS says by itself, and for bringing plaintext together.
+  let scratch: UnsafeMutablePointer<UInt8>
   /// Links of streams, by the stream's index.
   let links: UnsafeMutablePointer<StreamLink>
   let workspace: H2Workspace
@@ -84,6 +99,7 @@ final class Worker {
     meter: WorkerMeter,
     shared: SharedState,
     bounds: Reactor.Bounds,
+    handshakes: HandshakeBounds,
     seed: UInt64
   ) {
     self.number = number
@@ -98,6 +114,10 @@ final class Worker {
     upstreams = Slab(capacity: bounds.sockets)
     stretches = Slab(capacity: bounds.blocks * 2)
     sessions = Slab(capacity: bounds.sockets)
+    secureLinks = Slab(capacity: bounds.sockets)
+    handshakeBounds = handshakes
+    scratch = .allocate(capacity: Self.secureScratch)
+    scratch.initialize(repeating: 0, count: Self.secureScratch)
     links = .allocate(capacity: streams)
     workspace = H2Workspace(streams: streams)
     endpoints = .allocate(capacity: EndpointDirectory.capacity)
@@ -123,6 +143,7 @@ final class Worker {
   }
 
   deinit {
+    scratch.deallocate()
     links.deallocate()
     endpoints.deallocate()
     cursors.deallocate()
@@ -137,14 +158,16 @@ final class Worker {
   func run() {
     readMail()
     while !isStopping {
-      reactor.turn()
+      reactor.turn(limit: secureWait)
       meter.turnBegan(at: reactor.now, waitedSince: reactor.waitStarted)
       while true {
         let event = reactor.next()
         guard event.kind != .none else { break }
         handle(event)
       }
+      serveSecure()
       flushSessions()
+      flushSecure()
       publishGauges()
     }
     closeEverything()
@@ -168,6 +191,7 @@ final class Worker {
     case .resolverTimer: resolverTimerFired()
     case .session: handleSession(index, event)
     case .sessionTimer: sessionTimerFired(index)
+    case .secure: handleSecure(index, event)
     case .none: break
     }
   }
@@ -212,5 +236,6 @@ final class Worker {
     )
     meter.exhausted(blocks: reactor.pool.exhaustions, segments: reactor.segmentExhaustions)
     meter.set(sessions: sessions.count, streams: streamCount)
+    meter.set(handshakes: handshakes, waiting: waitingLinks.count)
   }
 }
