@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Configuration
+internal import Logging
 internal import TLS
 internal import Units
 
@@ -10,19 +11,29 @@ internal import Units
 final class CertificateStore: Sendable {
   /// One for the process: a session may be resumed with any worker, and after any reload.
   let tickets = TicketKeys(at: Instant(clinux_monotonic_now()))
-  private let contexts = Locked<[TLSServerSettings: TLSServerContext]>([:])
+  private let state = Locked(State())
+  private let logger: Logger?
+
+  private struct State {
+    var contexts: [TLSServerSettings: TLSServerContext] = [:]
+    /// By listener.
+    var byName: [String: TLSServerContext] = [:]
+  }
+
+  init(logger: Logger?) { self.logger = logger }
 
   /// The contexts of listeners by name, and nothing of listeners that are gone.
   ///
   /// - Parameters:
   ///   - settings: The configuration that is to take effect.
   ///   - isFresh: Whether files are looked at again.
+  /// - Returns: A context for each listener that speaks TLS.
   /// - Throws: When files cannot be used; then all stays as it was.
   func adopt(
     _ settings: Settings,
     isFresh: Bool
   ) throws(EdgeError) -> [String: TLSServerContext] {
-    let before = contexts.withLock { $0 }
+    let before = state.withLock { $0.contexts }
     var next: [TLSServerSettings: TLSServerContext] = [:]
     var byName: [String: TLSServerContext] = [:]
     for listener in settings.listeners {
@@ -32,25 +43,38 @@ final class CertificateStore: Sendable {
         next[key] = known
       }
       do {
-        let context = try next[key] ?? TLSServerContext(key, tickets: tickets)
+        let context = try next[key] ?? load(key)
         next[key] = context
         byName[listener.name] = context
       } catch {
         throw EdgeError(.certificates, "listener \(listener.name): \(error)")
       }
     }
-    let adopted = next
-    contexts.withLock { $0 = adopted }
+    let adopted = State(contexts: next, byName: byName)
+    state.withLock { $0 = adopted }
     return byName
+  }
+
+  private func load(_ settings: TLSServerSettings) throws(TLSLoadError) -> TLSServerContext {
+    let context = try TLSServerContext(settings, tickets: tickets)
+    for warning in context.warnings { logger?.warning("\(warning)") }
+    return context
   }
 
   /// The files of all contexts.
   var paths: [String] {
-    Set(contexts.withLock { $0.values.flatMap(\.watch.paths) }).sorted()
+    Set(state.withLock { $0.contexts.values.flatMap(\.watch.paths) }).sorted()
+  }
+
+  /// When the certificates of each listener run out, in seconds since 1970.
+  var expiries: [(listener: String, at: Int64)] {
+    state.withLock { $0.byName.map { ($0.key, $0.value.expiry) } }
   }
 
   /// Whether a file holds something else than when it was read.
-  var isOutdated: Bool { contexts.withLock { Array($0.values) }.contains { $0.watch.isOutdated() } }
+  var isOutdated: Bool {
+    state.withLock { Array($0.contexts.values) }.contains { $0.watch.isOutdated() }
+  }
 
   func rotateTickets() { tickets.rotateIfDue(at: Instant(clinux_monotonic_now())) }
 }

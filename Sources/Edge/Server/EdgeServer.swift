@@ -1,5 +1,6 @@
 public import Configuration
 internal import Glibc
+public import Logging
 public import Reactor
 public import Telemetry
 internal import Units
@@ -17,6 +18,8 @@ public final class EdgeServer: Sendable {
     /// Descriptors that the process may have; listeners without a bound get 45 % of them.
     public var descriptors = 20_000
     public var handshakes = HandshakeBounds()
+    /// Hears of certificates that were replaced, or could not be.
+    public var logger: Logger?
 
     public init() {}
   }
@@ -46,7 +49,7 @@ public final class EdgeServer: Sendable {
   let running: Locked<Running>
   /// What names stand for, by name in lower case: the port is each endpoint's own.
   let resolved = Locked<[String: [IPBytes]]>([:])
-  let certificates = CertificateStore()
+  let certificates: CertificateStore
   private let upkeep = Upkeep()
   /// Held while a configuration takes effect, which several threads may want at once.
   private let changes = Locked<Void>(())
@@ -73,6 +76,7 @@ public final class EdgeServer: Sendable {
     edge = EdgeMetrics(registry)
     counters = EdgeCounters(registry, edge)
     compiler = SnapshotCompiler(edge: edge, names: names)
+    certificates = CertificateStore(logger: options.logger)
     mailboxes = (0..<count).map { _ in WorkerMailbox() }
     heartbeats = (0..<count).map { WorkerHeartbeat(worker: $0) }
     let snapshot = try compiler.compile(
@@ -84,6 +88,7 @@ public final class EdgeServer: Sendable {
     )
     let sockets = try Self.takeSockets(loaded.settings, count, inherited, [:])
     running = Locked(Running(loaded: loaded, sockets: sockets, snapshot: snapshot))
+    registerExpiry()
   }
 
   /// The number of workers that settings ask for.

@@ -28,6 +28,8 @@ final class SnapshotCompiler: Sendable {
   ///   - descriptors: Those that the process may have.
   ///   - contexts: The TLS of listeners by name.
   ///   - addresses: What each endpoint's name stands for now.
+  /// - Returns: What workers decide requests by.
+  /// - Throws: When a bound of the process is passed.
   func compile(
     _ settings: Settings,
     version: Int,

@@ -32,6 +32,7 @@ final class EdgeHandle: Sendable {
     var options = EdgeServer.Options()
     options.backend = try forcedBackend()
     options.descriptors = DescriptorLimit.raise()
+    options.logger = logger
     if let fault = DescriptorLimit.fault(loaded.settings, limit: options.descriptors) {
       throw StartFault(code: ExitCode.cannotStart, lines: [fault])
     }
