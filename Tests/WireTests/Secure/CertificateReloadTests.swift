@@ -80,7 +80,10 @@ extension WireTests {
         }
         #expect(try kept.exchange().status == 200)
         try scene.reload { _ in }
-        try eventually("TLS is served") { try Self.isBelieved(scene, by: .shared) }
+        try eventually("TLS is served") {
+          try scene.answer(to: "GET / HTTP/1.1\r\nHost: a\r\n\r\n").status == 400
+        }
+        #expect(try Self.isBelieved(scene, by: .shared))
       }
     }
   }

@@ -70,8 +70,7 @@ final class TLSTunnel: @unchecked Sendable {
 
   private func run() {
     _ = step { session.handshake(&$0) }
-    while !hasEnded || !received.isEmpty {
-      guard flush(wire, &output), flush(own, &received) else { break }
+    while flush(wire, &output), flush(own, &received), !hasEnded || !received.isEmpty {
       var entries = [
         pollfd(fd: wire.descriptor, events: 0, revents: 0),
         pollfd(fd: own.descriptor, events: 0, revents: 0),
@@ -188,11 +187,8 @@ final class TLSTunnel: @unchecked Sendable {
   private func flush(_ socket: Socket, _ bytes: inout [UInt8]) -> Bool {
     while !bytes.isEmpty {
       let count = Glibc.send(socket.descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
-      if count > 0 {
-        bytes.removeFirst(count)
-      } else {
-        return errno == EAGAIN
-      }
+      guard count > 0 else { return errno == EAGAIN }
+      bytes.removeFirst(count)
     }
     return true
   }
