@@ -140,7 +140,7 @@ let package = Package(
     .testTarget(name: "ProcessTests", swiftSettings: house),
     .testTarget(
       name: "WireTests",
-      dependencies: ["Edge", "Configuration", "Reactor", "Telemetry", "Units"],
+      dependencies: ["Edge", "Configuration", "HTTPCodec", "Reactor", "Telemetry", "Units"],
       swiftSettings: house
     ),
   ]
