@@ -121,7 +121,7 @@ extension WireTests {
         let blocks = try settled("memory") {
           try scene.metric("spillway_buffer_blocks{state=\"used\"}")
         }
-        #expect(blocks <= 100 * 8)
+        #expect(blocks <= 100 * 4)
         client.close()
         try eventually("the upstream was let go") { scene.upstream.openConnections <= 100 }
       }

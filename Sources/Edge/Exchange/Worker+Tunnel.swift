@@ -66,10 +66,10 @@ extension Worker {
     guard write(connection.pointee.transport, block: block, start: 0, count: count) else {
       return endTunnel(index, reset: true)
     }
-    guard queuedBytes(connection.pointee.transport) > Self.highWatermark else { return }
+    guard isFull(connection.pointee.transport) else { return }
     exchange.pointee.flags.insert(.upstreamPaused)
     pause(upstreams[exchange.pointee.upstream].pointee.transport)
-    notifyWhenDrained(connection.pointee.transport, below: Self.lowWatermark)
+    notifyWhenThereIsRoom(connection.pointee.transport)
   }
 
   func tunnelClientDrained(_ index: Int32) {

@@ -56,6 +56,8 @@ struct Session: BitwiseCopyable {
   /// The list of its streams that have something to offer, to consume or to be told.
   var firstReady: Int32
   var nextDirty: Int32
+  /// Bytes that its streams have queued, all together.
+  var queued: Int
   /// What the timer means now.
   var deadline: Instant
   /// Since when it has no stream.

@@ -39,6 +39,7 @@ extension Worker {
         streams: 0,
         firstReady: -1,
         nextDirty: -1,
+        queued: 0,
         deadline: .never,
         idleSince: reactor.now,
         retiresAt: entry.pointee.retiresAt,

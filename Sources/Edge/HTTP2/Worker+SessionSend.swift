@@ -144,7 +144,7 @@ extension Worker {
       guard index >= 0 else { return }
       let link = links + Int(index)
       var sent = Int32(http2.takeSent(index))
-      link.pointee.queued -= sent
+      addQueued(link, -Int(sent))
       while sent > 0, link.pointee.first >= 0 {
         let stretch = stretches[link.pointee.first]
         let part = min(sent, stretch.pointee.end - stretch.pointee.start)

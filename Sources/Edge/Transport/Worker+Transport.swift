@@ -35,6 +35,21 @@ extension Worker {
       ? Int(links[Int(transport.index)].queued) : reactor.queuedBytes(transport.index)
   }
 
+  /// Whether more should wait until what is queued was taken.
+  @inline(__always)
+  func isFull(_ transport: Transport) -> Bool {
+    transport.isStream
+      ? isStreamFull(transport.index)
+      : reactor.queuedBytes(transport.index) > Self.highWatermark
+  }
+
+  /// Asks for one `drained` event when there is room again.
+  func notifyWhenThereIsRoom(_ transport: Transport) {
+    // A stream that has little queued waits for its session: it may go on when all of it is gone.
+    let isShort = transport.isStream && queuedBytes(transport) <= Self.lowWatermark
+    notifyWhenDrained(transport, below: isShort ? 0 : Self.lowWatermark)
+  }
+
   /// Asks for no more bytes; what is on its way still comes.
   func pause(_ transport: Transport) {
     transport.isStream ? pauseStream(transport.index) : reactor.pause(transport.index)
