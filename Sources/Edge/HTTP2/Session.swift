@@ -36,6 +36,8 @@ struct Session: BitwiseCopyable {
     static let waitsForReader = Flags(rawValue: 1 << 1)
     /// No block was there to write into; tried again by the timer.
     static let isStarved = Flags(rawValue: 1 << 2)
+    /// Bytes were lost on the way to the transport: nothing behind them makes sense.
+    static let isBroken = Flags(rawValue: 1 << 3)
   }
 
   let transport: Transport
