@@ -10,7 +10,7 @@ BENCH_FLAGS ?=
 SWIFT_SOURCES := Sources Tests Package.swift
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build setup lint format sanitize smoke fuzz bench instructions allocations soak clean
+.PHONY: help run test build setup lint format sanitize smoke fuzz bench instructions allocations soak leave clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,10 @@ allocations: ## Fail when a proxied request allocates in steady state
 soak: build ## Mixed traffic with faults, then check that nothing leaked
 	@scripts/setup.sh bench
 	@bench/soak.py $(SOAK_FLAGS)
+
+leave: build ## Reload, upgrade and end under load: no request may be lost
+	@scripts/setup.sh bench
+	@bench/leave.py
 
 clean: ## Remove all build products
 	rm -rf .build .build-tsan .build-asan Tests/Fuzz/.build

@@ -244,8 +244,12 @@ class Odd:
             await self.answer(kind, None, echoed=sent)
         elif kind == "slow-reader":
             self.head("GET", f"/bytes/{256 * KIB}")
-            for _ in range(8):
-                await self.reader.read(4 * KIB)
+            for turn in range(8):
+                some = await self.reader.read(4 * KIB)
+                if turn == 0 and not some.startswith(b"HTTP/1.1 200"):
+                    # The service was killed: a short reply of the edge, and nothing behind it.
+                    self.tally[f"status {some[9:12].decode()}"] += 1
+                    return self.drop()
                 await asyncio.sleep(0.02)
             self.gone(kind)
         elif kind == "abort-request":

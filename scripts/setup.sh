@@ -7,7 +7,9 @@
 set -euo pipefail
 
 purpose=${1:-run}
-packages=(liburing-dev libc-ares-dev libssl-dev libjemalloc-dev libnghttp2-dev pkg-config python3 curl)
+packages=(
+  liburing-dev libc-ares-dev libjemalloc-dev libnghttp2-dev libssl-dev pkg-config python3 curl
+)
 case $purpose in
   run) ;;
   # systemd brings systemd-analyze, which checks the unit files without systemd running.

@@ -247,6 +247,11 @@ static inline int clinux_ring_close(struct io_uring *ring, int fd, uint64_t data
   return 1;
 }
 
+// What is prepared and was not taken by the kernel yet: it stops at an entry that it cannot take.
+static inline unsigned clinux_ring_unsubmitted(struct io_uring *ring) {
+  return io_uring_sq_ready(ring);
+}
+
 // Submits what is prepared and waits for a completion; -1 nanoseconds waits without end.
 static inline int clinux_ring_turn(struct io_uring *ring, int64_t nanoseconds) {
   struct io_uring_cqe *cqe;

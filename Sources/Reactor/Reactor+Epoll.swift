@@ -91,7 +91,7 @@ extension Reactor {
       guard mask & UInt32(CLINUX_WRITABLE | CLINUX_HANGUP) != 0 else {
         return Event(.none, socket.pointee.owner)
       }
-      return connectEnded(index, socket)
+      return connectEnded(index, socket, mask)
     }
     if mask & UInt32(CLINUX_WRITABLE) != 0, socket.pointee.flags.contains(.blocked) {
       socket.pointee.flags.remove(.blocked)
@@ -110,13 +110,20 @@ extension Reactor {
 
   private func connectEnded(
     _ index: Int32,
-    _ socket: UnsafeMutablePointer<SocketEntry>
+    _ socket: UnsafeMutablePointer<SocketEntry>,
+    _ mask: UInt32
   ) -> Event {
     socket.pointee.flags.remove(.connecting)
     let code = clinux_socket_error(socket.pointee.descriptor)
     guard code == 0 else {
-      socket.pointee.flags.insert(.ended)
+      socket.pointee.flags.formUnion([.ended, .failed])
       return Event(.failed, socket.pointee.owner, value: code)
+    }
+    // The edge may say more than that, of a peer that spoke or ended at once, and comes only once.
+    if mask & UInt32(CLINUX_HANGUP) != 0 { socket.pointee.flags.insert(.hangup) }
+    if mask & UInt32(CLINUX_READABLE | CLINUX_HANGUP) != 0 {
+      socket.pointee.flags.insert(.readable)
+      heat(index, socket)
     }
     if socket.pointee.queued > 0 { flushEpoll(index, socket) }
     return Event(.connected, socket.pointee.owner)
@@ -221,6 +228,7 @@ extension Reactor {
     }
     socket.pointee.flags.insert(.ended)
     guard result < 0 else { return Event(.endOfStream, socket.pointee.owner) }
+    socket.pointee.flags.insert(.failed)
     socket.pointee.error = Int16(truncatingIfNeeded: -result)
     return Event(.failed, socket.pointee.owner, value: Int32(-result))
   }

@@ -7,17 +7,35 @@ extension Reactor {
   func waitRing(_ nanoseconds: Int64) {
     guard let ring else { return }
     ring.lend(from: pool)
-    ring.turn(nanoseconds)
+    guard ring.isBehind else { return ring.turn(nanoseconds) }
+    armAgain(ring)
+    let retry: Int64 = 1_000_000
+    ring.turn(ring.isBehind && (nanoseconds < 0 || nanoseconds > retry) ? retry : nanoseconds)
   }
 
   func armBell() {
     guard let ring else { return }
-    _ = clinux_ring_poll(
+    let isArmed = clinux_ring_poll(
       ring.ring,
       bell.descriptor,
       UInt32(CLINUX_READABLE),
       Token.bell.rawValue
     )
+    ring.isBellArmed = isArmed != 0
+  }
+
+  /// Tries what found no room among the submissions: a bell or a listener that nothing watches
+  /// would be silent for good.
+  private func armAgain(_ ring: RingState) {
+    ring.retryCancels()
+    if !ring.isBellArmed { armBell() }
+    guard ring.hasUnarmed else { return }
+    ring.hasUnarmed = false
+    for index in 0..<Int32(watches.capacity) where watches.generation(index) & 1 == 1 {
+      let watch = watches[index]
+      guard !watch.pointee.isPaused, !watch.pointee.isEnded else { continue }
+      arm(index, watch, isNew: false)
+    }
   }
 
   func nextRing() -> Event {
@@ -71,7 +89,7 @@ extension Reactor {
     else { return }
     socket.pointee.flags.insert(.disarming)
     let token = Token(.stream, index: index, generation: sockets.generation(index))
-    _ = clinux_ring_cancel(ring.ring, token.rawValue, Token.cancel.rawValue)
+    ring.cancel(token.rawValue)
   }
 
   private func received(
@@ -171,7 +189,7 @@ extension Reactor {
       armLater(index, socket)
     default:
       guard !socket.pointee.flags.contains(.ended) else { break }
-      socket.pointee.flags.insert(.ended)
+      socket.pointee.flags.formUnion([.ended, .failed])
       socket.pointee.error = Int16(truncatingIfNeeded: -result)
       return Event(.failed, socket.pointee.owner, value: -result)
     }
@@ -198,7 +216,14 @@ extension Reactor {
     let token = Token(.send, index: index, generation: sockets.generation(index)).rawValue
     let first = segments[socket.pointee.firstSegment].pointee
     let isPrepared: Int32
-    if first.next < 0 {
+    // Without a message free the first segment goes alone.
+    if first.next >= 0, let (message, parts) = ring.nextMessage() {
+      let (count, _) = gather(socket, parts)
+      message.initialize(to: msghdr())
+      message.pointee.msg_iov = parts.baseAddress
+      message.pointee.msg_iovlen = count
+      isPrepared = clinux_ring_sendv(ring.ring, socket.pointee.descriptor, message, token)
+    } else {
       isPrepared = clinux_ring_send(
         ring.ring,
         socket.pointee.descriptor,
@@ -206,13 +231,6 @@ extension Reactor {
         Int(first.count),
         token
       )
-    } else {
-      let (message, parts) = ring.nextMessage()
-      let (count, _) = gather(socket, parts)
-      message.initialize(to: msghdr())
-      message.pointee.msg_iov = parts.baseAddress
-      message.pointee.msg_iovlen = count
-      isPrepared = clinux_ring_sendv(ring.ring, socket.pointee.descriptor, message, token)
     }
     guard isPrepared != 0 else {
       noteFailure(index, socket, code: ENOBUFS)
@@ -255,7 +273,7 @@ extension Reactor {
       clinux_ring_connect(
         ring.ring,
         descriptor,
-        address,
+        ring.keep(address, for: index),
         address.pointee.length,
         token.rawValue
       ) != 0
@@ -273,7 +291,7 @@ extension Reactor {
       return Event(.none, socket.pointee.owner)
     }
     guard completion.result >= 0 else {
-      socket.pointee.flags.insert(.ended)
+      socket.pointee.flags.formUnion([.ended, .failed])
       return Event(.failed, socket.pointee.owner, value: -completion.result)
     }
     armReceive(index, socket)
@@ -320,11 +338,13 @@ extension Reactor {
     let generation = sockets.generation(index)
     let flags = socket.pointee.flags
     if flags.contains(.armed), !flags.contains(.disarming) {
-      cancel(ring, Token(.stream, index: index, generation: generation))
+      ring.cancel(Token(.stream, index: index, generation: generation).rawValue)
     }
-    if flags.contains(.sending) { cancel(ring, Token(.send, index: index, generation: generation)) }
+    if flags.contains(.sending) {
+      ring.cancel(Token(.send, index: index, generation: generation).rawValue)
+    }
     if flags.contains(.connecting) {
-      cancel(ring, Token(.connect, index: index, generation: generation))
+      ring.cancel(Token(.connect, index: index, generation: generation).rawValue)
     }
     if clinux_ring_close(ring.ring, socket.pointee.descriptor, Token.cancel.rawValue) == 0 {
       ring.submit()
@@ -333,9 +353,5 @@ extension Reactor {
     // Bytes in the kernel's hands stay put until its completion; the rest can go now.
     if !flags.contains(.sending) { dropSegments(socket) }
     releaseIfUnlisted(index, socket)
-  }
-
-  private func cancel(_ ring: RingState, _ token: Token) {
-    _ = clinux_ring_cancel(ring.ring, token.rawValue, Token.cancel.rawValue)
   }
 }

@@ -76,6 +76,8 @@ extension Reactor {
   public func notifyWhenDrained(_ socket: Int32, below mark: Int) {
     let entry = sockets[socket]
     entry.pointee.drainMark = Int32(mark)
+    // A notice that is due but not given yet was for another mark.
+    entry.pointee.flags.remove(.drainDue)
     entry.pointee.flags.insert(.wantsDrain)
     noteDrain(socket, entry)
   }

@@ -98,7 +98,7 @@ public final class Reactor {
       )
     case .ioUring:
       epoll = try EpollState(open: false)
-      ring = try RingState(pool: pool)
+      ring = try RingState(pool: pool, sockets: bounds.sockets)
       armBell()
     }
   }
@@ -197,8 +197,8 @@ public final class Reactor {
     }
     if flags.contains(.broken) {
       socket.pointee.flags.remove(.broken)
-      guard !flags.contains(.ended) else { return Event(.none, socket.pointee.owner) }
-      socket.pointee.flags.insert(.ended)
+      guard !flags.contains(.failed) else { return Event(.none, socket.pointee.owner) }
+      socket.pointee.flags.formUnion([.ended, .failed])
       return Event(.failed, socket.pointee.owner, value: Int32(socket.pointee.error))
     }
     if flags.contains(.drainDue) {

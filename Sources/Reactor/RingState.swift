@@ -21,11 +21,19 @@ final class RingState {
   private let messageStore: UnsafeMutablePointer<msghdr>
   private let partStore: UnsafeMutablePointer<iovec>
   private var messagesUsed = 0
+  /// By socket: the kernel reads a connect's address at submission, after the call that wanted it.
+  private let addresses: UnsafeMutablePointer<KernelAddress>
+  /// The bell is being watched.
+  var isBellArmed = false
+  /// Some watch could not be armed.
+  var hasUnarmed = false
+  /// Operations whose cancel found no room.
+  private var uncancelled: [UInt64] = []
   /// Blocks in the kernel's hands.
   private(set) var lent = 0
   private var loan = RingState.firstLoan
 
-  init(pool: BlockPool) throws(ReactorError) {
+  init(pool: BlockPool, sockets: Int) throws(ReactorError) {
     ring = .allocate(capacity: 1)
     // DEFER_TASKRUN runs completions only when we ask, in our own system call: fewest interruptions.
     var result = clinux_ring_open(ring, Self.entries, Self.completionEntries, 1)
@@ -55,6 +63,8 @@ final class RingState {
     completions = .allocate(capacity: Self.batch)
     messageStore = .allocate(capacity: Self.messages)
     partStore = .allocate(capacity: Self.messages * Reactor.sendParts)
+    // A page of it costs memory once a socket in it connects.
+    addresses = .allocate(capacity: sockets)
     lend(from: pool)
   }
 
@@ -64,6 +74,7 @@ final class RingState {
     completions.deallocate()
     messageStore.deallocate()
     partStore.deallocate()
+    addresses.deallocate()
     free(bufferRing)
   }
 
@@ -93,23 +104,56 @@ final class RingState {
   /// The kernel found no block: lend it more from now on.
   func growLoan() { loan = min(loan * 2, Self.bufferEntries) }
 
-  /// Hands over what is prepared, without waiting.
+  /// Hands over what is prepared, without waiting; what the kernel does not take waits on.
   func submit() {
     io_uring_submit(ring)
-    messagesUsed = 0
+    reclaimMessages()
+  }
+
+  /// Messages may be used again only when the kernel has read all of them: one that still waits
+  /// would otherwise send another socket's bytes.
+  private func reclaimMessages() {
+    if clinux_ring_unsubmitted(ring) == 0 { messagesUsed = 0 }
+  }
+
+  /// Copies where a socket connects to; the copy stays as long as its entry.
+  func keep(
+    _ address: UnsafePointer<KernelAddress>,
+    for socket: Int32
+  ) -> UnsafePointer<KernelAddress> {
+    let own = addresses + Int(socket)
+    own.initialize(to: address.pointee)
+    return UnsafePointer(own)
+  }
+
+  /// Ends an operation, as soon as there is room to say so.
+  func cancel(_ token: UInt64) {
+    if clinux_ring_cancel(ring, token, Token.cancel.rawValue) == 0 { uncancelled.append(token) }
+  }
+
+  /// Whether something could not be prepared and has to be tried again soon.
+  var isBehind: Bool { !isBellArmed || hasUnarmed || !uncancelled.isEmpty }
+
+  /// Prepares the cancels that found no room before.
+  func retryCancels() {
+    guard !uncancelled.isEmpty else { return }
+    let tokens = uncancelled
+    uncancelled = []
+    for token in tokens { cancel(token) }
   }
 
   /// Submits, waits, and takes completions.
   func turn(_ nanoseconds: Int64) {
     _ = clinux_ring_turn(ring, nanoseconds)
-    messagesUsed = 0
+    reclaimMessages()
     count = Int(clinux_ring_reap(ring, completions, UInt32(Self.batch)))
     cursor = 0
   }
 
-  /// Room for a vectored send: the kernel copies message and parts at submission.
-  func nextMessage() -> (UnsafeMutablePointer<msghdr>, UnsafeMutableBufferPointer<iovec>) {
+  /// Room for a vectored send, which the kernel reads at submission; `nil` while all is waiting.
+  func nextMessage() -> (UnsafeMutablePointer<msghdr>, UnsafeMutableBufferPointer<iovec>)? {
     if messagesUsed == Self.messages { submit() }
+    guard messagesUsed < Self.messages else { return nil }
     let message = messageStore + messagesUsed
     let parts = UnsafeMutableBufferPointer(
       start: partStore + messagesUsed * Reactor.sendParts,

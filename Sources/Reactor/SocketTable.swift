@@ -41,6 +41,8 @@ struct SocketEntry: BitwiseCopyable {
     static let bulk = Flags(rawValue: 1 << 16)
     /// Closing drops what is unsent and sends RST.
     static let reset = Flags(rawValue: 1 << 17)
+    /// A failure was told to the owner, who hears of one only; it may follow the end of the stream.
+    static let failed = Flags(rawValue: 1 << 18)
   }
 
   var owner: Owner

@@ -60,7 +60,7 @@ extension Reactor {
       return
     }
     if entry.pointee.isArmed {
-      _ = clinux_ring_cancel(ring.ring, watchToken(watch, entry).rawValue, Token.cancel.rawValue)
+      ring.cancel(watchToken(watch, entry).rawValue)
       // The descriptor may be closed when this returns: the cancel must not come later.
       ring.submit()
     } else {
@@ -113,12 +113,12 @@ extension Reactor {
       return
     }
     guard !entry.pointee.isArmed else { return }
-    entry.pointee.isArmed = true
-    if entry.pointee.kind == .listener {
-      _ = clinux_ring_accept(ring.ring, descriptor, token)
-    } else {
-      _ = clinux_ring_poll(ring.ring, descriptor, entry.pointee.mask, token)
-    }
+    let isArmed =
+      entry.pointee.kind == .listener
+      ? clinux_ring_accept(ring.ring, descriptor, token)
+      : clinux_ring_poll(ring.ring, descriptor, entry.pointee.mask, token)
+    entry.pointee.isArmed = isArmed != 0
+    if isArmed == 0 { ring.hasUnarmed = true }
   }
 
   private func quiet(_ index: Int32, _ entry: UnsafeMutablePointer<Watch>) {
@@ -128,6 +128,6 @@ extension Reactor {
       return
     }
     guard entry.pointee.isArmed else { return }
-    _ = clinux_ring_cancel(ring.ring, token, Token.cancel.rawValue)
+    ring.cancel(token)
   }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Reactor
+import Telemetry
 import Testing
 import Units
 
@@ -18,6 +19,17 @@ private func written(_ capacity: Int, _ body: (inout ByteWriter) -> Void) -> (St
 }
 
 struct AddressTests {
+  @Test func `a record names the client as the log's formatter reads it`() throws {
+    let four = ClientAddress(try #require(KernelAddress(ip: "192.0.2.7", port: 1)).ip)
+    let six = ClientAddress(try #require(KernelAddress(ip: "2001:db8::7", port: 1)).ip)
+
+    #expect(four.family == .ipv4)
+    #expect(four.high == 0xC000_0207_0000_0000)
+    #expect(six.family == .ipv6)
+    #expect(six.high == 0x2001_0DB8_0000_0000)
+    #expect(six.low == 7)
+  }
+
   @Test(arguments: 0...40)
   func `a writer never writes past its end`(capacity: Int) {
     let (text, isFull) = written(capacity) { writer in

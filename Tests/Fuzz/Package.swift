@@ -15,8 +15,9 @@ let fuzz: [SwiftSetting] = [
 /// The library that each target fuzzes.
 let parsers = [
   "FuzzRequest": "HTTPCodec", "FuzzResponse": "HTTPCodec", "FuzzChunked": "HTTPCodec",
-  "FuzzTrailers": "HTTPCodec", "FuzzProxy": "HTTPCodec", "FuzzPath": "Routing",
-  "FuzzRegex": "Routing", "FuzzConfiguration": "Configuration", "FuzzH2": "HTTPCodec",
+  "FuzzTrailers": "HTTPCodec", "FuzzH2": "HTTPCodec", "FuzzProxy": "HTTPCodec",
+  "FuzzPath": "Routing",
+  "FuzzRegex": "Routing", "FuzzConfiguration": "Configuration",
 ]
 
 let package = Package(

@@ -26,7 +26,7 @@ struct HousePlanTests {
   }()
 
   private static let houseModules = Set(plan.keys).union([
-    "CLinux", "CCares", "COpenSSL", "CJemalloc", "CNghttp2",
+    "CLinux", "CCares", "COpenSSL", "CNghttp2", "CJemalloc",
   ])
 
   private static let root = URL(fileURLWithPath: #filePath)

@@ -89,6 +89,32 @@ struct SupervisorTests {
     #expect(try TestSocket.get(port: port).hasPrefix("HTTP/1.1 200"))
   }
 
+  @Test func `a restarted child that never serves is killed and another one started`() throws {
+    let port = try FreePort.find()
+    let copy = FileManager.default.temporaryDirectory.appendingPathComponent("edge-\(UUID())")
+    try FileManager.default.copyItem(at: RunningEdge.program, to: copy)
+    defer { try? FileManager.default.removeItem(at: copy) }
+    let edge = try RunningEdge(
+      configuration: EdgeText.responding(port: port),
+      program: copy,
+      environment: ["SPILLWAY_READY_MS": "5000"]
+    )
+    defer { edge.finish() }
+    try edge.awaitLog("message=serving")
+    try FileManager.default.removeItem(at: copy)
+    try "#!/bin/sh\nexec sleep 600\n".write(to: copy, atomically: true, encoding: .utf8)
+    chmod(copy.path, 0o755)
+
+    if let child = edge.childID { kill(child, SIGKILL) }
+    try edge.awaitLog("child died")
+    try edge.awaitLog("child took too long")
+    let newer = copy.appendingPathExtension("new")
+    try FileManager.default.copyItem(at: RunningEdge.program, to: newer)
+    #expect(rename(newer.path, copy.path) == 0)
+
+    #expect(try TestSocket.get(port: port).hasPrefix("HTTP/1.1 200"))
+  }
+
   @Test func `a child whose parent is killed drains and ends`() throws {
     let port = try FreePort.find()
     let edge = try RunningEdge(configuration: EdgeText.responding(port: port))

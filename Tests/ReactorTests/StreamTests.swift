@@ -195,4 +195,61 @@ struct StreamTests {
     try loop.run("the byte") { loop.received[2] == [4] }
     #expect(loop.received[1] == nil)
   }
+
+  @Test(arguments: Reactor.Backend.allCases)
+  func `what a peer says before the connect was seen is not lost`(
+    _ backend: Reactor.Backend
+  ) throws {
+    let loop = try Loop(backend)
+    let (listener, address) = try loopbackListener()
+    for (owner, ends) in [(UInt64(1), false), (2, true)] {
+      let socket = withUnsafePointer(to: address) {
+        loop.reactor.connect(to: $0, owner: Owner(rawValue: owner))
+      }
+      #expect(socket >= 0)
+      // io_uring connects with the turn; epoll has connected already and looks only later.
+      if backend == .ioUring { loop.turn(limit: .zero) }
+      let peer = Peer(try accepted(listener))
+      #expect(peer.send([7, 8]) == 2)
+      if ends { peer.shut() }
+
+      try loop.run("the bytes of \(owner)") {
+        loop.received[owner] == [7, 8] && loop.has(.connected, owner)
+      }
+      if ends { try loop.run("the end") { loop.has(.endOfStream, owner) } }
+      loop.reactor.close(socket)
+    }
+  }
+
+  @Test(arguments: Reactor.Backend.allCases)
+  func `an address is not read after the call that connects to it`(
+    _ backend: Reactor.Backend
+  ) throws {
+    let loop = try Loop(backend)
+    let (wanted, address) = try loopbackListener()
+    let (other, wrong) = try loopbackListener()
+    let place = UnsafeMutablePointer<KernelAddress>.allocate(capacity: 1)
+    defer { place.deallocate() }
+    place.initialize(to: address)
+
+    let socket = loop.reactor.connect(to: place, owner: name(1))
+    place.pointee = wrong
+    try loop.run("the connect") { loop.has(.connected, 1) }
+
+    let peer = Peer(try accepted(wanted))
+    #expect(accept(other.descriptor, nil, nil) < 0)
+    #expect(peer.send([1]) == 1)
+    try loop.run("the byte") { loop.received[1] == [1] }
+    loop.reactor.close(socket)
+  }
+
+  /// The next connection of a listener that does not wait.
+  private func accepted(_ listener: Peer) throws -> Int32 {
+    for _ in 0..<5_000 {
+      let descriptor = accept(listener.descriptor, nil, nil)
+      if descriptor >= 0 { return descriptor }
+      usleep(1_000)
+    }
+    throw Stuck(description: "nobody connects")
+  }
 }

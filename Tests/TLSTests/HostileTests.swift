@@ -60,7 +60,7 @@ struct HostileTests {
 
     while server.session.fault == nil, !server.inbox.isEmpty { server.handshake(nil) }
 
-    #expect(server.session.fault == .handshakeTooLong || server.session.fault == .decodeError)
+    #expect(server.session.fault == .handshakeTooLong)
     #expect(before - server.inbox.count <= 2 * HelloBytes.maximum + 8_192)
   }
 
@@ -143,7 +143,7 @@ struct HostileTests {
     var random = SplitMix64(seed: seed)
     var faults: [TLSFault: Int] = [:]
 
-    for round in 0..<600 {
+    for round in 0..<300 {
       let (client, server) = Contexts.pair(serverContext, clients[round % 2])
       client.outgoing = pattern(3_000)
       server.outgoing = pattern(3_000)

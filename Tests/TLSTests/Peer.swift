@@ -4,7 +4,16 @@ import TLS
 final class Peer {
   let session: TLSSession
   /// Ciphertext that has arrived.
-  var inbox: [UInt8] = []
+  var inbox: [UInt8] {
+    get { Array(arrived[start...]) }
+    set {
+      arrived = newValue
+      start = 0
+    }
+  }
+  private var arrived: [UInt8] = []
+  private var start = 0
+  private let room = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 16_384)
   /// Plaintext that was read.
   var received: [UInt8] = []
   /// Plaintext that waits to be written.
@@ -19,6 +28,8 @@ final class Peer {
   var outputRoom = 16_384
   var plaintextRoom = 16_384
 
+  deinit { room.deallocate() }
+
   init(_ session: TLSSession?) {
     guard let session else { fatalError("out of memory") }
     self.session = session
@@ -27,25 +38,22 @@ final class Peer {
   /// One call with a window over the inbox; what it writes goes to the other's inbox.
   @discardableResult
   func call(_ other: Peer?, _ body: (inout CiphertextWindow) -> TLSStep) -> TLSStep {
-    let given = Array(inbox.prefix(inputPiece))
+    let count = min(arrived.count - start, inputPiece)
     // A record of data needs some room; all else makes do with a byte at a time.
     let least = session.isOpen ? 64 : 1
-    var room = [UInt8](repeating: 0xEE, count: max(least, outputRoom))
-    let (step, consumed, produced) = given.withUnsafeBufferPointer { input in
-      room.withUnsafeMutableBufferPointer { output in
-        var window = CiphertextWindow(
-          input: input.baseAddress,
-          inputCount: input.count,
-          output: output.baseAddress,
-          outputRoom: output.count
-        )
-        let step = body(&window)
-        return (step, window.consumed, window.produced)
-      }
+    let (step, consumed, produced) = arrived.withUnsafeBufferPointer { input in
+      var window = CiphertextWindow(
+        input: input.baseAddress.map { $0 + start },
+        inputCount: count,
+        output: room.baseAddress,
+        outputRoom: min(max(least, outputRoom), room.count)
+      )
+      let step = body(&window)
+      return (step, window.consumed, window.produced)
     }
-    inbox.removeFirst(consumed)
+    start += consumed
     sent += room[..<produced]
-    other?.inbox += room[..<produced]
+    other?.arrived += room[..<produced]
     last = step
     return step
   }
@@ -83,16 +91,18 @@ final class Peer {
   @discardableResult
   func end(_ other: Peer?) -> TLSStep { call(other) { session.end(&$0) } }
 
+  /// Grows whenever anything happens.
+  private var progress: Int { start + sent.count + received.count }
+
   /// Reads and writes until neither side gets any further.
   static func exchange(_ a: Peer, _ b: Peer) {
     var idle = 0
     while idle < 4 {
       for (one, other) in [(a, b), (b, a)] {
-        let before = (one.inbox.count, other.inbox.count, one.received.count, one.outgoing.count)
+        let before = one.progress + other.progress
         one.read(other)
         if !one.outgoing.isEmpty, one.session.isOpen { one.write(other) }
-        let after = (one.inbox.count, other.inbox.count, one.received.count, one.outgoing.count)
-        idle = before == after ? idle + 1 : 0
+        idle = before == one.progress + other.progress ? idle + 1 : 0
       }
     }
   }

@@ -13,11 +13,18 @@ struct TestAuthority: Sendable {
   /// Believed by nobody.
   static let stranger = TestAuthority("Somebody Else")
 
+  /// Everything of this process, removed at its end.
+  private static let root: String = {
+    atexit { try? FileManager.default.removeItem(atPath: TestAuthority.rootPath) }
+    return rootPath
+  }()
+  private static var rootPath: String { NSTemporaryDirectory() + "spillway-tls-\(getpid())" }
+
   let folder: String
   var bundle: String { path("authority.pem") }
 
   init(_ name: String) {
-    folder = NSTemporaryDirectory() + "spillway-tls-" + UUID().uuidString
+    folder = Self.root + "/" + UUID().uuidString
     try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     Self.openssl(
       "req",

@@ -30,6 +30,34 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `a client that waits for a slow service is not blamed for its silence`(
+      backend: Backend
+    ) throws {
+      let gate = Gate()
+      let upstream = try ScriptedUpstream(readsBody: false) { peer, request in
+        guard request["expect"] != nil else { return try peer.hang() }
+        gate.wait()
+        try peer.send("HTTP/1.1 100 Continue\r\n\r\n")
+        try peer.respond(200, try peer.readBody(of: request).text)
+      }
+      let settings = EdgeSettings(listener: "limits: {bodyIdle: 300ms}")
+      try Scene.play(backend, upstream, settings: settings) { scene in
+        let waiting = try scene.client()
+        try waiting.send(Self.head)
+        try eventually("the service has it") { scene.upstream.requests.count == 1 }
+        let silent = try scene.client()
+        try silent.send("POST / HTTP/1.1\r\nHost: edge.test\r\nContent-Length: 5\r\n\r\nhe")
+        #expect(try silent.response().status == 408, "this one could speak")
+
+        gate.open()
+
+        #expect(try waiting.head().status == 100)
+        try waiting.send("hello")
+        #expect(try waiting.response().text == "hello")
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `an upstream that refuses before the body is heard before the body is sent`(
       backend: Backend
     ) throws {

@@ -1,4 +1,7 @@
+import Foundation
+import Synchronization
 import Testing
+import Units
 
 extension WireTests {
   /// Leaving without losing a request: readiness first, then announced closes, then a deadline.
@@ -72,6 +75,34 @@ extension WireTests {
         _ = try client.rest()
         try eventually("the upstream was told") { scene.upstream.cancellations == 1 }
         try eventually("it has drained", within: .seconds(10)) { scene.edge.hasDrained }
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `silent clients that come at the last moment do not hold a drain`(
+      backend: Backend
+    ) throws {
+      let settings = EdgeSettings(
+        listener: "limits: {headTimeout: 60s}",
+        root: ["drain: {grace: 100ms, deadline: 40s}"]
+      )
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        let port = try scene.edge.port("public")
+        let isOver = Atomic(false)
+        let held = Locked<[Socket]>([])
+        try concurrently(2) { _ in
+          // Some fall between the first look at the queue and the last.
+          for _ in 0..<900 where !isOver.load(ordering: .relaxed) {
+            guard let client = try? Socket.connected(to: port) else { break }
+            held.withLock { $0.append(client) }
+            usleep(500)
+          }
+        } while: {
+          defer { isOver.store(true, ordering: .relaxed) }
+          scene.edge.drain()
+          try eventually("it has drained", within: .seconds(20)) { scene.edge.hasDrained }
+        }
+        for client in held.withLock({ $0 }) { client.close() }
       }
     }
 

@@ -24,10 +24,18 @@ final class EdgeUnderTest: @unchecked Sendable {
   private var version = 1
   private var isStopped = false
 
-  init(configuration: String, backend: Backend) throws {
+  /// `sockets` and `blocks` are the bounds of a worker's reactor.
+  init(
+    configuration: String,
+    backend: Backend,
+    sockets bound: Int? = nil,
+    blocks: Int? = nil
+  ) throws {
     let loaded = try ConfigurationSource.parse(configuration, file: "wire.yaml")
     var options = EdgeServer.Options()
     options.backend = backend == .epoll ? .epoll : .ioUring
+    if let bound { options.bounds.sockets = bound }
+    if let blocks { options.bounds.blocks = blocks }
     let sockets = InheritedSockets(environment: [:], processID: 0)
     edge = try EdgeInstance(loaded, sockets: sockets, options: options)
     try edge.start()

@@ -47,6 +47,19 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `a head that leaves no room for the fields of the edge gets 431`(
+      backend: Backend
+    ) throws {
+      try Scene.play(backend, .echoingTarget()) { scene in
+        let padding = String(repeating: "p", count: 16_200)
+        let answer = try scene.client().exchange("GET", "/", "X-Padding: \(padding)")
+
+        #expect(answer.status == 431)
+        #expect(scene.upstream.transcript.isEmpty)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `RFC 6585 5: a head with too many bytes or fields gets 431`(backend: Backend) throws {
       try Scene.play(backend, .echoingTarget()) { scene in
         let long = "X: " + String(repeating: "a", count: 17_000) + "\r\n"

@@ -5,6 +5,27 @@ extension WireTests {
   /// What the edge tells of itself: admin answers, metrics, the access log.
   struct ObservationTests {
     @Test(arguments: Backend.allCases)
+    func `a worker without a buffer left is counted`(backend: Backend) throws {
+      let text = EdgeSettings().yaml(endpoints: ["127.0.0.1:1"])
+      let edge = try EdgeUnderTest(configuration: text, backend: backend, blocks: 128)
+      defer { edge.stop() }
+      func exhaustions() throws -> Double {
+        let admin = try RawClient(port: edge.adminPort)
+        defer { admin.close() }
+        let body = try admin.exchange("GET", "/metrics").text
+        return try Exposition(body).sum("spillway_buffer_exhaustions_total{kind=\"blocks\"}") ?? 0
+      }
+      #expect(try exhaustions() == 0)
+
+      // Each half of a head holds a block.
+      let clients = try (0..<160).map { _ in try RawClient(port: edge.port("public")) }
+      defer { for client in clients { client.close() } }
+      for client in clients { client.trySend("GET / HTTP/1.1\r\nHost: half") }
+
+      try eventually("it is counted") { try exhaustions() > 0 }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `the admin port tells health, readiness and the version of the configuration`(
       backend: Backend
     ) throws {

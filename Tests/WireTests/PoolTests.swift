@@ -35,6 +35,37 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `an idle connection of one worker gives way to a request of another`(
+      backend: Backend
+    ) throws {
+      var settings = EdgeSettings(service: "connections: {maximum: 1}")
+      settings.workers = 2
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        // The kernel spreads connections by their ports, so both workers get some.
+        for index in 0..<40 {
+          let answer = try scene.client().exchange("GET", "/\(index)")
+          #expect(answer.status == 200 && answer.text == "/\(index)")
+        }
+        try eventually("one is left") { scene.upstream.openConnections <= 1 }
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `an idle connection to one endpoint gives way to a request for another`(
+      backend: Backend
+    ) throws {
+      let settings = EdgeSettings(service: "connections: {maximum: 1}, balance: round-robin")
+      try Scene.play(backend, .echoingTarget(), .echoingTarget(), settings: settings) { scene in
+        for index in 0..<10 {
+          let answer = try scene.client().exchange("GET", "/\(index)")
+          #expect(answer.status == 200)
+        }
+        let counts = scene.upstreams.map(\.requests.count)
+        #expect(counts == [5, 5])
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `requests one after another share one upstream connection`(backend: Backend) throws {
       try Scene.play(backend, .echoingTarget()) { scene in
         for index in 0..<20 {

@@ -45,6 +45,45 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `small messages to a client that does not read hold few blocks`(
+      backend: Backend
+    ) throws {
+      let messages = 20_000
+      let upstream = try ScriptedUpstream { peer, _ in
+        try peer.send(Self.agree)
+        // Each is read by the edge on its own: it is sent when the one before has left.
+        for _ in 0..<messages { try peer.send([UInt8](repeating: 0x6D, count: 512)) }
+      }
+      try Scene.play(backend, upstream) { scene in
+        let client = try scene.client(receiveBuffer: 4_096)
+        try client.send(Self.ask)
+        _ = try client.head()
+
+        _ = try settled("the upstream waits") { scene.upstream.sentBytes }
+
+        let blocks = try scene.metric("spillway_buffer_blocks{state=\"used\"}")
+        #expect(blocks <= 16, "\(blocks) blocks for 64 KiB")
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `no tunnel opens in the middle of a request's body`(backend: Backend) throws {
+      let upstream = try ScriptedUpstream(readsBody: false) { peer, _ in
+        try peer.send(Self.agree)
+        try peer.hang()
+      }
+      try Scene.play(backend, upstream) { scene in
+        let client = try scene.client()
+        try client.send(
+          "POST / HTTP/1.1\r\nHost: edge.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            + "Content-Length: 10\r\n\r\nhalf"
+        )
+
+        #expect(try client.response().status == 502)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `bytes sent right behind the request reach the upstream once it agreed`(
       backend: Backend
     ) throws {

@@ -28,7 +28,12 @@ struct Connection: BitwiseCopyable {
     case lingering
     /// Bytes in both directions, no HTTP any more.
     case tunnel
+    /// Closed; the entry is free and may be another connection's soon.
+    case gone
   }
+
+  /// The mark of a connection whose pace is not judged: it is idle.
+  static let unpaced: Int64 = -1
 
   struct Flags: OptionSet, BitwiseCopyable {
     var rawValue: UInt8

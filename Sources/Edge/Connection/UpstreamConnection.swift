@@ -22,8 +22,6 @@ struct UpstreamConnection: BitwiseCopyable {
   /// Neighbours in the endpoint's list of idle ones, the most recent first.
   var newer: Int32
   var older: Int32
-  /// Requests that it has carried.
-  var requests: Int32
   var input: Input
   /// When it goes if nobody needs it.
   var idleUntil: Instant

@@ -9,7 +9,7 @@ extension Worker {
     let connection = connections[index]
     connection.pointee.bytesIn += Int64(count)
     switch connection.pointee.phase {
-    case .lingering, .closing:
+    case .lingering, .closing, .gone:
       reactor.pool.release(block)
     case .idle, .head:
       // Only a line end can complete anything: a head that dribbles in is not parsed for each byte.
@@ -49,10 +49,15 @@ extension Worker {
     case .closing:
       // The reply is still being sent; there is nobody left to linger for.
       connection.pointee.flags.remove(.lingers)
+    case .gone:
+      break
     case .head:
       meter.clientAborted()
       closeConnection(index, reset: false)
-    case .idle, .discard, .lingering:
+    case .idle, .discard:
+      // It may have ended its side only, and still read the reply that is on its way.
+      closeWhenSent(index, lingering: false)
+    case .lingering:
       closeConnection(index, reset: false)
     }
   }
@@ -70,7 +75,12 @@ extension Worker {
     let connection = connections[index]
     switch connection.pointee.phase {
     case .closing:
-      finishClosing(index)
+      // The notice may be one that was asked for before, at a higher mark.
+      if queuedBytes(connection.pointee.transport) == 0 {
+        finishClosing(index)
+      } else {
+        notifyWhenDrained(connection.pointee.transport, below: 0)
+      }
     case .exchange:
       resumeUpstream(connection.pointee.exchange)
     case .tunnel:
@@ -79,7 +89,7 @@ extension Worker {
       guard connection.pointee.flags.contains(.waitsForReader) else { break }
       connection.pointee.flags.remove(.waitsForReader)
       readHeads(index)
-    case .discard, .lingering:
+    case .discard, .lingering, .gone:
       break
     }
   }
@@ -127,10 +137,16 @@ extension Worker {
     setDeadline(connection, reactor.now + limits(connection).bodyIdle)
   }
 
-  /// Between requests: nothing to read, nothing to send.
+  /// Between requests: nothing to read; replies may still be on their way.
   private func waitForRequest(_ index: Int32) {
     let connection = connections[index]
-    guard !isClosingIdle else { return closeConnection(index, reset: false) }
+    guard !isClosingIdle else { return closeWhenSent(index, lingering: false) }
+    beginIdleTime(connection)
+  }
+
+  /// From now on the connection may be idle for so long.
+  func beginIdleTime(_ connection: UnsafeMutablePointer<Connection>) {
+    connection.pointee.paceMark = Connection.unpaced
     setDeadline(connection, reactor.now + limits(connection).keepAliveIdle)
   }
 
@@ -213,6 +229,8 @@ extension Worker {
   /// Forgets the connection at once; its exchange, if any, must have ended.
   func closeConnection(_ index: Int32, reset: Bool) {
     let connection = connections[index]
+    // Callers further out look at the phase to see whether they may go on.
+    connection.pointee.phase = .gone
     drop(&connection.pointee.input)
     closeTransport(connection.pointee.transport, reset: reset)
     reactor.timers.release(connection.pointee.timer)

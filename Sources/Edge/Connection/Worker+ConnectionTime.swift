@@ -12,6 +12,15 @@ extension Worker {
       return reactor.timers.set(connection.pointee.timer, at: connection.pointee.deadline)
     }
     switch connection.pointee.phase {
+    case .idle where queuedBytes(connection.pointee.transport) > 0:
+      // The last reply is not read yet: this is no idle client but a slow one.
+      if connection.pointee.paceMark == Connection.unpaced {
+        judgePaceFromNow(connection)
+      } else {
+        judgePace(index)
+      }
+    case .idle where connection.pointee.paceMark != Connection.unpaced:
+      beginIdleTime(connection)
     case .idle:
       meter.timedOut(connection.pointee.requests == 0 ? .head : .keepAliveIdle)
       closeConnection(index, reset: false)
@@ -29,6 +38,8 @@ extension Worker {
       judgePace(index)
     case .tunnel:
       tunnelTimerFired(index)
+    case .gone:
+      break
     }
   }
 
@@ -55,6 +66,10 @@ extension Worker {
     if queuedBytes(connection.pointee.transport) > 0 { return true }
     guard connection.pointee.exchange >= 0 else { return false }
     let exchange = exchanges[connection.pointee.exchange]
+    // It waits for the service's 100, as it must.
+    if exchange.pointee.flags.contains(.expectsContinue), exchange.pointee.interims == 0 {
+      return false
+    }
     return !exchange.pointee.request.isComplete
       && !connection.pointee.flags.contains(.paused)
       && exchange.pointee.phase != .connecting

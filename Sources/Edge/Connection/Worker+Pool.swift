@@ -39,11 +39,13 @@ extension Worker {
     endpoint.pointee.newestIdle = index
     endpoint.pointee.idleCount += 1
     meter.idle(upstream.pointee.metrics, +1)
+    shared.countIdle(number, upstream.pointee.service, +1)
     if Int(endpoint.pointee.idleCount) > Self.maximumIdlePerEndpoint {
       let oldest = endpoint.pointee.oldestIdle
       unlinkIdle(oldest)
       closeUpstream(oldest, reset: false)
     }
+    if !wishes.isEmpty { grantWish(upstream.pointee.service) }
   }
 
   /// Idle connections that one worker keeps to one endpoint; beyond it the oldest goes.
@@ -65,6 +67,7 @@ extension Worker {
     endpoint.pointee.idleCount -= 1
     upstream.pointee.phase = .busy
     meter.idle(upstream.pointee.metrics, -1)
+    shared.countIdle(number, upstream.pointee.service, -1)
     reactor.timers.set(upstream.pointee.timer, at: .never)
   }
 

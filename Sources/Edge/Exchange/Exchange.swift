@@ -63,6 +63,7 @@ struct Exchange: BitwiseCopyable {
   var upstream: Int32
   var route: Int32
   var service: Int32
+  /// The snapshot's slot, or -1 when what is needed of it lies in `Worker.ledgers`.
   var snapshot: Int32
   var timer: Int32
   /// The head as it goes upstream, with what of the body came along.
@@ -89,6 +90,8 @@ struct Exchange: BitwiseCopyable {
   var deadline: Instant
   /// End of the connect or of the attempt, whichever is under way.
   var attemptDeadline: Instant
+  /// End of the wait for room among the service's connections; `.never` before it began.
+  var roomUntil: Instant
   /// Since when a tunnel or a stream is silent.
   var lastActivity: Instant
   var bytesIn: Int64

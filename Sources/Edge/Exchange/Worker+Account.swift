@@ -10,11 +10,9 @@ extension Worker {
   /// `reason`: Why the edge answered by itself, or `nil` for the service's response.
   func account(_ index: Int32, reason: ReplyReason? = nil) {
     let exchange = exchanges[index]
-    let snapshot = snapshots[exchange.pointee.snapshot]
-    let route = snapshot.route(exchange.pointee.route)
     let duration = reactor.now - exchange.pointee.started
     meter.finished(
-      route.pointee.metrics,
+      routeMetrics(index) ?? meter.unrouted,
       method: exchange.pointee.method,
       status: exchange.pointee.status,
       duration: duration,
@@ -26,19 +24,23 @@ extension Worker {
       let total = exchange.pointee.headAt - exchange.pointee.started
       meter.added(total - upstream)
     }
-    guard meter.wantsLog(status: exchange.pointee.status, using: &random) else { return }
-    let service = snapshot.service(exchange.pointee.service)
-    var record = newRecord(exchange.pointee.connection, snapshot, exchange.pointee.status, reason)
+    guard meter.wantsLog(status: exchange.pointee.status, using: &random),
+      let entry = ledgerEntry(index)
+    else { return }
+    var record = newRecord(
+      exchange.pointee.connection,
+      entry.configVersion,
+      exchange.pointee.status,
+      reason
+    )
     record.latency = duration.rawValue
     record.deadline =
       exchange.pointee.deadline == .never
       ? -1 : (exchange.pointee.deadline - exchange.pointee.started).rawValue
-    record.route = route.pointee.name
-    record.priorityClass = route.pointee.className
-    record.upstream = service.pointee.name
-    if exchange.pointee.endpoint >= 0 {
-      record.endpoint = snapshot.endpointName(of: exchange.pointee.endpoint, in: service)
-    }
+    record.route = entry.route
+    record.priorityClass = entry.className
+    record.upstream = entry.service
+    if let endpoint = entry.endpoint { record.endpoint = endpoint }
     record.attempts = exchange.pointee.attempts
     record.bytesIn = UInt64(exchange.pointee.bytesIn)
     record.bytesOut = UInt64(exchange.pointee.bytesOut)
@@ -72,7 +74,7 @@ extension Worker {
       bytesOut: 0
     )
     guard meter.wantsLog(status: status, using: &random) else { return }
-    var record = newRecord(index, snapshot, status, reason)
+    var record = newRecord(index, snapshot.configVersion, status, reason)
     if let compiled {
       record.route = compiled.pointee.name
       record.priorityClass = compiled.pointee.className
@@ -96,7 +98,7 @@ extension Worker {
       bytesOut: 0
     )
     guard meter.wantsLog(status: status, using: &random) else { return }
-    let record = newRecord(index, snapshots.newest, status, reason)
+    let record = newRecord(index, snapshots.newest.configVersion, status, reason)
     meter.log(
       record,
       method: (UnsafePointer(identifier), 0),
@@ -108,7 +110,7 @@ extension Worker {
   /// A log record with what every line has.
   private func newRecord(
     _ index: Int32,
-    _ snapshot: Snapshot,
+    _ configVersion: Int,
     _ status: UInt16,
     _ reason: ReplyReason?
   ) -> AccessRecord {
@@ -116,14 +118,12 @@ extension Worker {
     let connection = connections[index]
     var record = AccessRecord()
     record.time = reactor.now.rawValue + date.wallOffset
-    record.configVersion = UInt64(snapshot.configVersion)
+    record.configVersion = UInt64(configVersion)
     record.status = status
     record.listener = listeners[Int(connection.pointee.listener)].settings.nameID
     if let reason { record.error = meter.names.reason(reason) }
     if !connection.pointee.flags.contains(.peerIsUnix) {
-      record.client.high = connection.pointee.peer.high
-      record.client.low = connection.pointee.peer.low
-      record.client.family = connection.pointee.peer.isIPv4 ? .ipv4 : .ipv6
+      record.client = ClientAddress(connection.pointee.peer)
     }
     return record
   }
@@ -166,5 +166,15 @@ extension Worker {
       entry.pointee.exchange = -1
     }
     closeConnection(connection, reset: reset)
+  }
+}
+
+extension ClientAddress {
+  /// A peer's address, which carries IPv4 in the mapped form.
+  init(_ peer: IPBytes) {
+    self.init()
+    family = peer.isIPv4 ? .ipv4 : .ipv6
+    high = peer.isIPv4 ? peer.low << 32 : peer.high
+    low = peer.isIPv4 ? 0 : peer.low
   }
 }

@@ -65,8 +65,8 @@ extension Worker {
   ) {
     let exchange = exchanges[index]
     let snapshot = snapshots[exchange.pointee.snapshot]
-    guard shared.reserveConnection(service.pointee.place, service.pointee.maximumConnections)
-    else {
+    guard reserveRoom(service.pointee.place, service.pointee.maximumConnections) else {
+      if waitForRoom(index, service.pointee.place) { return }
       return fail(index, .connectionLimit)
     }
     let upstream = upstreams.allocate()
@@ -100,7 +100,6 @@ extension Worker {
         metrics: service.pointee.metrics,
         newer: -1,
         older: -1,
-        requests: 0,
         input: Input(),
         idleUntil: .never,
         idleTimeout: service.pointee.idleTimeout
@@ -140,7 +139,6 @@ extension Worker {
     let route = snapshot.route(exchange.pointee.route)
     exchange.pointee.phase = .waiting
     exchange.pointee.attemptStarted = reactor.now
-    upstream.pointee.requests += 1
     setAttemptDeadline(exchange, reactor.now + route.pointee.perTryTimeout)
     reactor.pool.retain(exchange.pointee.requestBlock)
     let count = Int(exchange.pointee.requestCount)
@@ -200,6 +198,8 @@ extension Worker {
     }
     let isOverall = exchange.pointee.deadline <= reactor.now
     switch exchange.pointee.phase {
+    case .connecting where !isOverall && exchange.pointee.upstream < 0:
+      lookForRoom(index)
     case .connecting where !isOverall:
       meter.timedOut(.connect)
       let place = exchange.pointee.endpoint

@@ -160,8 +160,9 @@ extension Worker {
     guard compiled.pointee.service >= 0 else {
       return answerRoute(index, view, route)
     }
-    guard let exchange = makeExchange(index, view, route) else {
-      return answer(index, view, .buffersExhausted, route: route)
+    var refusal = ReplyReason.buffersExhausted
+    guard let exchange = makeExchange(index, view, route, &refusal) else {
+      return answer(index, view, refusal, route: route)
     }
     let connection = connections[index]
     if !view.isHTTP2 {
@@ -178,13 +179,21 @@ extension Worker {
   }
 
   /// Writes the head for the service and makes the exchange; `nil` when a bound is reached.
-  private func makeExchange(_ index: Int32, _ view: RequestView, _ route: Int32) -> Int32? {
+  ///
+  /// `refusal`: Changed when it is the head that is too large, with the fields of ours.
+  private func makeExchange(
+    _ index: Int32,
+    _ view: RequestView,
+    _ route: Int32,
+    _ refusal: inout ReplyReason
+  ) -> Int32? {
     let block = reactor.pool.acquire()
     guard block >= 0 else { return nil }
     var writer = ByteWriter(reactor.pool.bytes(block), capacity: BlockPool.blockSize)
     let isUpgrade = view.head.wantsUpgrade && !UpgradeField.namesHTTP2(view)
     guard let layout = UpstreamHead.write(view, isUpgrade: isUpgrade, into: &writer) else {
       reactor.pool.release(block)
+      refusal = .headTooLarge
       return nil
     }
     let exchange = exchanges.allocate()
@@ -240,6 +249,7 @@ extension Worker {
         headAt: .never,
         deadline: reactor.now + compiled.pointee.timeout,
         attemptDeadline: .never,
+        roomUntil: .never,
         lastActivity: reactor.now,
         bytesIn: 0,
         bytesOut: 0

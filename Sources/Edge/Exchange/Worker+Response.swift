@@ -11,8 +11,11 @@ extension Worker {
   func responseHead(_ index: Int32, _ head: ResponseHead) -> Bool {
     let exchange = exchanges[index]
     guard head.status >= 200 || head.isUpgrade else { return interim(index, head) }
-    if head.isUpgrade, !exchange.pointee.flags.contains(.wantsUpgrade) {
-      // A tunnel that nobody asked for would be a way past every check (request smuggling).
+    if head.isUpgrade,
+      !exchange.pointee.flags.contains(.wantsUpgrade) || !exchange.pointee.request.isComplete
+    {
+      // A tunnel that nobody asked for would be a way past every check (request smuggling), and so
+      // would one that begins in the middle of a body.
       fail(index, .upstreamMalformed)
       return false
     }
@@ -41,6 +44,7 @@ extension Worker {
       responseComplete(index)
       return false
     }
+    if exchange.pointee.deadline == .never { detach(index) }
     return true
   }
 
@@ -239,7 +243,7 @@ extension Worker {
     let exchange = exchanges[index]
     reactor.pool.release(exchange.pointee.requestBlock)
     reactor.timers.release(exchange.pointee.timer)
-    snapshots.release(exchange.pointee.snapshot)
+    releaseSnapshot(index)
     exchanges.release(index)
   }
 }

@@ -10,28 +10,53 @@ extension Worker {
     let upstream = upstreams[exchange.pointee.upstream]
     let connection = connections[exchange.pointee.connection]
     exchange.pointee.phase = .tunnel
+    detach(index)
     exchange.pointee.deadline = .never
     setAttemptDeadline(exchange, .never)
     connection.pointee.phase = .tunnel
     resumeReading(connection)
     touchTunnel(exchange, connection)
     // What either side sent behind its head belongs to the tunnel already.
-    forward(&upstream.pointee.input, to: connection.pointee.transport)
-    forward(&connection.pointee.input, to: upstream.pointee.transport)
+    guard forward(&upstream.pointee.input, to: connection.pointee.transport),
+      forward(&connection.pointee.input, to: upstream.pointee.transport)
+    else { return endTunnel(index, reset: true) }
+    // A stream may have had its end before it became a tunnel.
+    if connection.pointee.flags.contains(.peerEnded) {
+      tunnelClientEnded(exchange.pointee.connection)
+    }
   }
 
-  private func forward(_ input: UnsafeMutablePointer<Input>, to transport: Transport) {
+  private func forward(_ input: UnsafeMutablePointer<Input>, to transport: Transport) -> Bool {
     while !input.pointee.isEmpty {
       let block = input.pointee.block
       reactor.pool.retain(block)
-      write(
-        transport,
-        block: block,
-        start: Int(input.pointee.start),
-        count: input.pointee.count
-      )
+      guard
+        write(
+          transport,
+          block: block,
+          start: Int(input.pointee.start),
+          count: input.pointee.count
+        )
+      else { return false }
       consume(input, input.pointee.count)
     }
+    return true
+  }
+
+  /// Queues what was received; a small message is copied, since it would hold a whole block.
+  private func passOn(
+    _ block: Int32,
+    _ start: Int,
+    _ count: Int,
+    to transport: Transport
+  ) -> Bool {
+    if count <= Self.copyThreshold,
+      append(transport, reactor.pool.bytes(block) + start, count: count)
+    {
+      reactor.pool.release(block)
+      return true
+    }
+    return write(transport, block: block, start: start, count: count)
   }
 
   private func touchTunnel(
@@ -49,7 +74,7 @@ extension Worker {
     exchange.pointee.bytesIn += Int64(count)
     meter.sentUpstream(count)
     touchTunnel(exchange, connection)
-    guard write(transport, block: block, start: start, count: count) else {
+    guard passOn(block, start, count, to: transport) else {
       return endTunnel(connection.pointee.exchange, reset: true)
     }
     guard queuedBytes(transport) > Self.highWatermark else { return }
@@ -63,7 +88,7 @@ extension Worker {
     exchange.pointee.bytesOut += Int64(count)
     connection.pointee.bytesOut += Int64(count)
     touchTunnel(exchange, connection)
-    guard write(connection.pointee.transport, block: block, start: 0, count: count) else {
+    guard passOn(block, 0, count, to: connection.pointee.transport) else {
       return endTunnel(index, reset: true)
     }
     guard isFull(connection.pointee.transport) else { return }
@@ -80,17 +105,25 @@ extension Worker {
   }
 
   func tunnelUpstreamDrained(_ index: Int32) {
-    resumeReading(connections[exchanges[index].pointee.connection])
+    let exchange = exchanges[index]
+    let connection = connections[exchange.pointee.connection]
+    if connection.pointee.flags.contains(.peerEnded),
+      exchange.pointee.flags.contains(.upstreamEnded)
+    {
+      return endTunnel(index, reset: false)
+    }
+    resumeReading(connection)
   }
 
   /// Each side's end is passed on; the second one ends the tunnel.
   func tunnelClientEnded(_ index: Int32) {
     let connection = connections[index]
     let exchange = exchanges[connection.pointee.exchange]
-    guard !exchange.pointee.flags.contains(.upstreamEnded) else {
-      return endTunnel(connection.pointee.exchange, reset: false)
-    }
-    finishWriting(upstreams[exchange.pointee.upstream].pointee.transport)
+    let transport = upstreams[exchange.pointee.upstream].pointee.transport
+    finishWriting(transport)
+    guard exchange.pointee.flags.contains(.upstreamEnded) else { return }
+    // The last bytes for the service are still on their way, perhaps.
+    notifyWhenDrained(transport, below: 0)
   }
 
   func tunnelUpstreamEnded(_ index: Int32) {

@@ -20,6 +20,11 @@ extension Worker {
       return
     }
     let exchange = upstream.pointee.exchange
+    guard !isUnasked(exchanges[exchange], on: upstream.pointee.transport) else {
+      reactor.pool.release(block)
+      meter.unasked(upstream.pointee.metrics)
+      return upstreamBroke(exchange)
+    }
     meter.receivedUpstream(count)
     if exchanges[exchange].pointee.phase == .tunnel {
       return tunnelFromUpstream(exchange, block, count)
@@ -61,6 +66,17 @@ extension Worker {
       if exchanges[exchange].pointee.phase == .tunnel { return endTunnel(exchange, reset: true) }
       upstreamBroke(exchange)
     }
+  }
+
+  /// Whether what comes on a kept connection cannot be this request's answer, of which nothing was
+  /// sent yet: a late word about an earlier one, which would go to somebody else.
+  private func isUnasked(
+    _ exchange: UnsafeMutablePointer<Exchange>,
+    on transport: Transport
+  ) -> Bool {
+    exchange.pointee.phase == .waiting && exchange.pointee.flags.contains(.isReused)
+      && !exchange.pointee.flags.contains(.hasResponse)
+      && queuedBytes(transport) >= Int(exchange.pointee.requestCount)
   }
 
   /// The connection ended before the response did.
@@ -136,7 +152,10 @@ extension Worker {
       if connection.pointee.deadline == .never { judgePaceFromNow(connection) }
       return
     }
-    if keepForRepeat(exchange, connection, transport) {
+    switch keepForRepeat(exchange, connection, transport) {
+    case .notKept: break
+    case .exhausted: return failOrAbandon(index, .buffersExhausted)
+    case .sent:
       if exchange.pointee.request.isComplete {
         stopJudging(connection)
         if !connection.pointee.input.isEmpty { pauseReading(connection) }
@@ -180,17 +199,25 @@ extension Worker {
     }
   }
 
+  private enum Keeping {
+    /// The body goes the common way.
+    case notKept
+    case sent
+    /// No buffer; bytes are lost.
+    case exhausted
+  }
+
   /// Sends what came of a small body from the request's own block, so that all of it can be sent
   /// once more if the connection turns out closed.
   private func keepForRepeat(
     _ exchange: UnsafeMutablePointer<Exchange>,
     _ connection: UnsafeMutablePointer<Connection>,
     _ transport: Transport
-  ) -> Bool {
+  ) -> Keeping {
     let used = Int(exchange.pointee.requestCount)
     guard canRepeat(exchange), exchange.pointee.request.framing == .length,
       used + Int(clamping: exchange.pointee.request.left) <= BlockPool.blockSize
-    else { return false }
+    else { return .notKept }
     let count = Int(
       min(Int64(connection.pointee.input.count), exchange.pointee.request.left)
     )
@@ -199,7 +226,7 @@ extension Worker {
       .update(from: bytes(&connection.pointee.input), count: count)
     consume(&connection.pointee.input, count)
     reactor.pool.retain(block)
-    guard write(transport, block: block, start: used, count: count) else { return false }
+    guard write(transport, block: block, start: used, count: count) else { return .exhausted }
     exchange.pointee.requestCount += Int32(count)
     exchange.pointee.request.left -= Int64(count)
     exchange.pointee.request.seen += Int64(count)
@@ -207,7 +234,7 @@ extension Worker {
     exchange.pointee.flags.remove(.expectsContinue)
     if exchange.pointee.request.left == 0 { exchange.pointee.request.state = .complete }
     meter.sentUpstream(count)
-    return true
+    return .sent
   }
 
   // MARK: - Response

@@ -115,7 +115,7 @@ extension Worker {
     switch connection.pointee.phase {
     case .exchange: pumpRequest(connection.pointee.exchange)
     case .tunnel: tunnelClientEnded(link.pointee.connection)
-    case .idle, .head, .discard, .closing, .lingering: break
+    case .idle, .head, .discard, .closing, .lingering, .gone: break
     }
   }
 

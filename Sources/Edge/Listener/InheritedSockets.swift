@@ -97,6 +97,11 @@ public final class InheritedSockets: Sendable {
     }
   }
 
+  /// Whether a worker has a socket of this key and has not given it back.
+  func isTaken(_ key: String, worker: Int) -> Bool {
+    state.withLock { $0.taken[key]?[worker] != nil }
+  }
+
   /// Binds what is missing of a listener ahead of time, as must be done before privileges go.
   public func prepare(
     _ address: String,

@@ -5,19 +5,16 @@ internal import Routing
 internal import Telemetry
 internal import Units
 
-/// A listener as one worker has it.
+/// A listener as one worker has it: settings and counts, by name, whatever socket serves it.
+///
+/// Connections name it for as long as they live, so an entry stays when its sockets are gone; there
+/// are at most `SharedState.maximumListeners`.
 struct WorkerListener {
   var settings: ListenerSettings
   var limits: ListenerLimits { settings.limits }
   var pathPolicy: PathPolicy { settings.pathPolicy }
   var metrics: ConnectionMetrics { settings.metrics }
-  var descriptor: Int32
-  /// The reactor's watch, or -1 when nothing is accepted.
-  var watch: Int32
-  var timer: Int32
   let shared: SharedState
-  /// Rounds that are left until nothing more can come from a listener that has ended.
-  var roundsToSettle = 0
 
   /// A client's transport is gone.
   func clientLeft(_ flags: Connection.Flags, _ peer: IPBytes) {
@@ -25,6 +22,18 @@ struct WorkerListener {
     guard flags.contains(.isCounted) else { return }
     shared.returnAddress(peer)
   }
+}
+
+/// A listening socket of one worker.
+struct Acceptor {
+  var descriptor: Int32
+  /// The listener whose rules apply to what comes; a reload may make it another one.
+  var listener: Int32
+  /// The reactor's watch, or -1 when nothing is accepted.
+  var watch: Int32
+  var timer: Int32
+  /// Rounds that are left until nothing more can come from a socket that has ended.
+  var roundsToSettle = 0
 }
 
 /// New connections: who may come, how many, for how long.
@@ -36,15 +45,15 @@ extension Worker {
     case .failed:
       // Out of descriptors or memory: try again when something may have been freed.
       meter.acceptFailed()
-      reactor.pauseAccepting(listeners[index].watch)
-      reactor.timers.set(listeners[index].timer, at: reactor.now + .milliseconds(100))
+      reactor.pauseAccepting(acceptors[index].watch)
+      reactor.timers.set(acceptors[index].timer, at: reactor.now + .milliseconds(100))
     default: break
     }
   }
 
   func resumeListener(_ index: Int) {
-    guard listeners[index].watch >= 0 else { return settle(index) }
-    reactor.resumeAccepting(listeners[index].watch)
+    guard acceptors[index].watch >= 0 else { return settle(index) }
+    reactor.resumeAccepting(acceptors[index].watch)
   }
 
   /// Ends a listener without losing a client.
@@ -54,10 +63,10 @@ extension Worker {
   /// would wait in the queue until the next one comes. So the queue is emptied again after the
   /// cancel, some rounds long, before the socket is given back.
   func stopAccepting(_ index: Int) {
-    guard listeners[index].watch >= 0 else { return }
-    reactor.unwatch(listeners[index].watch)
-    listeners[index].watch = -1
-    listeners[index].roundsToSettle = Self.roundsToSettle
+    guard acceptors[index].watch >= 0 else { return }
+    reactor.unwatch(acceptors[index].watch)
+    acceptors[index].watch = -1
+    acceptors[index].roundsToSettle = Self.roundsToSettle
     settle(index)
   }
 
@@ -65,39 +74,38 @@ extension Worker {
   private static let settlingRound = Nanoseconds.milliseconds(5)
 
   private func settle(_ index: Int) {
-    guard listeners[index].roundsToSettle > 0 else { return }
+    guard acceptors[index].roundsToSettle > 0 else { return }
     drainAcceptQueue(index)
-    listeners[index].roundsToSettle -= 1
-    guard listeners[index].roundsToSettle == 0 else {
-      reactor.timers.set(listeners[index].timer, at: reactor.now + Self.settlingRound)
+    acceptors[index].roundsToSettle -= 1
+    guard acceptors[index].roundsToSettle == 0 else {
+      reactor.timers.set(acceptors[index].timer, at: reactor.now + Self.settlingRound)
       return
     }
-    if isClosingIdle {
-      reportClosed()
-    } else {
-      // A reload took the listener away; at shutdown the server gives back all at once.
-      shared.sockets.release(descriptor: listeners[index].descriptor)
-      listeners[index].descriptor = -1
-    }
+    // At once after the last look: while the socket is open the kernel goes on taking connections
+    // that would wait for nobody, and a client that is refused can go elsewhere.
+    shared.sockets.release(descriptor: acceptors[index].descriptor)
+    acceptors[index].descriptor = -1
+    if isClosingIdle { reportClosed() }
   }
 
   /// Tells the server once that nothing more will be accepted.
   func reportClosed() {
-    guard listeners.allSatisfy({ $0.watch < 0 && $0.roundsToSettle == 0 }) else { return }
+    guard acceptors.allSatisfy({ $0.watch < 0 && $0.roundsToSettle == 0 }) else { return }
     mailbox.reportClosed()
   }
 
   /// Accepts what the kernel has completed already: closing the socket would reset it.
   private func drainAcceptQueue(_ index: Int) {
     for _ in 0..<ListeningSocket.defaultBacklog {
-      let descriptor = clinux_accept(listeners[index].descriptor)
+      let descriptor = clinux_accept(acceptors[index].descriptor)
       guard descriptor >= 0 else { return }
       accept(index, Int32(descriptor))
     }
   }
 
   func accept(_ index: Int, _ descriptor: Int32) {
-    let listener = listeners[index].settings
+    let place = acceptors[index].listener
+    let listener = listeners[Int(place)].settings
     guard let peer = KernelAddress(peerOf: descriptor) else {
       close(descriptor)
       return
@@ -141,7 +149,7 @@ extension Worker {
         transport: .socket(socket),
         timer: timer,
         exchange: -1,
-        listener: Int32(index),
+        listener: place,
         phase: .idle,
         flags: flags,
         peerPort: peer.port,
@@ -151,14 +159,17 @@ extension Worker {
         deadline: .never,
         retiresAt: reactor.now + jittered(listener.limits.maximumAge),
         paceSince: reactor.now,
-        paceMark: 0,
+        paceMark: Connection.unpaced,
         bytesIn: 0,
         bytesOut: 0,
         peer: address
       )
     )
     // A client that connects and says nothing has the time for a head, not that of keep-alive.
-    setDeadline(connections[connection], reactor.now + listener.limits.headTimeout)
+    // While we close, one that comes out of the queue has the time of those that were there.
+    let patience = listener.limits.headTimeout
+    let time = isClosingIdle ? min(patience, Self.firstWord) : patience
+    setDeadline(connections[connection], reactor.now + time)
     meter.connectionOpened(listener.metrics)
   }
 

@@ -70,7 +70,12 @@ enum UpstreamHead {
   @inline(__always)
   private static func isKept(_ field: HeadField, _ view: RequestView) -> Bool {
     switch field.known {
-    case .other, .accept, .acceptEncoding, .userAgent, .cookie, .authorization, .contentType:
+    case .other:
+      let name = view.bytes + Int(field.nameStart)
+      if ForgedName.isLeftOut(name, Int(field.nameLength), isTrusted: view.isTrusted) {
+        return false
+      }
+    case .accept, .acceptEncoding, .userAgent, .cookie, .authorization, .contentType:
       break
     case .host, .connection, .keepAlive, .proxyConnection, .te, .upgrade,
       .transferEncoding, .http2Settings, .proxyAuthorization, .xForwardedFor, .xForwardedProto,

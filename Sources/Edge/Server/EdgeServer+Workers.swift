@@ -44,6 +44,10 @@ extension EdgeServer {
       }
       for worker in 0..<workers {
         do {
+          // Taken away a moment ago, its worker may still be emptying the queue.
+          for _ in 0..<settlingMilliseconds where inherited.isTaken(key, worker: worker) {
+            usleep(1_000)
+          }
           let socket = try inherited.obtain(address, name: listener.name, worker: worker)
           fresh.append(socket)
           sockets[listener.name, default: []].append(socket)
@@ -55,6 +59,9 @@ extension EdgeServer {
     }
     return sockets
   }
+
+  /// How long a reload waits for a worker to give back a socket: far more than `Worker.settle` takes.
+  private static let settlingMilliseconds = 2_000
 
   /// One worker's sockets.
   static func of(
@@ -146,7 +153,7 @@ extension EdgeServer {
     return Worker(
       number: number,
       reactor: reactor,
-      mailbox: mailboxes[number],
+      mailboxes: mailboxes,
       meter: meter,
       shared: shared,
       bounds: options.bounds,

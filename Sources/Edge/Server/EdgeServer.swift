@@ -61,10 +61,10 @@ public final class EdgeServer: Sendable {
   ) throws(EdgeError) {
     self.options = options
     self.inherited = inherited
-    shared = SharedState(sockets: inherited)
     backend = try Self.chooseBackend(options.backend)
     let count = Self.workerCount(loaded.settings)
     workerCount = count
+    shared = SharedState(sockets: inherited, workers: count)
     registry = MetricRegistry(shards: count)
     self.names = names
     self.rings = rings

@@ -109,6 +109,15 @@ final class Snapshot: @unchecked Sendable {
     nameTable[index(of: place, in: service)]
   }
 
+  /// What keeps an endpoint's place and name its own.
+  func leases(
+    of place: Int32,
+    in service: UnsafePointer<CompiledService>
+  ) -> (place: EndpointDirectory.Lease, name: NameTable.Lease) {
+    let index = index(of: place, in: service)
+    return (leases[index], nameLeases[index])
+  }
+
   private func index(of place: Int32, in service: UnsafePointer<CompiledService>) -> Int {
     var index = Int(service.pointee.firstEndpoint)
     let end = index + Int(service.pointee.endpointCount)

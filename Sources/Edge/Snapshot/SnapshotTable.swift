@@ -37,11 +37,15 @@ struct SnapshotTable: ~Copyable {
     let previous = current
     slots[free] = Slot(snapshot: .passRetained(snapshot), users: 0)
     current = free
+    count += 1
     if previous >= 0, slots[previous].users == 0 { retire(previous) }
     return true
   }
 
   var isEmpty: Bool { current < 0 }
+
+  /// Snapshots that are in use, the newest included.
+  private(set) var count = 0
 
   /// Whether some exchange still uses a snapshot that is not the newest.
   var holdsOld: Bool {
@@ -77,6 +81,7 @@ struct SnapshotTable: ~Copyable {
     guard let snapshot = slots[slot].snapshot else { return }
     retired.append(snapshot.takeRetainedValue())
     slots[slot].snapshot = nil
+    count -= 1
   }
 
   /// Takes what can be freed.

@@ -10,6 +10,8 @@ internal import Upstream
 /// Reserved before the thing counted is made, so a bound is never passed (DESIGN: caps).
 final class SharedState: Sendable {
   private let services: SharedCells
+  /// Idle connections by worker, then service; each cell has one writer.
+  private let idle: SharedCells
   private let listeners: SharedCells
   private let addresses = Locked<[IPBytes: Int32]>([:])
   /// Where workers leave snapshots to be freed.
@@ -19,8 +21,9 @@ final class SharedState: Sendable {
   /// Where the worker that resolves names leaves answers.
   let names = NameBoard()
 
-  init(sockets: InheritedSockets = InheritedSockets()) {
+  init(sockets: InheritedSockets = InheritedSockets(), workers: Int = 1) {
     self.sockets = sockets
+    idle = SharedCells(count: workers * ServiceDirectory.capacity, stride: 1)
     services = SharedCells(count: ServiceDirectory.capacity)
     listeners = SharedCells(count: Self.maximumListeners)
   }
@@ -36,6 +39,16 @@ final class SharedState: Sendable {
   func returnConnection(_ service: Int32) { services.giveBack(Int(service)) }
 
   func connections(toService service: Int32) -> Int { services.read(Int(service)) }
+
+  /// Counts a connection into or out of a worker's pools; that worker's thread only.
+  func countIdle(_ worker: Int, _ service: Int32, _ change: Int) {
+    idle.add(change, at: worker * ServiceDirectory.capacity + Int(service))
+  }
+
+  /// Connections to a service that lie idle with a worker.
+  func idleConnections(_ worker: Int, _ service: Int32) -> Int {
+    idle.read(worker * ServiceDirectory.capacity + Int(service))
+  }
 
   /// Reserves a client connection of a listener.
   func reserveClient(_ listener: Int, _ maximum: Int) -> Bool {
@@ -62,26 +75,28 @@ final class SharedState: Sendable {
   }
 }
 
-/// Atomic counters, each on a cache line of its own, that live as long as the process needs them.
+/// Atomic counters that live as long as the process needs them; those that many threads write have a
+/// cache line of their own.
 private final class SharedCells: @unchecked Sendable {
   // The pointer is immutable and what it points to is atomic, which is what makes it sendable.
   private let cells: UnsafeMutablePointer<Atomic<Int>>
   private let count: Int
-  private static let stride = 8
+  private let stride: Int
 
-  init(count: Int) {
+  init(count: Int, stride: Int = 8) {
     self.count = count
-    cells = .allocate(capacity: count * Self.stride)
-    for index in 0..<(count * Self.stride) { (cells + index).initialize(to: Atomic(0)) }
+    self.stride = stride
+    cells = .allocate(capacity: count * stride)
+    for index in 0..<(count * stride) { (cells + index).initialize(to: Atomic(0)) }
   }
 
   deinit {
-    cells.deinitialize(count: count * Self.stride)
+    cells.deinitialize(count: count * stride)
     cells.deallocate()
   }
 
   func reserve(_ index: Int, below maximum: Int) -> Bool {
-    let cell = cells + index * Self.stride
+    let cell = cells + index * stride
     var seen = cell.pointee.load(ordering: .relaxed)
     while seen < maximum {
       let (isDone, now) = cell.pointee.compareExchange(
@@ -95,9 +110,15 @@ private final class SharedCells: @unchecked Sendable {
     return false
   }
 
-  func giveBack(_ index: Int) { cells[index * Self.stride].subtract(1, ordering: .relaxed) }
+  func giveBack(_ index: Int) { cells[index * stride].subtract(1, ordering: .relaxed) }
 
-  func read(_ index: Int) -> Int { cells[index * Self.stride].load(ordering: .relaxed) }
+  func read(_ index: Int) -> Int { cells[index * stride].load(ordering: .relaxed) }
+
+  /// For a cell with one writer, which needs no locked instruction.
+  func add(_ change: Int, at index: Int) {
+    let cell = cells + index * stride
+    cell.pointee.store(cell.pointee.load(ordering: .relaxed) &+ change, ordering: .relaxed)
+  }
 }
 
 /// Gives each service name a small number that outlives reloads; slow plane only.

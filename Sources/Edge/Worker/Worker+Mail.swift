@@ -8,6 +8,7 @@ internal import Upstream
 extension Worker {
   func readMail() {
     readNames()
+    readWishes()
     let (snapshot, sockets) = mailbox.takeSnapshot()
     if let snapshot {
       adopt(snapshot, sockets ?? deferred?.sockets)
@@ -31,16 +32,20 @@ extension Worker {
       // Every slot is held by some long request: keep serving the old, try again soon.
       deferred = (snapshot, sockets)
       meter.snapshotDeferred()
+      meter.isBehind(true)
       return scheduleHousekeeping(at: reactor.now + Self.housekeepingInterval)
     }
     deferred = nil
+    meter.isBehind(false)
     adoptEndpoints(snapshot)
     for settings in snapshot.listeners {
-      if let index = listeners.firstIndex(where: { $0.settings.place == settings.place }) {
+      if let index = listener(at: settings.place) {
         listeners[index].settings = settings
+      } else {
+        listeners.append(WorkerListener(settings: settings, shared: shared))
       }
     }
-    if let sockets { adoptListeners(snapshot, sockets) }
+    if let sockets { adoptListeners(sockets) }
     meter.adopted(snapshot)
     scheduleHousekeeping(at: reactor.now + Self.housekeepingInterval)
   }
@@ -64,35 +69,32 @@ extension Worker {
     for place in before where !endpoints[Int(place)].isPresent { closeIdle(place) }
   }
 
-  private func adoptListeners(_ snapshot: Snapshot, _ sockets: [WorkerSocket]) {
-    for index in listeners.indices
-    where listeners[index].watch >= 0
-      && !sockets.contains(where: { $0.descriptor == listeners[index].descriptor })
+  private func listener(at place: Int) -> Int? {
+    listeners.firstIndex { $0.settings.place == place }
+  }
+
+  /// Accepts from exactly these sockets, each for the listener that it belongs to now: reloads move
+  /// listeners to other addresses, swap them and rename them.
+  private func adoptListeners(_ sockets: [WorkerSocket]) {
+    for index in acceptors.indices
+    where acceptors[index].watch >= 0
+      && !sockets.contains(where: { $0.descriptor == acceptors[index].descriptor })
     {
       stopAccepting(index)
     }
+    unopened = []
+    open(sockets)
+  }
+
+  private func open(_ sockets: [WorkerSocket]) {
     for socket in sockets {
-      guard !isClosingIdle,
-        let settings = snapshot.listeners.first(where: { $0.place == socket.place }),
-        !listeners.contains(where: { $0.descriptor == socket.descriptor && $0.watch >= 0 })
-      else { continue }
-      let index = listeners.count
-      let timer = reactor.timers.allocate(
-        for: owner(.listenerTimer, Int32(index), 0)
-      )
-      let watch = reactor.listen(
-        socket.descriptor,
-        owner: owner(.listener, Int32(index), 0)
-      )
-      listeners.append(
-        WorkerListener(
-          settings: settings,
-          descriptor: socket.descriptor,
-          watch: watch,
-          timer: timer,
-          shared: shared
-        )
-      )
+      guard !isClosingIdle, let listener = listener(at: socket.place) else { continue }
+      let known = acceptors.firstIndex { $0.descriptor == socket.descriptor && $0.watch >= 0 }
+      if let known {
+        acceptors[known].listener = Int32(listener)
+      } else {
+        startAccepting(socket, for: Int32(listener))
+      }
     }
   }
 
@@ -105,11 +107,37 @@ extension Worker {
     }
   }
 
+  private func startAccepting(_ socket: WorkerSocket, for listener: Int32) {
+    // The entry of a socket that was given back, with its timer, or a new one.
+    let free = acceptors.firstIndex { $0.descriptor < 0 }
+    let index = free ?? acceptors.count
+    let timer =
+      free.map { acceptors[$0].timer }
+      ?? reactor.timers.allocate(for: owner(.listenerTimer, Int32(index), 0))
+    let watch =
+      timer < 0
+      ? -1 : reactor.listen(socket.descriptor, owner: owner(.listener, Int32(index), 0))
+    guard watch >= 0 else {
+      if free == nil, timer >= 0 { reactor.timers.release(timer) }
+      // Its clients wait in the queue until something is free.
+      meter.acceptFailed()
+      unopened.append(socket)
+      return
+    }
+    let acceptor = Acceptor(
+      descriptor: socket.descriptor,
+      listener: listener,
+      watch: watch,
+      timer: timer
+    )
+    if let free { acceptors[free] = acceptor } else { acceptors.append(acceptor) }
+  }
+
   /// The grace time is over: no new connections, no idle ones.
   private func beginClosing() {
     guard !isClosingIdle else { return }
     isClosingIdle = true
-    for index in listeners.indices { stopAccepting(index) }
+    for index in acceptors.indices { stopAccepting(index) }
     reportClosed()
     for index in 0..<Int32(sessions.capacity) where sessions.generation(index) & 1 == 1 {
       turnAway(index)
@@ -117,7 +145,7 @@ extension Worker {
     for index in 0..<Int32(connections.capacity) where connections.generation(index) & 1 == 1 {
       guard connections[index].pointee.phase == .idle else { continue }
       if connections[index].pointee.requests > 0 {
-        closeConnection(index, reset: false)
+        closeWhenSent(index, lingering: false)
       } else {
         // It may have come this moment and be about to speak.
         let end = reactor.now + Self.firstWord
@@ -127,21 +155,26 @@ extension Worker {
   }
 
   /// How long a client that has said nothing yet may still begin while we close.
-  private static let firstWord = Nanoseconds.milliseconds(500)
+  static let firstWord = Nanoseconds.milliseconds(500)
   static let housekeepingInterval = Nanoseconds.milliseconds(100)
 
   /// Frees snapshots that nobody uses, on another thread: they can be large.
   func housekeep() {
     shared.graveyard.bury(snapshots.takeRetired())
     if deferred != nil { readMail() }
-    if snapshots.holdsOld || deferred != nil {
+    if !unopened.isEmpty {
+      let sockets = unopened
+      unopened = []
+      open(sockets)
+    }
+    if snapshots.holdsOld || deferred != nil || !unopened.isEmpty {
       scheduleHousekeeping(at: reactor.now + Self.housekeepingInterval)
     }
   }
 
   /// The end: whatever is open is closed.
   func closeEverything() {
-    for index in listeners.indices { stopAccepting(index) }
+    for index in acceptors.indices { stopAccepting(index) }
     for index in 0..<Int32(connections.capacity) where connections.generation(index) & 1 == 1 {
       abandon(index, reset: false, asClient: false)
     }

@@ -22,6 +22,10 @@ final class Worker {
   let mailbox: WorkerMailbox
   let meter: WorkerMeter
   let shared: SharedState
+  /// Of all workers, by their numbers.
+  let mailboxes: [WorkerMailbox]
+  /// Services of which another worker wants one idle connection closed.
+  var wishes: Set<Int32> = []
 
   var connections: Slab<Connection>
   var exchanges: Slab<Exchange>
@@ -39,8 +43,14 @@ final class Worker {
   let endpoints: UnsafeMutablePointer<EndpointState>
   /// Round-robin cursors by the service's place.
   let cursors: UnsafeMutablePointer<UInt32>
+  /// By name, in the order they were first seen; connections name them by their index.
   var listeners: [WorkerListener] = []
+  var acceptors: [Acceptor] = []
+  /// Sockets for which there was no timer or watch; tried again with each housekeeping.
+  var unopened: [WorkerSocket] = []
   var snapshots: SnapshotTable
+  /// By exchange, of those that gave their snapshot back.
+  var ledgers: [Int32: Ledger] = [:]
   /// A snapshot that found no slot, with the sockets that go with it.
   var deferred: (snapshot: Snapshot, sockets: [WorkerSocket]?)?
   /// Endpoints of the newest snapshot.
@@ -70,7 +80,7 @@ final class Worker {
   init(
     number: Int,
     reactor: Reactor,
-    mailbox: WorkerMailbox,
+    mailboxes: [WorkerMailbox],
     meter: WorkerMeter,
     shared: SharedState,
     bounds: Reactor.Bounds,
@@ -78,7 +88,8 @@ final class Worker {
   ) {
     self.number = number
     self.reactor = reactor
-    self.mailbox = mailbox
+    self.mailboxes = mailboxes
+    mailbox = mailboxes[number]
     self.meter = meter
     self.shared = shared
     let streams = Self.maximumStreams(bounds)
@@ -196,8 +207,10 @@ final class Worker {
       connections: connections.count - streamConnections + sessions.count,
       exchanges: exchanges.count,
       upstreams: upstreams.count,
-      blocks: reactor.blocksInUse
+      blocks: reactor.blocksInUse,
+      snapshots: snapshots.count
     )
     meter.set(sessions: sessions.count, streams: streamCount)
+    meter.exhausted(blocks: reactor.pool.exhaustions, segments: reactor.segmentExhaustions)
   }
 }

@@ -28,6 +28,7 @@ final class WorkerMailbox: Sendable {
   private let seen = Atomic(Stage.serving)
   private let bell = Locked<Bell?>(nil)
   private let names = Locked<[String]?>(nil)
+  private let wishes = Locked<Set<Int32>>([])
 
   /// The worker's reactor is open: from now on it can be woken.
   func open(_ bell: Bell) { self.bell.withLock { $0 = bell } }
@@ -76,6 +77,19 @@ final class WorkerMailbox: Sendable {
     names.withLock { names in
       defer { names = nil }
       return names
+    }
+  }
+
+  /// Another worker has no room left for a connection to a service and sees an idle one here.
+  func wish(for service: Int32) {
+    wishes.withLock { _ = $0.insert(service) }
+    ring()
+  }
+
+  func takeWishes() -> Set<Int32> {
+    wishes.withLock { wishes in
+      defer { wishes = [] }
+      return wishes
     }
   }
 

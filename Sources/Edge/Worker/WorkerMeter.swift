@@ -17,6 +17,8 @@ final class WorkerMeter {
   private var sampling: SampleTable?
   /// Turns in which a worker was busy this long are counted as delay, in nanoseconds.
   private var lastWoken = Instant(0)
+  private var exhaustedBlocks: UInt64 = 0
+  private var exhaustedSegments: UInt64 = 0
 
   init(
     shard: MetricShard,
@@ -47,7 +49,8 @@ final class WorkerMeter {
     heartbeat.didWait()
   }
 
-  func set(connections: Int, exchanges: Int, upstreams: Int, blocks: Int) {
+  func set(connections: Int, exchanges: Int, upstreams: Int, blocks: Int, snapshots: Int) {
+    shard.set(more.snapshots, Int64(snapshots))
     shard.set(more.clients, Int64(connections))
     shard.set(edge.activeExchanges, Int64(exchanges))
     shard.set(edge.blocksInUse, Int64(blocks))
@@ -55,7 +58,18 @@ final class WorkerMeter {
   }
 
   func adopted(_ snapshot: Snapshot) { sampling = snapshot.sampling }
+  /// Whether the worker serves an older configuration than it was given.
+  func isBehind(_ isBehind: Bool) { shard.set(more.workersBehind, isBehind ? 1 : 0) }
   func snapshotDeferred() { shard.add(more.snapshotsDeferred) }
+
+  /// Takes the totals of what was wanted and not there.
+  func exhausted(blocks: UInt64, segments: UInt64) {
+    guard blocks != exhaustedBlocks || segments != exhaustedSegments else { return }
+    shard.add(more.exhaustions[0], blocks - exhaustedBlocks)
+    shard.add(more.exhaustions[1], segments - exhaustedSegments)
+    exhaustedBlocks = blocks
+    exhaustedSegments = segments
+  }
 
   // MARK: - Connections
 
@@ -149,6 +163,11 @@ struct EdgeCounters: Sendable {
   let repeats: Counter
   let truncations: Counter
   let snapshotsDeferred: Counter
+  /// Workers that serve an older configuration than they were given.
+  let workersBehind: Gauge
+  let snapshots: Gauge
+  /// Of blocks, and of places to queue them for sending.
+  let exhaustions: CounterRow
   let nameLookups: CounterRow
   let publishFailures: Counter
   let parseRefusals: CounterRow
@@ -193,6 +212,20 @@ struct EdgeCounters: Sendable {
     snapshotsDeferred = registry.counter(
       "spillway_snapshots_deferred_total",
       help: "Times a worker kept its configuration because too many were still in use."
+    )
+    workersBehind = registry.gauge(
+      "spillway_config_workers_behind",
+      help: "Workers that serve an older configuration because too many are still in use."
+    )
+    snapshots = registry.gauge(
+      "spillway_snapshots",
+      help: "Configurations that workers hold: the newest, and those of requests under way."
+    )
+    exhaustions = registry.counters(
+      "spillway_buffer_exhaustions_total",
+      help: "Times that no buffer block, or no place to queue one for sending, was left.",
+      by: "kind",
+      values: ["blocks", "segments"]
     )
     nameLookups = registry.counters(
       "spillway_dns_lookups_total",

@@ -9,6 +9,8 @@ enum ProcessEnvironment {
   static let parent = "SPILLWAY_PARENT"
   /// Milliseconds between signs of life, when systemd asks the parent for them.
   static let alive = "SPILLWAY_ALIVE_MS"
+  /// Milliseconds that a child may take until it serves, where the default is too little.
+  static let patience = "SPILLWAY_READY_MS"
 
   static func current() -> [String: String] {
     var result: [String: String] = [:]

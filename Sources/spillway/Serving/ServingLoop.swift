@@ -98,7 +98,7 @@ final class ServingLoop {
   /// What the parent has to know of the configuration in effect.
   private var terms: (drainMilliseconds: Int64, pidFile: String) {
     let folder = server.stateDirectory()
-    let pidFile = folder.isEmpty ? "" : "\(folder)/spillway.pid"
+    let pidFile = folder.isEmpty ? "" : "\(folder)/\(PidFile.name)"
     return (server.drainLimit().rawValue / 1_000_000, pidFile)
   }
 

@@ -11,6 +11,13 @@ struct HeldSockets {
     }
   }
 
+  /// Lets all of them go: what is being stopped is not to be restarted, and a socket held here would
+  /// go on taking connections that nobody accepts.
+  mutating func closeAll() {
+    for descriptor in sockets.values.flatMap(\.values) { close(descriptor) }
+    sockets = [:]
+  }
+
   mutating func apply(_ report: ChildReport, descriptor: Int32?) {
     switch report {
     case .bound(let key, let worker):

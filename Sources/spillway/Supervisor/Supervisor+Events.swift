@@ -29,6 +29,7 @@ extension Supervisor {
     if let candidate { kill(candidate.id, SIGKILL) }
     if stopSignals == 1 {
       logger.notice("stopping: draining the child")
+      held.closeAll()
       forward(signal)
       if current == nil, children.isEmpty { exitCode = ExitCode.drained }
     } else {
@@ -83,7 +84,7 @@ extension Supervisor {
       promote(id, pidFile: path)
     case .terms(let drain, let path):
       update(id) { $0.drain = Self.drainLimit(drain) }
-      if isCurrent { movePidFile(to: path) }
+      if isCurrent { movePidFile(to: path, for: id) }
     case .failed(let reason): update(id) { $0.reason = reason }
     case .alive: update(id) { $0.lastAlive = Poller.now }
     case .reloading: if isCurrent { notifier.reloading() }
@@ -108,7 +109,7 @@ extension Supervisor {
     for (report, descriptor) in current?.news ?? [] { held.apply(report, descriptor: descriptor) }
     update(id) { $0.news = [] }
     wasEverReady = true
-    movePidFile(to: path)
+    movePidFile(to: path, for: id)
     notifier.ready(status: "serving")
   }
 
@@ -209,10 +210,9 @@ extension Supervisor {
     }
     logger.notice("upgrade: starting a second child")
     candidate = start()
-    guard let next = candidate else {
+    guard candidate != nil else {
       return answerWaiting("\(ControlSocket.failed) cannot start \(program.path)")
     }
-    update(next.id) { $0.deadline = Poller.now + Self.readyPatience }
   }
 
   private func answerWaiting(_ text: String) {

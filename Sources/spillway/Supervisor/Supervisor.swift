@@ -22,8 +22,10 @@ final class Supervisor {
     var pidFile: String?
   }
 
-  /// A new child must serve within this, else an upgrade is given up.
-  static let readyPatience = Nanoseconds.seconds(30)
+  /// A new child must serve within this, else it is killed: an upgrade is given up then, and in
+  /// place of the only child another one is started.
+  let readyPatience: Nanoseconds
+  private static let defaultPatience = Nanoseconds.seconds(30)
   /// What a drain may take past the deadline it announced, before it is killed.
   static let drainSlack = Nanoseconds.seconds(10)
   /// Callers of the control socket at once.
@@ -46,7 +48,7 @@ final class Supervisor {
   var wasEverReady = false
   var stopSignals = 0
   var isReloadOwed = false
-  var pidFile: String?
+  var pidFile: PidFile?
   var exitCode: Int32?
   /// How the child that served last ended.
   var lastCode: Int32 = 0
@@ -55,6 +57,9 @@ final class Supervisor {
     self.options = options
     self.logger = logger
     let processID = getpid()
+    readyPatience =
+      options.environment[ProcessEnvironment.patience].flatMap { Int64($0) }
+      .map { .milliseconds(min(max($0, 1), 3_600_000)) } ?? Self.defaultPatience
     notifier = ServiceNotifier(environment: options.environment, processID: processID)
     program = ProgramPath(
       argument: options.arguments.first ?? "spillway",
@@ -73,7 +78,7 @@ final class Supervisor {
       return ExitCode.cannotStart
     }
     let control = ControlSocket.listen(processID: getpid())
-    if let path = options.pidFile, !writePidFile(path) { return ExitCode.cannotStart }
+    if let path = options.pidFile, !writePidFile(path, owner: nil) { return ExitCode.cannotStart }
     if notifier.watchdogInterval != nil { watchdogAt = Poller.now }
     current = start()
     if current == nil { return ExitCode.cannotStart }
@@ -95,7 +100,7 @@ final class Supervisor {
       readCallers()
       passDeadlines(Poller.now)
     }
-    if let pidFile { unlink(pidFile) }
+    pidFile?.remove()
     return exitCode ?? 0
   }
 
@@ -129,7 +134,8 @@ final class Supervisor {
         descriptors: sockets.map(\.descriptor) + given
       )
       switch result {
-      case .success(let child):
+      case .success(var child):
+        child.deadline = Poller.now + readyPatience
         logger.info("child started", metadata: ["child": "\(child.id)", "program": "\(path)"])
         return child
       case .failure(let error):
@@ -182,27 +188,31 @@ final class Supervisor {
   }
 
   /// Follows the state directory, unless an option says where the pid file is.
-  func movePidFile(to path: String) {
-    guard options.pidFile == nil, path != pidFile ?? "" else { return }
+  ///
+  /// A child that gave up privileges names only a place that is its own: it speaks with peers, and
+  /// one that was taken over must not have files written and removed by us.
+  func movePidFile(to path: String, for child: Int32) {
+    guard options.pidFile == nil, path != pidFile?.path ?? "" else { return }
     let before = pidFile
     if path.isEmpty {
       pidFile = nil
-    } else if !writePidFile(path) {
-      return
+    } else {
+      guard let user = PidFile.user(of: child) else { return }
+      guard writePidFile(path, owner: user == geteuid() ? nil : user) else { return }
     }
-    if let before { unlink(before) }
+    before?.remove()
   }
 
-  func writePidFile(_ path: String) -> Bool {
-    let code = FileText.replace(path, with: "\(getpid())\n")
-    guard code == 0 else {
+  private func writePidFile(_ path: String, owner: UInt32?) -> Bool {
+    do throws(PidFile.Fault) {
+      pidFile = try PidFile.write(path, "\(getpid())\n", owner: owner)
+      return true
+    } catch {
       logger.error(
         "cannot write the pid file",
-        metadata: ["path": "\(path)", "error": "\(systemText(code))"]
+        metadata: ["path": "\(path)", "error": "\(systemText(error.code))"]
       )
       return false
     }
-    pidFile = path
-    return true
   }
 }

@@ -1,0 +1,88 @@
+internal import Reactor
+internal import Units
+internal import Upstream
+
+/// Room for a new connection to a service whose bound is reached by connections that lie idle.
+///
+/// The bound is one for the whole process, and an idle connection of this worker can be closed at
+/// once. One of another worker is that worker's own: it is told, closes one, and the request waits
+/// for the moment that takes. When nobody has an idle one the service is busy indeed, and the
+/// request is refused without any wait.
+extension Worker {
+  /// How long a request waits for another worker to close an idle connection.
+  ///
+  /// Far more than that takes, unless the other one is stuck in a long turn; then an answer that is
+  /// late is still better than a refusal.
+  private static let roomPatience = Nanoseconds.seconds(1)
+  /// How often it looks.
+  private static let roomInterval = Nanoseconds.milliseconds(1)
+
+  /// Reserves a connection to a service, at the cost of idle ones.
+  func reserveRoom(_ service: Int32, _ maximum: Int32) -> Bool {
+    repeat {
+      if shared.reserveConnection(service, maximum) { return true }
+      // Another worker may be quicker to take what was given back.
+    } while closeOldestIdle(of: service)
+    return false
+  }
+
+  /// Whether the request waits for another worker to make room; the time for it is set then.
+  func waitForRoom(_ index: Int32, _ service: Int32) -> Bool {
+    let exchange = exchanges[index]
+    if exchange.pointee.roomUntil == .never {
+      let others = mailboxes.indices.lazy.filter { $0 != self.number }
+      guard let holder = others.first(where: { self.shared.idleConnections($0, service) > 0 })
+      else { return false }
+      mailboxes[holder].wish(for: service)
+      exchange.pointee.roomUntil = reactor.now + Self.roomPatience
+    }
+    guard reactor.now < exchange.pointee.roomUntil else { return false }
+    setAttemptDeadline(exchange, reactor.now + Self.roomInterval)
+    return true
+  }
+
+  /// Looks again, as if the attempt began now.
+  func lookForRoom(_ index: Int32) {
+    let exchange = exchanges[index]
+    exchange.pointee.attempts -= 1
+    exchange.pointee.endpoint = exchange.pointee.previousEndpoint
+    if exchange.pointee.flags.contains(.hasRepeated) { exchange.pointee.flags.insert(.wantsFresh) }
+    attempt(index)
+    if exchanges.generation(index) & 1 == 1, exchange.pointee.phase == .waiting {
+      pumpRequest(index)
+    }
+  }
+
+  /// Takes what other workers wish for and grants what lies idle now.
+  func readWishes() {
+    let new = mailbox.takeWishes()
+    guard !new.isEmpty else { return }
+    wishes.formUnion(new)
+    for service in new { grantWish(service) }
+  }
+
+  /// Closes one idle connection of a service that another worker has no room for.
+  ///
+  /// A wish that finds none waits for the next connection that becomes idle.
+  func grantWish(_ service: Int32) {
+    guard wishes.contains(service), closeOldestIdle(of: service) else { return }
+    wishes.remove(service)
+  }
+
+  /// Closes the idle connection to a service that was longest without use, whatever its endpoint.
+  private func closeOldestIdle(of service: Int32) -> Bool {
+    // The count spares a busy service the search.
+    guard shared.idleConnections(number, service) > 0 else { return false }
+    var found: Int32 = -1
+    for place in knownPlaces {
+      let oldest = endpoints[Int(place)].oldestIdle
+      guard oldest >= 0, upstreams[oldest].pointee.service == service else { continue }
+      if found < 0 || upstreams[oldest].pointee.idleUntil < upstreams[found].pointee.idleUntil {
+        found = oldest
+      }
+    }
+    guard found >= 0 else { return false }
+    idleBroken(found)
+    return true
+  }
+}

@@ -1,0 +1,54 @@
+import CLinux
+import Glibc
+import Testing
+import Units
+
+@testable import Reactor
+
+struct RingStateTests {
+  @Test func `messages that the kernel has not read are not used again`() throws {
+    let pool = BlockPool(capacity: 128)
+    let state = try RingState(pool: pool, sockets: 8)
+    defer { state.close() }
+    // The kernel stops behind an entry that makes no sense, and leaves the rest for later.
+    let nonsense = try #require(io_uring_get_sqe(state.ring))
+    memset(nonsense, 0, MemoryLayout<io_uring_sqe>.size)
+    nonsense.pointee.opcode = 255
+    let (first, parts) = try #require(state.nextMessage())
+    first.initialize(to: msghdr())
+    first.pointee.msg_iov = parts.baseAddress
+    #expect(clinux_ring_sendv(state.ring, -1, first, 1) != 0)
+
+    state.submit()
+    let second = try #require(state.nextMessage()).0
+
+    #expect(clinux_ring_unsubmitted(state.ring) == 1)
+    #expect(second != first)
+
+    state.submit()
+    #expect(clinux_ring_unsubmitted(state.ring) == 0)
+    #expect(try #require(state.nextMessage()).0 == first)
+  }
+
+  @Test func `a bell and a listener that found no room are armed later`() throws {
+    let loop = try Loop(.ioUring)
+    let (listener, address) = try loopbackListener()
+    let watch = loop.reactor.listen(listener.descriptor, owner: Owner(rawValue: 1))
+    let ring = try #require(loop.reactor.ring)
+    // As they are left when the kernel takes nothing.
+    loop.reactor.pauseAccepting(watch)
+    for _ in 0..<10 { loop.turn(limit: .zero) }
+    loop.reactor.watches[watch].pointee.isPaused = false
+    ring.hasUnarmed = true
+    ring.isBellArmed = false
+
+    let client = dial(address)
+    try loop.run("the connection") { loop.has(.accepted, 1) }
+    loop.reactor.bell.ring()
+    try loop.run("the bell") { loop.events.contains { $0.kind == .mailbox } }
+
+    #expect(!ring.isBehind)
+    for event in loop.events where event.kind == .accepted { close(event.value) }
+    client.shut()
+  }
+}
