@@ -38,6 +38,8 @@ struct Session: BitwiseCopyable {
     static let isStarved = Flags(rawValue: 1 << 2)
     /// Bytes were lost on the way to the transport: nothing behind them makes sense.
     static let isBroken = Flags(rawValue: 1 << 3)
+    /// The peer sent FIN.
+    static let peerEnded = Flags(rawValue: 1 << 4)
   }
 
   let transport: Transport
