@@ -140,7 +140,9 @@ let package = Package(
     .testTarget(name: "ProcessTests", swiftSettings: house),
     .testTarget(
       name: "WireTests",
-      dependencies: ["Edge", "Configuration", "TLS", "Reactor", "Telemetry", "Units"],
+      dependencies: [
+        "Edge", "Configuration", "TLS", "HTTPCodec", "Reactor", "Telemetry", "Units",
+      ],
       swiftSettings: house
     ),
   ]

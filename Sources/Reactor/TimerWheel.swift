@@ -79,10 +79,12 @@ public struct TimerWheel: ~Copyable {
   /// Arms a timer, or moves it; `.never` disarms it.
   public mutating func set(_ timer: Int32, at deadline: Instant) {
     let node = nodes[timer]
-    // Rounded up, so that it never fires early; close to the end of time that would overflow, and
-    // a deadline is made of what an operator or a peer says.
-    let roundedUp = deadline + Nanoseconds((1 << Self.tickShift) - 1)
-    let due = deadline == .never ? Int64.max : roundedUp.rawValue >> Self.tickShift
+    // Rounded up, so that it never fires early; close to the end of time, which is as good as never,
+    // that would overflow, and a deadline is made of what an operator or a peer says.
+    let roundUp: Int64 = (1 << Self.tickShift) - 1
+    let due =
+      deadline.rawValue > .max - roundUp
+      ? Int64.max : (deadline.rawValue + roundUp) >> Self.tickShift
     node.pointee.due = due
     if node.pointee.list == Self.expiredList {
       unlink(timer)

@@ -9,7 +9,8 @@ public struct Nanoseconds: Hashable, Comparable, Sendable, BitwiseCopyable {
   @inlinable
   public init(_ rawValue: Int64) { self.rawValue = rawValue }
 
-  public static let zero = Nanoseconds(0)
+  @inlinable
+  public static var zero: Nanoseconds { Nanoseconds(0) }
 
   @inlinable
   public static func microseconds(_ count: Int64) -> Nanoseconds { Nanoseconds(count * 1_000) }

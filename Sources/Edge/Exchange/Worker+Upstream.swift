@@ -296,12 +296,12 @@ extension Worker {
       responseComplete(index)
     case .wantsMore:
       if exchange.pointee.deadline == .never { touchStream(exchange) }
-      guard queuedBytes(connection.pointee.transport) > Self.highWatermark else { return }
+      guard isFull(connection.pointee.transport) else { return }
       if !exchange.pointee.flags.contains(.upstreamPaused) {
         exchange.pointee.flags.insert(.upstreamPaused)
         pause(upstream.pointee.transport)
       }
-      notifyWhenDrained(connection.pointee.transport, below: Self.lowWatermark)
+      notifyWhenThereIsRoom(connection.pointee.transport)
       if connection.pointee.deadline == .never { judgePaceFromNow(connection) }
     }
   }

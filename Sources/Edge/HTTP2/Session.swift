@@ -36,6 +36,10 @@ struct Session: BitwiseCopyable {
     static let waitsForReader = Flags(rawValue: 1 << 1)
     /// No block was there to write into; tried again by the timer.
     static let isStarved = Flags(rawValue: 1 << 2)
+    /// Bytes were lost on the way to the transport: nothing behind them makes sense.
+    static let isBroken = Flags(rawValue: 1 << 3)
+    /// The peer sent FIN.
+    static let peerEnded = Flags(rawValue: 1 << 4)
   }
 
   let transport: Transport
@@ -56,6 +60,8 @@ struct Session: BitwiseCopyable {
   /// The list of its streams that have something to offer, to consume or to be told.
   var firstReady: Int32
   var nextDirty: Int32
+  /// Bytes that its streams have queued, all together.
+  var queued: Int
   /// What the timer means now.
   var deadline: Instant
   /// Since when it has no stream.

@@ -39,6 +39,7 @@ extension Worker {
         streams: 0,
         firstReady: -1,
         nextDirty: -1,
+        queued: 0,
         deadline: .never,
         idleSince: reactor.now,
         retiresAt: entry.pointee.retiresAt,
@@ -53,6 +54,7 @@ extension Worker {
     resumeReading(entry)
     var input = entry.pointee.input
     reactor.timers.release(entry.pointee.timer)
+    entry.pointee.phase = .gone
     connections.release(connection)
     if isClosingIdle {
       http2.shutDown()
@@ -83,9 +85,8 @@ extension Worker {
   func handleSession(_ index: Int32, _ event: Event) {
     switch event.kind {
     case .received: sessionReceived(index, event.block, Int(event.value))
-    case .endOfStream, .failed:
-      // Whoever closes in the middle of a request has gone away, as with HTTP/1.1.
-      closeSession(index, reset: false)
+    case .endOfStream: sessionEnded(index)
+    case .failed: closeSession(index, reset: false)
     case .drained: sessionDrained(index)
     case .none, .connected, .accepted, .ready, .timer, .mailbox: break
     }
@@ -118,9 +119,27 @@ extension Worker {
     makeDirty(index, session)
   }
 
+  /// Whoever ends in the middle of a request has gone away, as with HTTP/1.1; one that is through
+  /// may have ended its side only, and still read what is on its way.
+  func sessionEnded(_ index: Int32) {
+    let session = sessions[index]
+    guard session.pointee.streams == 0, session.pointee.phase != .lingering,
+      queuedBytes(session.pointee.transport) > 0
+    else { return closeSession(index, reset: false) }
+    session.pointee.flags.insert(.peerEnded)
+    if session.pointee.phase != .closing { endSession(index) }
+  }
+
   func sessionDrained(_ index: Int32) {
     let session = sessions[index]
-    guard session.pointee.phase != .closing else { return linger(index) }
+    guard session.pointee.phase != .closing else {
+      guard queuedBytes(session.pointee.transport) == 0 else {
+        // The notice is one that was asked for before, at a higher mark.
+        return notifyWhenDrained(session.pointee.transport, below: 0)
+      }
+      guard session.pointee.flags.contains(.peerEnded) else { return linger(index) }
+      return closeSession(index, reset: false)
+    }
     session.pointee.flags.remove(.waitsForReader)
     makeDirty(index, session)
   }

@@ -19,9 +19,11 @@ extension Worker {
   }
 
   private func flush(_ index: Int32, _ session: UnsafeMutablePointer<Session>) {
+    guard session.pointee.phase != .closing, session.pointee.phase != .lingering else {
+      session.pointee.flags.remove(.isDirty)
+      return
+    }
     // It stays marked meanwhile, so that what streams do now does not list it once more.
-    defer { session.pointee.flags.remove(.isDirty) }
-    guard session.pointee.phase != .closing, session.pointee.phase != .lingering else { return }
     let http2 = session.pointee.http2.takeUnretainedValue()
     while true {
       serveReady(session, http2)
@@ -30,7 +32,10 @@ extension Worker {
       takeClosed(http2)
       guard sent || session.pointee.firstReady >= 0 else { break }
     }
-    if let failure = http2.failure {
+    session.pointee.flags.remove(.isDirty)
+    if session.pointee.flags.contains(.isBroken) {
+      closeSession(index, reset: true)
+    } else if let failure = http2.failure {
       failSession(index, failure)
     } else if http2.isFinished {
       endSession(index)
@@ -45,7 +50,7 @@ extension Worker {
     _ session: UnsafeMutablePointer<Session>,
     _ http2: H2Session
   ) -> Bool {
-    guard http2.wantsWrite else { return false }
+    guard http2.wantsWrite, !session.pointee.flags.contains(.isBroken) else { return false }
     let transport = session.pointee.transport
     // The last word of a session that failed is short, and it is said whoever does not read.
     let isLast = http2.failure != nil
@@ -72,9 +77,9 @@ extension Worker {
     session.pointee.bytesOut += Int64(count)
     if count <= Self.smallWrite, append(transport, reactor.pool.bytes(block), count: count) {
       reactor.pool.release(block)
-    } else {
-      // Without room in the table the rest of this session is of no use to its peer.
-      if !write(transport, block: block, start: 0, count: count) { http2.shutDown(.internalError) }
+    } else if !write(transport, block: block, start: 0, count: count) {
+      session.pointee.flags.insert(.isBroken)
+      return false
     }
     return true
   }
@@ -144,7 +149,7 @@ extension Worker {
       guard index >= 0 else { return }
       let link = links + Int(index)
       var sent = Int32(http2.takeSent(index))
-      link.pointee.queued -= sent
+      addQueued(link, -Int(sent))
       while sent > 0, link.pointee.first >= 0 {
         let stretch = stretches[link.pointee.first]
         let part = min(sent, stretch.pointee.end - stretch.pointee.start)

@@ -27,7 +27,7 @@ extension Worker {
       link.pointee.first = stretch
     }
     link.pointee.last = stretch
-    link.pointee.queued += Int32(count)
+    addQueued(link, count)
     makeReady(index, link)
     return true
   }
@@ -45,7 +45,7 @@ extension Worker {
     if end + count <= BlockPool.blockSize, reactor.pool.isUnique(stretch.pointee.block) {
       (reactor.pool.bytes(stretch.pointee.block) + end).update(from: bytes, count: count)
       stretch.pointee.end += Int32(count)
-      link.pointee.queued += Int32(count)
+      addQueued(link, count)
       makeReady(index, link)
       return true
     }
@@ -104,10 +104,28 @@ extension Worker {
 
   func dropOutgoing(_ link: UnsafeMutablePointer<StreamLink>) {
     while link.pointee.first >= 0 { dropFirst(link) }
-    link.pointee.queued = 0
+    addQueued(link, -Int(link.pointee.queued))
     release(&link.pointee.requestTrailers)
     release(&link.pointee.responseTrailers)
   }
+
+  func addQueued(_ link: UnsafeMutablePointer<StreamLink>, _ count: Int) {
+    link.pointee.queued += Int32(count)
+    sessions[link.pointee.session].pointee.queued += count
+  }
+
+  /// Whether a stream has enough to send for now: as much as any transport, or anything at all
+  /// where its session has a lot.
+  func isStreamFull(_ index: Int32) -> Bool {
+    let link = links + Int(index)
+    let queued = Int(link.pointee.queued)
+    return queued > Self.highWatermark
+      || queued > 0 && sessions[link.pointee.session].pointee.queued > Self.sessionWatermark
+  }
+
+  /// Unsent bytes of all streams of a session above which each waits until its own are gone: else
+  /// a client that does not read could hold as much as a hundred that do not.
+  static let sessionWatermark = 8 * highWatermark
 
   /// Gives the first stretch back.
   func dropFirst(_ link: UnsafeMutablePointer<StreamLink>) {

@@ -91,7 +91,7 @@ extension Worker {
     let owner = link.pointee.owner
     switch OwnerKind(rawValue: owner.kind) ?? .none {
     case .connection: connectionEnded(owner.index)
-    case .session: closeSession(owner.index, reset: false)
+    case .session: sessionEnded(owner.index)
     default: break
     }
   }

@@ -58,6 +58,25 @@ extension Worker {
       ? queuedSecureBytes(transport.index) : Int(links[Int(transport.index)].queued)
   }
 
+  /// Whether more should wait until what is queued was taken.
+  @inline(__always)
+  func isFull(_ transport: Transport) -> Bool {
+    guard transport.isSocket else { return isFullAbove(transport) }
+    return reactor.queuedBytes(transport.index) > Self.highWatermark
+  }
+
+  private func isFullAbove(_ transport: Transport) -> Bool {
+    transport.isSecure
+      ? queuedSecureBytes(transport.index) > Self.highWatermark : isStreamFull(transport.index)
+  }
+
+  /// Asks for one `drained` event when there is room again.
+  func notifyWhenThereIsRoom(_ transport: Transport) {
+    // A stream that has little queued waits for its session: it may go on when all of it is gone.
+    let isShort = transport.isStream && queuedBytes(transport) <= Self.lowWatermark
+    notifyWhenDrained(transport, below: isShort ? 0 : Self.lowWatermark)
+  }
+
   /// Asks for no more bytes; what is on its way still comes.
   func pause(_ transport: Transport) {
     if transport.isSocket { return reactor.pause(transport.index) }

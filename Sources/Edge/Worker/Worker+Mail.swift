@@ -98,6 +98,15 @@ extension Worker {
     }
   }
 
+  /// Replies end their connections from now on, and sessions are told to go.
+  private func beginDraining() {
+    guard !isDraining else { return }
+    isDraining = true
+    for index in 0..<Int32(sessions.capacity) where sessions.generation(index) & 1 == 1 {
+      leave(index)
+    }
+  }
+
   private func startAccepting(_ socket: WorkerSocket, for listener: Int32) {
     // The entry of a socket that was given back, with its timer, or a new one.
     let free = acceptors.firstIndex { $0.descriptor < 0 }
@@ -122,15 +131,6 @@ extension Worker {
       timer: timer
     )
     if let free { acceptors[free] = acceptor } else { acceptors.append(acceptor) }
-  }
-
-  /// Replies end their connections from now on, and sessions are told to go.
-  private func beginDraining() {
-    guard !isDraining else { return }
-    isDraining = true
-    for index in 0..<Int32(sessions.capacity) where sessions.generation(index) & 1 == 1 {
-      leave(index)
-    }
   }
 
   /// The grace time is over: no new connections, no idle ones.

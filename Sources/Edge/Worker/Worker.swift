@@ -234,8 +234,8 @@ final class Worker {
       blocks: reactor.blocksInUse,
       snapshots: snapshots.count
     )
-    meter.exhausted(blocks: reactor.pool.exhaustions, segments: reactor.segmentExhaustions)
     meter.set(sessions: sessions.count, streams: streamCount)
+    meter.exhausted(blocks: reactor.pool.exhaustions, segments: reactor.segmentExhaustions)
     meter.set(handshakes: handshakes, waiting: waitingLinks.count)
   }
 }
