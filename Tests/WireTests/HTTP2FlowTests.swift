@@ -128,6 +128,24 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `a body of unknown length has the same bound as any`(backend: Backend) throws {
+      let settings = EdgeSettings(listener: "limits: {bodyBytes: 100000}")
+      let upstream = try ScriptedUpstream(readsBody: false) { peer, request in
+        if request.method == "GET" { return try peer.respond(200, "ok") }
+        try peer.readBody(of: request)
+      }
+      try Scene.play(backend, upstream, settings: settings) { scene in
+        let client = try scene.http2()
+
+        let answer = try client.answer(client.request("POST", "/", body: Self.parts(4)))
+
+        #expect(answer.status == 413)
+        #expect(try client.exchange().text == "ok")
+        #expect(!scene.upstream.requests[0].isComplete)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `RFC 9113 8.1: a reply before the end of its request ends both`(backend: Backend) throws {
       let upstream = try ScriptedUpstream(readsBody: false) { peer, _ in
         try peer.respond(200, "early", "Connection: close")

@@ -239,7 +239,7 @@ extension Worker {
         pathLength: UInt16(view.pathLength),
         identifierStart: UInt16(layout.identifierStart),
         identifierLength: UInt16(view.identifierLength),
-        methodLength: view.head.methodLength,
+        methodLength: UInt16(layout.methodLength),
         responseFraming: .none,
         endpoint: -1,
         previousEndpoint: -1,

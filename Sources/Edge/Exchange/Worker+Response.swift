@@ -19,6 +19,13 @@ extension Worker {
       fail(index, .upstreamMalformed)
       return false
     }
+    if exchange.pointee.flags.contains(.wantsUpgrade), !head.isUpgrade, head.status < 300,
+      connections[exchange.pointee.connection].pointee.transport.isStream
+    {
+      // To the client of an extended CONNECT every 2xx means that the tunnel stands.
+      fail(index, .upstreamMalformed)
+      return false
+    }
     exchange.pointee.status = head.status
     exchange.pointee.headAt = reactor.now
     noteLatency(exchange)

@@ -14,7 +14,12 @@ extension Worker {
   func openSession(_ connection: Int32) {
     let entry = connections[connection]
     let limits = limits(entry)
-    let settings = H2Settings(limits: limits.head, allowsConnect: true)
+    // CONNECT is answered, with 501, unless it asks for a WebSocket.
+    let settings = H2Settings(
+      limits: limits.head,
+      allowsConnect: true,
+      allowsExtendedConnect: true
+    )
     guard
       let http2 = H2Session(isServer: true, settings: settings, workspace: workspace),
       let (index, timer) = allocateSession()

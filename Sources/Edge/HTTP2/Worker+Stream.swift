@@ -32,24 +32,35 @@ extension Worker {
       let isTarget = event.fault?.status == 414
       return replyToBroken(connection, isTarget ? .targetTooLong : .headTooLarge)
     }
-    let head = workspace.request(event)
-    begin(
-      connection,
-      RequestView(
-        bytes: head.bytes,
-        fields: head.fields,
-        head: head.head,
-        path: UnsafePointer(path),
-        pathLength: 0,
-        identifier: UnsafePointer(path),
-        identifierLength: 0,
-        peer: session.pointee.peer,
-        peerIsUnix: session.pointee.origin.contains(.peerIsUnix),
-        isTrusted: session.pointee.origin.contains(.isTrusted),
-        isSecure: session.pointee.transport.isSecure,
-        isHTTP2: true
-      )
+    begin(connection, view(workspace.request(event), session))
+  }
+
+  private func view(
+    _ head: H2RequestHead,
+    _ session: UnsafeMutablePointer<Session>
+  ) -> RequestView {
+    var view = RequestView(
+      bytes: head.bytes,
+      fields: head.fields,
+      head: head.head,
+      path: UnsafePointer(path),
+      pathLength: 0,
+      identifier: UnsafePointer(path),
+      identifierLength: 0,
+      peer: session.pointee.peer,
+      peerIsUnix: session.pointee.origin.contains(.peerIsUnix),
+      isTrusted: session.pointee.origin.contains(.isTrusted),
+      isSecure: session.pointee.transport.isSecure,
+      isHTTP2: true
     )
+    if WebSocketRequest.isAskedFor(by: head) {
+      view.webSocketKey = (random.next(), random.next())
+      view.head.method = .get
+      view.head.wantsUpgrade = true
+      // What the client sends belongs to the tunnel.
+      view.head.isChunked = false
+    }
+    return view
   }
 
   /// An entry for the stream's one exchange; -1 when a bound is reached.

@@ -16,6 +16,8 @@ extension Worker {
   ) -> Bool {
     let exchange = exchanges[index]
     let upstream = upstreams[exchange.pointee.upstream]
+    var framing = framing
+    framing.isUpgrade = false
     let isSubmitted = submit(
       connections[exchange.pointee.connection].pointee.transport,
       UnsafePointer(bytes(&upstream.pointee.input)),
@@ -47,7 +49,9 @@ extension Worker {
     let fields = UnsafePointer(responseFields)
     var list = H2FieldList(workspace)
     for place in 0..<Int(head.fieldCount)
-    where DownstreamHead.isKept(fields[place], bytes, head, fields, framing) {
+    where DownstreamHead.isKept(fields[place], bytes, head, fields, framing)
+      && !(head.isUpgrade && WebSocketRequest.isAccept(fields[place], bytes))
+    {
       list.add(fields[place], of: bytes)
     }
     let http2 = http2(link)
@@ -59,9 +63,11 @@ extension Worker {
         list.add("via", "1.1 spillway")
       }
     }
-    if head.status < 200 { return http2.inform(stream, status: Int(head.status), fields: list) }
+    // The 101 of HTTP/1.1 is a 200 here (RFC 8441 section 5).
+    let status = head.isUpgrade ? 200 : Int(head.status)
+    if status < 200 { return http2.inform(stream, status: status, fields: list) }
     guard
-      http2.respond(stream, status: Int(head.status), fields: list, endsStream: endsStream)
+      http2.respond(stream, status: status, fields: list, endsStream: endsStream)
     else { return false }
     link.pointee.flags.insert(.isAnswered)
     if endsStream { link.pointee.flags.formUnion([.finish, .isEndOffered]) }

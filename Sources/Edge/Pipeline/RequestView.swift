@@ -22,6 +22,8 @@ struct RequestView {
   var isSecure = false
   /// The head came over HTTP/2: it lies in the codec's memory and not in the connection's input.
   var isHTTP2 = false
+  /// Set where a CONNECT of HTTP/2 asks for a WebSocket, to be a GET with an upgrade.
+  var webSocketKey: (UInt64, UInt64)?
 
   /// The line of a field, its end included: from its name to the next field's.
   func lineEnd(_ index: Int) -> Int {
