@@ -48,8 +48,8 @@ let package = Package(
     .target(
       name: "Edge",
       dependencies: [
-        "Configuration", "Routing", "Upstream", "HTTPCodec", "Reactor", "Telemetry", "Units",
-        "CLinux",
+        "Configuration", "Routing", "Upstream", "HTTPCodec", "TLS", "Reactor", "Telemetry",
+        "Units", "CLinux",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: house
@@ -140,7 +140,9 @@ let package = Package(
     .testTarget(name: "ProcessTests", swiftSettings: house),
     .testTarget(
       name: "WireTests",
-      dependencies: ["Edge", "Configuration", "Reactor", "Telemetry", "Units"],
+      dependencies: [
+        "Edge", "Configuration", "TLS", "HTTPCodec", "Reactor", "Telemetry", "Units",
+      ],
       swiftSettings: house
     ),
   ]

@@ -104,7 +104,25 @@ extension ListenerSetting {
       "trustedProxies: \(YAMLWriter.list(trustedProxies.map(\.text)))",
       "paths: {repeatedSlashes: \(paths.repeatedSlashes.rawValue), "
         + "encodedSlash: \(paths.encodedSlash.rawValue)}",
-    ]
+    ] + (tls.map { ["tls: \($0.flow)"] } ?? [])
+  }
+}
+
+extension TLSSetting {
+  fileprivate var flow: String {
+    let files = certificates.map { entry in
+      let ocsp = entry.ocsp.map { ", ocsp: \(YAMLWriter.quote($0))" } ?? ""
+      return "{certificate: \(YAMLWriter.quote(entry.certificate)), "
+        + "key: \(YAMLWriter.quote(entry.key))\(ocsp)}"
+    }
+    let clients =
+      switch clientCertificates {
+      case .off: "{mode: off}"
+      case .optional(let file): "{mode: optional, authorities: \(YAMLWriter.quote(file))}"
+      case .required(let file): "{mode: required, authorities: \(YAMLWriter.quote(file))}"
+      }
+    return "{certificates: [\(files.joined(separator: ", "))], clientCertificates: \(clients), "
+      + "minimumVersion: \"\(minimumVersion.rawValue)\"}"
   }
 }
 

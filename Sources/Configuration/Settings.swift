@@ -124,6 +124,8 @@ public struct ListenerSetting: Sendable, Equatable {
   public var deny: [CIDR] = []
   public var trustedProxies: [CIDR] = []
   public var paths = PathPolicy()
+  /// `nil` for cleartext.
+  public var tls: TLSSetting?
 
   public init(name: String, address: BindAddress) {
     self.name = name
@@ -223,6 +225,8 @@ public struct LoadedConfiguration: Sendable {
   public var version: Int
   /// The file itself was refused; this is the copy that was accepted before.
   public var fromLastGood: Bool
+  /// The files that it names.
+  public var files: [FileReference] = []
 
   public init(
     settings: Settings,

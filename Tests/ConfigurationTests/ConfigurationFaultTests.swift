@@ -65,8 +65,8 @@ import Testing
     Bad(4, "    address: 127.0.0.1:9901", "4:14: listeners[0].address", "the admin server"),
     Bad(
       4,
-      "    address: 127.0.0.1:1\n    tls: {}",
-      "5:5: listeners[0].tls",
+      "    address: 127.0.0.1:1\n    proxyProtocol: off",
+      "5:5: listeners[0].proxyProtocol",
       "not available in this version"
     ),
     Bad(

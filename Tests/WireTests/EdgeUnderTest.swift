@@ -29,13 +29,15 @@ final class EdgeUnderTest: @unchecked Sendable {
     configuration: String,
     backend: Backend,
     sockets bound: Int? = nil,
-    blocks: Int? = nil
+    blocks: Int? = nil,
+    handshakes: HandshakeBounds? = nil
   ) throws {
     let loaded = try ConfigurationSource.parse(configuration, file: "wire.yaml")
     var options = EdgeServer.Options()
     options.backend = backend == .epoll ? .epoll : .ioUring
     if let bound { options.bounds.sockets = bound }
     if let blocks { options.bounds.blocks = blocks }
+    if let handshakes { options.handshakes = handshakes }
     let sockets = InheritedSockets(environment: [:], processID: 0)
     edge = try EdgeInstance(loaded, sockets: sockets, options: options)
     try edge.start()

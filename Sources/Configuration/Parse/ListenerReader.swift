@@ -4,9 +4,9 @@ internal import Units
 enum ListenerReader {
   private static let known = [
     "name", "address", "exposure", "limits", "connections", "allow", "deny", "trustedProxies",
-    "paths",
+    "paths", "tls",
   ]
-  private static let later = ["tls", "proxyProtocol", "h2"]
+  private static let later = ["proxyProtocol", "h2"]
 
   static func read(
     _ field: Field,
@@ -40,6 +40,7 @@ enum ListenerReader {
         listener.paths.encodedSlash = slash
       }
     }
+    if let field = fields["tls"] { listener.tls = TLSReader.read(field, &places) }
     settings.listeners.append(listener)
     places.listeners.append(name)
     places.listenerAddresses.append(address)

@@ -11,18 +11,23 @@ extension Worker {
   ///
   /// - Returns: `false` when the table of stretches is full and the bytes were dropped: the
   ///   connection must be given up.
-  func append(_ input: UnsafeMutablePointer<Input>, _ block: Int32, _ count: Int) -> Bool {
+  func append(
+    _ input: UnsafeMutablePointer<Input>,
+    _ block: Int32,
+    _ start: Int,
+    _ count: Int
+  ) -> Bool {
     guard !input.pointee.isEmpty else {
       input.pointee.block = block
-      input.pointee.start = 0
-      input.pointee.end = Int32(count)
+      input.pointee.start = Int32(start)
+      input.pointee.end = Int32(start + count)
       return true
     }
     if input.pointee.firstMore < 0, reactor.pool.isUnique(input.pointee.block) {
       let room = BlockPool.blockSize - Int(input.pointee.end)
       if count <= room {
         (reactor.pool.bytes(input.pointee.block) + Int(input.pointee.end))
-          .update(from: reactor.pool.bytes(block), count: count)
+          .update(from: reactor.pool.bytes(block) + start, count: count)
         input.pointee.end += Int32(count)
         reactor.pool.release(block)
         return true
@@ -33,7 +38,9 @@ extension Worker {
       reactor.pool.release(block)
       return false
     }
-    stretches[stretch].initialize(to: Stretch(block: block, start: 0, end: Int32(count), next: -1))
+    stretches[stretch].initialize(
+      to: Stretch(block: block, start: Int32(start), end: Int32(start + count), next: -1)
+    )
     if input.pointee.lastMore >= 0 {
       stretches[input.pointee.lastMore].pointee.next = stretch
     } else {

@@ -19,6 +19,13 @@ extension Worker {
       fail(index, .upstreamMalformed)
       return false
     }
+    if exchange.pointee.flags.contains(.wantsUpgrade), !head.isUpgrade, head.status < 300,
+      connections[exchange.pointee.connection].pointee.transport.isStream
+    {
+      // To the client of an extended CONNECT every 2xx means that the tunnel stands.
+      fail(index, .upstreamMalformed)
+      return false
+    }
     exchange.pointee.status = head.status
     exchange.pointee.headAt = reactor.now
     noteLatency(exchange)
@@ -64,7 +71,9 @@ extension Worker {
   ) -> DownstreamHead.Framing {
     let isOld = exchange.pointee.flags.contains(.isHTTP10)
     var body = head.framing
-    if body == .untilClose || body == .chunked { body = isOld ? .untilClose : .chunked }
+    let isStream = connections[exchange.pointee.connection].pointee.transport.isStream
+    // A stream ends by itself: nothing is framed inside it.
+    if body == .untilClose || body == .chunked { body = isOld || isStream ? .untilClose : .chunked }
     if body == .untilClose { exchange.pointee.flags.remove(.keepsAlive) }
     if shouldRetire(exchange.pointee.connection) { exchange.pointee.flags.remove(.keepsAlive) }
     // A client that waits for 100 and reads a final response may or may not send its body.
@@ -110,6 +119,7 @@ extension Worker {
     let exchange = exchanges[index]
     let upstream = upstreams[exchange.pointee.upstream]
     let connection = connections[exchange.pointee.connection]
+    if connection.pointee.transport.isStream { return submitHead(index, head, framing) }
     let block = reactor.pool.acquire()
     guard block >= 0 else {
       fail(index, .buffersExhausted)
@@ -205,7 +215,7 @@ extension Worker {
   /// After a reply: the next request, the rest of this one's body, or the end.
   func settle(_ index: Int32, _ body: BodyReader, keepsAlive: Bool) {
     let connection = connections[index]
-    guard keepsAlive else {
+    guard keepsAlive, !connection.pointee.transport.isStream else {
       return closeWhenSent(index, lingering: !body.isComplete || !connection.pointee.input.isEmpty)
     }
     guard !body.isComplete else { return connectionFreed(index) }

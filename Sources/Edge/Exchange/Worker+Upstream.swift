@@ -29,7 +29,7 @@ extension Worker {
     if exchanges[exchange].pointee.phase == .tunnel {
       return tunnelFromUpstream(exchange, block, count)
     }
-    guard append(&upstream.pointee.input, block, count) else {
+    guard append(&upstream.pointee.input, block, 0, count) else {
       return failOrAbandon(exchange, .buffersExhausted)
     }
     pumpResponse(exchange)
@@ -148,6 +148,7 @@ extension Worker {
     let transport = upstreams[exchange.pointee.upstream].pointee.transport
     resumeReading(connection)
     guard !connection.pointee.input.isEmpty else {
+      if endsWithStream(exchange, connection) { return completeRequest(index) }
       if connection.pointee.deadline == .never { judgePaceFromNow(connection) }
       return
     }
@@ -165,7 +166,7 @@ extension Worker {
     }
     var passed: Int64 = 0
     let framing: BodyFraming =
-      exchange.pointee.request.framing == .chunked ? .chunked : .length
+      exchange.pointee.request.framing == .length ? .length : .chunked
     let outcome = relay(
       &exchange.pointee.request,
       from: &connection.pointee.input,
@@ -189,6 +190,7 @@ extension Worker {
     case .tooLarge:
       return failOrAbandon(index, .bodyTooLarge)
     case .wantsMore:
+      if endsWithStream(exchange, connection) { return completeRequest(index) }
       if connection.pointee.deadline == .never { judgePaceFromNow(connection) }
     }
     if queuedBytes(transport) > Self.highWatermark {
@@ -294,12 +296,12 @@ extension Worker {
       responseComplete(index)
     case .wantsMore:
       if exchange.pointee.deadline == .never { touchStream(exchange) }
-      guard queuedBytes(connection.pointee.transport) > Self.highWatermark else { return }
+      guard isFull(connection.pointee.transport) else { return }
       if !exchange.pointee.flags.contains(.upstreamPaused) {
         exchange.pointee.flags.insert(.upstreamPaused)
         pause(upstream.pointee.transport)
       }
-      notifyWhenDrained(connection.pointee.transport, below: Self.lowWatermark)
+      notifyWhenThereIsRoom(connection.pointee.transport)
       if connection.pointee.deadline == .never { judgePaceFromNow(connection) }
     }
   }

@@ -1,6 +1,7 @@
 internal import HTTPCodec
 internal import Reactor
 internal import Routing
+internal import TLS
 internal import Telemetry
 internal import Units
 
@@ -33,6 +34,8 @@ struct ListenerSettings: Sendable {
   var allow: [AddressRange]
   var deny: [AddressRange]
   var trusted: [AddressRange]
+  /// How TLS is spoken, `nil` for cleartext.
+  var tls: TLSServerContext?
   /// The listener's cells in the metrics.
   var metrics: ConnectionMetrics
   /// The listener's name in the access log.

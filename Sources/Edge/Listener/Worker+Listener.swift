@@ -16,10 +16,11 @@ struct WorkerListener {
   var metrics: ConnectionMetrics { settings.metrics }
   let shared: SharedState
 
-  func connectionClosed(_ connection: UnsafeMutablePointer<Connection>) {
+  /// A client's transport is gone.
+  func clientLeft(_ flags: Connection.Flags, _ peer: IPBytes) {
     shared.returnClient(settings.place)
-    guard connection.pointee.flags.contains(.isCounted) else { return }
-    shared.returnAddress(connection.pointee.peer)
+    guard flags.contains(.isCounted) else { return }
+    shared.returnAddress(peer)
   }
 }
 
@@ -125,14 +126,17 @@ extension Worker {
     let timer =
       connection < 0
       ? -1 : reactor.timers.allocate(for: owner(.connectionTimer, connection, generation))
-    let socket: Int32
+    let transport: Transport?
     if timer < 0 {
       close(descriptor)
-      socket = -1
+      transport = nil
     } else {
-      socket = reactor.adopt(descriptor, owner: owner(.connection, connection, generation))
+      let owner = owner(.connection, connection, generation)
+      transport =
+        listener.tls == nil
+        ? adoptPlain(descriptor, owner) : adoptSecure(descriptor, owner, listener: place)
     }
-    guard socket >= 0 else {
+    guard let transport else {
       if timer >= 0 { reactor.timers.release(timer) }
       if connection >= 0 { connections.release(connection) }
       shared.returnClient(listener.place)
@@ -145,7 +149,7 @@ extension Worker {
     if peer.isUnix || listener.trusts(address) { flags.insert(.isTrusted) }
     connections[connection].initialize(
       to: Connection(
-        transport: .socket(socket),
+        transport: transport,
         timer: timer,
         exchange: -1,
         listener: place,
@@ -170,6 +174,11 @@ extension Worker {
     let time = isClosingIdle ? min(patience, Self.firstWord) : patience
     setDeadline(connections[connection], reactor.now + time)
     meter.connectionOpened(listener.metrics)
+  }
+
+  private func adoptPlain(_ descriptor: Int32, _ owner: Owner) -> Transport? {
+    let socket = reactor.adopt(descriptor, owner: owner)
+    return socket >= 0 ? .socket(socket) : nil
   }
 
   /// Spreads the ends of connections that began together, so that they do not come back together.

@@ -50,8 +50,9 @@ enum DownstreamHead {
     writer.crlf()
   }
 
+  /// Whether the client gets the field.
   @inline(__always)
-  private static func isKept(
+  static func isKept(
     _ field: HeadField,
     _ bytes: UnsafePointer<UInt8>,
     _ head: ResponseHead,

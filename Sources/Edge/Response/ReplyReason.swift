@@ -24,6 +24,7 @@ enum ReplyReason: UInt8, CaseIterable {
   case upstreamMalformed
   case upstreamTimeout
   case buffersExhausted
+  case tlsRequired
 
   struct Wording {
     var status: UInt16
@@ -139,6 +140,14 @@ enum ReplyReason: UInt8, CaseIterable {
         token: "method-not-implemented",
         title: "Method not implemented",
         detail: "CONNECT and TRACE are not served here.",
+        proxyError: nil
+      )
+    case .tlsRequired:
+      Wording(
+        status: 400,
+        token: "tls-required",
+        title: "TLS required",
+        detail: "This port speaks HTTPS; the request came without TLS.",
         proxyError: nil
       )
     case .noEndpoint, .connectFailed, .connectTimeout, .connectionLimit, .upstreamReset,

@@ -30,10 +30,7 @@ extension Worker {
     _ route: Int32
   ) {
     let connection = connections[index]
-    var body = BodyReader(
-      view.head.isChunked ? .chunked : view.head.contentLength > 0 ? .length : .none,
-      length: view.head.contentLength
-    )
+    var body = view.body
     // A client that waits for 100 will not send the body: nothing to drop, but no next request
     // can be told from a body that comes all the same, so the connection ends.
     let isDroppable = canDiscard(body) && !view.head.expectsContinue
@@ -52,7 +49,7 @@ extension Worker {
     )
     accountReply(index, view, reply.status, reason, route)
     guard isSent else { return closeConnection(index, reset: true) }
-    consume(&connection.pointee.input, Int(view.head.headLength))
+    if !view.isHTTP2 { consume(&connection.pointee.input, Int(view.head.headLength)) }
     if body.framing == .chunked, keepsAlive { body.state = .complete }
     settle(index, body, keepsAlive: keepsAlive)
   }
@@ -168,6 +165,9 @@ extension Worker {
         writer.bytes(identifier.0, identifier.1)
         writer.run(reply.bodyEnd, of: replies)
       }
+    }
+    if connection.pointee.transport.isStream {
+      return sendReply(connection, block, writer.count, isHead: isHead)
     }
     connection.pointee.bytesOut += Int64(writer.count)
     if append(connection.pointee.transport, writer.base, count: writer.count) {

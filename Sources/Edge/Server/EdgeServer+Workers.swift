@@ -157,6 +157,7 @@ extension EdgeServer {
       meter: meter,
       shared: shared,
       bounds: options.bounds,
+      handshakes: options.handshakes,
       seed: seed.next()
     )
   }

@@ -2,6 +2,7 @@ internal import Configuration
 internal import HTTPCodec
 internal import Reactor
 internal import Routing
+internal import TLS
 internal import Telemetry
 internal import Units
 internal import Upstream
@@ -21,11 +22,19 @@ final class SnapshotCompiler: Sendable {
 
   /// Compiles a configuration.
   ///
-  /// `addresses`: What each endpoint's name stands for now.
+  /// - Parameters:
+  ///   - settings: What an operator wrote.
+  ///   - version: The configuration's number.
+  ///   - descriptors: Those that the process may have.
+  ///   - contexts: The TLS of listeners by name.
+  ///   - addresses: What each endpoint's name stands for now.
+  /// - Returns: What workers decide requests by.
+  /// - Throws: When a bound of the process is passed.
   func compile(
     _ settings: Settings,
     version: Int,
     descriptors: Int,
+    contexts: [String: TLSServerContext],
     addresses: (ServiceSetting.Endpoint) -> [KernelAddress]
   ) throws(EdgeError) -> Snapshot {
     let table: RouteTable
@@ -51,7 +60,8 @@ final class SnapshotCompiler: Sendable {
     }
     var listeners: [ListenerSettings] = []
     for listener in settings.listeners {
-      listeners.append(try compile(listener, descriptors: descriptors))
+      let tls = contexts[listener.name]
+      listeners.append(try compile(listener, descriptors: descriptors, tls: tls))
     }
     return Snapshot(
       routes: table,
@@ -169,7 +179,8 @@ final class SnapshotCompiler: Sendable {
 
   private func compile(
     _ listener: ListenerSetting,
-    descriptors: Int
+    descriptors: Int,
+    tls: TLSServerContext?
   ) throws(EdgeError) -> ListenerSettings {
     let place = listenerPlaces.withLock { places -> Int in
       if let place = places[listener.name] { return place }
@@ -208,6 +219,7 @@ final class SnapshotCompiler: Sendable {
       allow: listener.allow.compactMap(AddressRange.init),
       deny: listener.deny.compactMap(AddressRange.init),
       trusted: listener.trustedProxies.compactMap(AddressRange.init),
+      tls: tls,
       metrics: edge.listener(listener.name),
       nameID: names.id(for: listener.name)
     )

@@ -19,9 +19,9 @@ extension Worker {
     defer { mailbox.reportSeen(stage) }
     switch stage {
     case .serving: break
-    case .draining: isDraining = true
+    case .draining: beginDraining()
     case .closing:
-      isDraining = true
+      beginDraining()
       beginClosing()
     case .stopped: isStopping = true
     }
@@ -98,6 +98,15 @@ extension Worker {
     }
   }
 
+  /// Replies end their connections from now on, and sessions are told to go.
+  private func beginDraining() {
+    guard !isDraining else { return }
+    isDraining = true
+    for index in 0..<Int32(sessions.capacity) where sessions.generation(index) & 1 == 1 {
+      leave(index)
+    }
+  }
+
   private func startAccepting(_ socket: WorkerSocket, for listener: Int32) {
     // The entry of a socket that was given back, with its timer, or a new one.
     let free = acceptors.firstIndex { $0.descriptor < 0 }
@@ -130,6 +139,9 @@ extension Worker {
     isClosingIdle = true
     for index in acceptors.indices { stopAccepting(index) }
     reportClosed()
+    for index in 0..<Int32(sessions.capacity) where sessions.generation(index) & 1 == 1 {
+      turnAway(index)
+    }
     for index in 0..<Int32(connections.capacity) where connections.generation(index) & 1 == 1 {
       guard connections[index].pointee.phase == .idle else { continue }
       if connections[index].pointee.requests > 0 {
@@ -165,6 +177,9 @@ extension Worker {
     for index in acceptors.indices { stopAccepting(index) }
     for index in 0..<Int32(connections.capacity) where connections.generation(index) & 1 == 1 {
       abandon(index, reset: false, asClient: false)
+    }
+    for index in 0..<Int32(sessions.capacity) where sessions.generation(index) & 1 == 1 {
+      closeSession(index, reset: false)
     }
     for index in 0..<Int32(upstreams.capacity) where upstreams.generation(index) & 1 == 1 {
       if upstreams[index].pointee.phase == .idle { idleBroken(index) }

@@ -172,6 +172,8 @@ struct EdgeCounters: Sendable {
   let publishFailures: Counter
   let parseRefusals: CounterRow
   let localReplies: CounterRow
+  let http2: HTTP2Counters
+  let secure: SecureCounters
 
   init(_ registry: MetricRegistry, _ edge: EdgeMetrics) {
     connectionsRefused = registry.counters(
@@ -236,6 +238,8 @@ struct EdgeCounters: Sendable {
       "spillway_dns_publish_failures_total",
       help: "Times that new addresses could not take effect because a bound was reached."
     )
+    http2 = HTTP2Counters(registry)
+    secure = SecureCounters(registry)
     parseRefusals = edge.parseRefusals(ParseFault.allCases.map { "\($0.reason)" })
     localReplies = edge.localReplies(ReplyReason.allCases.map { "\($0.wording.token)" })
   }

@@ -144,6 +144,17 @@ extension H2Session {
     return isUsable(entry) && entry.pointee.flags.isSuperset(of: [.isBodySent, .wantsTrailers])
   }
 
+  /// Whether all of our message is sent, its end included.
+  public func isSent(_ stream: Int32) -> Bool {
+    state.pointee.stream(stream).pointee.flags.contains(.isSent)
+  }
+
+  /// Whether the peer would take bytes of our body now: neither its window for the stream nor the
+  /// one for the connection is used up.
+  public func hasWindow(_ stream: Int32) -> Bool {
+    native.hasWindow(state.pointee.stream(stream).pointee.id)
+  }
+
   /// Sends trailers and ends the message; to be called when `awaitsTrailers`.
   ///
   /// - Returns: False when it is not the time.

@@ -81,6 +81,8 @@ extension H2State {
   mutating func noteSent(_ id: Int32) {
     guard let index = native?.index(of: id), index >= 0 else { return }
     stream(index).pointee.flags.insert(.isSent)
+    // News, too, where it was a head that ended the message.
+    list(index)
   }
 
   mutating func noteOwnReset(_ id: Int32) {

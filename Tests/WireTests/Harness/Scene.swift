@@ -7,6 +7,7 @@ final class Scene {
   let upstreams: [ScriptedUpstream]
   private let settings: EdgeSettings
   private var clients: [RawClient] = []
+  private var sessions: [HTTP2Client] = []
 
   private init(_ edge: EdgeUnderTest, _ upstreams: [ScriptedUpstream], _ settings: EdgeSettings) {
     self.edge = edge
@@ -61,6 +62,14 @@ final class Scene {
     return client
   }
 
+  /// A new client of a listener that speaks HTTP/2.
+  func http2(_ listener: String = "public", receiveBuffer: Int32? = nil) throws -> HTTP2Client {
+    let socket = try Socket.connected(to: edge.port(listener), receiveBuffer: receiveBuffer)
+    let client = try HTTP2Client(socket)
+    sessions.append(client)
+    return client
+  }
+
   /// Takes a client into the scene that was made elsewhere.
   func adopt(_ client: RawClient) -> RawClient {
     clients.append(client)
@@ -101,7 +110,9 @@ final class Scene {
 
   func closeClients() {
     for client in clients { client.close() }
+    for client in sessions { client.close() }
     clients = []
+    sessions = []
   }
 
   /// Waits until the edge holds no connection, exchange or buffer.
