@@ -126,6 +126,22 @@ extension TLSSetting {
   }
 }
 
+extension ServiceTLSSetting {
+  fileprivate var flow: String {
+    var parts: [String] = []
+    if let authorities { parts.append("authorities: \(YAMLWriter.quote(authorities))") }
+    if let serverName { parts.append("serverName: \(YAMLWriter.quote(serverName))") }
+    if !names.isEmpty { parts.append("names: \(YAMLWriter.list(names))") }
+    if !pins.isEmpty { parts.append("pins: \(YAMLWriter.list(pins))") }
+    if let credential {
+      parts.append("certificate: \(YAMLWriter.quote(credential.certificate))")
+      parts.append("key: \(YAMLWriter.quote(credential.key))")
+    }
+    parts.append("insecure: \(isInsecure), minimumVersion: \"\(minimumVersion.rawValue)\"")
+    return "{\(parts.joined(separator: ", "))}"
+  }
+}
+
 extension ListenerSetting.Limits {
   fileprivate var flow: String {
     "{headBytes: \(headBytes), headers: \(headers), targetBytes: \(targetBytes), "
@@ -141,12 +157,14 @@ extension ServiceSetting {
   fileprivate var lines: [String] {
     [
       "name: \(name)",
-      "protocol: http1",
+      "protocol: \(wireProtocol.rawValue)",
       "exposure: \(exposure.rawValue)",
       "endpoints: \(YAMLWriter.list(endpoints.map(\.description)))",
       "balance: \(balance.rawValue)",
       connections,
     ]
+      + (tls.map { ["tls: \($0.flow)"] } ?? [])
+      + (proxyProtocol.map { ["proxyProtocol: \($0.rawValue)"] } ?? [])
   }
 
   /// A default maximum stands in a comment: written out it would count as stated.

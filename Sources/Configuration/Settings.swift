@@ -155,6 +155,11 @@ public struct ServiceSetting: Sendable, Equatable {
   public var name: String
   public var exposure = Exposure.public
   public var endpoints: [Endpoint]
+  public var wireProtocol = ServiceProtocol.http1
+  /// How TLS is spoken, exactly where `wireProtocol` is secure.
+  public var tls: ServiceTLSSetting?
+  /// `nil` for no prelude. With one a connection carries requests of one client only.
+  public var proxyProtocol: ProxyPreludeVersion?
   public var balance = Balance.p2c
   /// Most connections of the process; `nil` is `defaultMaximumConnections`, which nobody planned for.
   public var maximumConnections: Int?

@@ -73,15 +73,11 @@ enum ListenerReader {
 
 enum ServiceReader {
   private static let known = [
-    "name", "protocol", "exposure", "endpoints", "balance", "connections",
+    "name", "protocol", "exposure", "endpoints", "balance", "connections", "tls", "proxyProtocol",
   ]
   private static let later = [
-    "health", "breaker", "outlier", "retryBudget", "admission", "discovery", "versions", "tls",
+    "health", "breaker", "outlier", "retryBudget", "admission", "discovery", "versions",
   ]
-
-  private enum WireProtocol: String, CaseIterable {
-    case http1
-  }
 
   static func read(
     _ field: Field,
@@ -99,7 +95,12 @@ enum ServiceReader {
     }
     var service = ServiceSetting(name: name.name(), endpoints: read.map(\.endpoint))
     if list.isEmpty { endpoints.fault("must name at least one endpoint") }
-    _ = fields["protocol"]?.choice(WireProtocol.self, later: ["h2c", "https", "h2", "auto"])
+    if let spoken = fields["protocol"]?.choice(ServiceProtocol.self, later: ["h2c", "h2", "auto"]) {
+      service.wireProtocol = spoken
+    }
+    service.tls = tls(fields["tls"], service, &places)
+    ServiceTLSReader.judge(service, read.map(\.field))
+    service.proxyProtocol = fields["proxyProtocol"]?.choice(ProxyPreludeVersion.self)
     if let exposure = fields["exposure"]?.choice(Exposure.self) { service.exposure = exposure }
     if let balance = fields["balance"]?
       .choice(ServiceSetting.Balance.self, later: ["least-requests", "ring-hash"])
@@ -118,5 +119,20 @@ enum ServiceReader {
     settings.services.append(service)
     places.services.append(name)
     places.endpoints.append(read.map(\.field))
+  }
+
+  /// The block of a service that speaks TLS, with defaults where there is none.
+  private static func tls(
+    _ field: Field?,
+    _ service: ServiceSetting,
+    _ places: inout SettingsReader.Places
+  ) -> ServiceTLSSetting? {
+    guard let field else { return service.wireProtocol.isSecure ? ServiceTLSSetting() : nil }
+    let tls = ServiceTLSReader.read(field, &places)
+    guard service.wireProtocol.isSecure else {
+      field.fault("needs protocol: https; the service is spoken to in clear")
+      return nil
+    }
+    return tls
   }
 }

@@ -62,7 +62,7 @@ enum TLSReader {
   }
 
   /// A file's path, from the configuration's folder.
-  private static func file(_ field: Field, _ places: inout SettingsReader.Places) -> String {
+  static func file(_ field: Field, _ places: inout SettingsReader.Places) -> String {
     let written = field.text()
     guard !written.isEmpty else {
       if case .scalar = field.node { field.fault("must be the path of a file") }

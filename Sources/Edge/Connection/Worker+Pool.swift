@@ -10,13 +10,20 @@ extension Worker {
   ///   out closed: then the kernel is asked first.
   /// Returns: The connection, or -1.
   func takeIdle(_ place: Int32, mustBeOpen: Bool) -> Int32 {
-    let endpoint = endpoints + Int(place)
-    while endpoint.pointee.newestIdle >= 0 {
-      let index = endpoint.pointee.newestIdle
-      unlinkIdle(index)
-      if !mustBeOpen || isQuiet(upstreams[index].pointee.transport) { return index }
-      meter.staleConnection(upstreams[index].pointee.metrics)
-      closeUpstream(index, reset: false)
+    var index = endpoints[Int(place)].newestIdle
+    while index >= 0 {
+      let older = upstreams[index].pointee.older
+      switch mustBeOpen ? quiet(upstreams[index].pointee.transport) : .quiet {
+      case .quiet:
+        unlinkIdle(index)
+        return index
+      case .unknown: break
+      case .broken:
+        unlinkIdle(index)
+        meter.staleConnection(upstreams[index].pointee.metrics)
+        closeUpstream(index, reset: false)
+      }
+      index = older
     }
     return -1
   }

@@ -202,7 +202,8 @@ extension Worker {
     let isClean =
       exchange.pointee.request.isComplete && upstream.pointee.input.isEmpty
       && !exchange.pointee.flags.contains(.upstreamCloses)
-      && queuedBytes(upstream.pointee.transport) == 0
+      && queuedBytes(upstream.pointee.transport) == 0 && !upstream.pointee.isOneClients
+      && !hasLeftover(upstream.pointee.transport)
     releaseUpstream(index, reusable: isClean)
     let connection = exchange.pointee.connection
     let body = exchange.pointee.request

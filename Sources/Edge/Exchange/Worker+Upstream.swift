@@ -60,7 +60,7 @@ extension Worker {
       let place = upstream.pointee.endpoint
       closeUpstream(index, reset: false)
       exchanges[exchange].pointee.upstream = -1
-      connectFailed(exchange, place, code: code)
+      connectFailed(exchange, place, .connect(code))
     case .busy:
       let exchange = upstream.pointee.exchange
       if exchanges[exchange].pointee.phase == .tunnel { return endTunnel(exchange, reset: true) }

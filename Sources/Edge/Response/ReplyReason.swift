@@ -25,6 +25,9 @@ enum ReplyReason: UInt8, CaseIterable {
   case upstreamTimeout
   case buffersExhausted
   case tlsRequired
+  case upstreamCertificate
+  case upstreamTLSFailed
+  case upstreamTLSRefused
 
   struct Wording {
     var status: UInt16
@@ -151,7 +154,8 @@ enum ReplyReason: UInt8, CaseIterable {
         proxyError: nil
       )
     case .noEndpoint, .connectFailed, .connectTimeout, .connectionLimit, .upstreamReset,
-      .upstreamMalformed, .upstreamTimeout, .buffersExhausted:
+      .upstreamMalformed, .upstreamTimeout, .buffersExhausted, .upstreamCertificate,
+      .upstreamTLSFailed, .upstreamTLSRefused:
       upstreamWording
     }
   }
@@ -205,6 +209,30 @@ enum ReplyReason: UInt8, CaseIterable {
         title: "The service's answer is malformed",
         detail: "The service's answer is not valid HTTP/1.1.",
         proxyError: "http_protocol_error"
+      )
+    case .upstreamCertificate:
+      Wording(
+        status: 502,
+        token: "upstream-certificate",
+        title: "The service's certificate is refused",
+        detail: "No endpoint of the service showed a TLS certificate that proves who it is.",
+        proxyError: "tls_certificate_error"
+      )
+    case .upstreamTLSFailed:
+      Wording(
+        status: 502,
+        token: "upstream-tls",
+        title: "TLS with the service failed",
+        detail: "The TLS handshake with the service did not succeed.",
+        proxyError: "tls_protocol_error"
+      )
+    case .upstreamTLSRefused:
+      Wording(
+        status: 502,
+        token: "upstream-tls-refused",
+        title: "The service refused TLS",
+        detail: "The service ended the TLS handshake with an alert.",
+        proxyError: "tls_alert_received"
       )
     case .upstreamTimeout:
       Wording(

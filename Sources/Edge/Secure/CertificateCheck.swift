@@ -30,6 +30,11 @@ public enum CertificateCheck {
         faults.insert(fault(error, under: "listeners[\(index)].tls", loaded.files))
       }
     }
+    var services = ServiceContexts()
+    for (index, service) in loaded.settings.services.enumerated() {
+      guard let error = services.fault(service) else { continue }
+      faults.insert(fault(error, under: "services[\(index)].tls", loaded.files))
+    }
     guard !faults.isEmpty else { return }
     throw ConfigurationError(file: file, faults: faults.sorted(), text: loaded.text)
   }

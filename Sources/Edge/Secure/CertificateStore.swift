@@ -4,7 +4,8 @@ internal import Logging
 internal import TLS
 internal import Units
 
-/// The TLS of all listeners: contexts by their settings, and the keys of tickets that they share.
+/// The TLS of all listeners and services: contexts by their settings, and the keys of tickets that
+/// listeners share.
 ///
 /// A context stays the same object while neither its settings nor its files change, so that a new
 /// snapshot costs no reading. Slow plane only; workers have contexts through their snapshot.
@@ -18,22 +19,29 @@ final class CertificateStore: Sendable {
     var contexts: [TLSServerSettings: TLSServerContext] = [:]
     /// By listener.
     var byName: [String: TLSServerContext] = [:]
+    var services = ServiceContexts()
+  }
+
+  /// The contexts of one configuration, by the names of listeners and services.
+  struct Contexts {
+    var listeners: [String: TLSServerContext] = [:]
+    var services: [String: TLSClientContext] = [:]
   }
 
   init(logger: Logger?) { self.logger = logger }
 
-  /// The contexts of listeners by name, and nothing of listeners that are gone.
+  /// The contexts of listeners and services, and nothing of those that are gone.
   ///
   /// - Parameters:
   ///   - settings: The configuration that is to take effect.
   ///   - isFresh: Whether files are looked at again.
-  /// - Returns: A context for each listener that speaks TLS.
+  /// - Returns: A context for each listener and each service that speaks TLS.
   /// - Throws: When files cannot be used; then all stays as it was.
   func adopt(
     _ settings: Settings,
     isFresh: Bool
-  ) throws(EdgeError) -> [String: TLSServerContext] {
-    let before = state.withLock { $0.contexts }
+  ) throws(EdgeError) -> Contexts {
+    let (before, services) = state.withLock { ($0.contexts, $0.services) }
     var next: [TLSServerSettings: TLSServerContext] = [:]
     var byName: [String: TLSServerContext] = [:]
     for listener in settings.listeners {
@@ -50,9 +58,12 @@ final class CertificateStore: Sendable {
         throw EdgeError(.certificates, "listener \(listener.name): \(error)")
       }
     }
-    let adopted = State(contexts: next, byName: byName)
+    let nextServices = try services.adopting(settings, isFresh: isFresh) {
+      logger?.warning("\($0)")
+    }
+    let adopted = State(contexts: next, byName: byName, services: nextServices)
     state.withLock { $0 = adopted }
-    return byName
+    return Contexts(listeners: byName, services: nextServices.byService)
   }
 
   private func load(_ settings: TLSServerSettings) throws(TLSLoadError) -> TLSServerContext {
@@ -63,7 +74,7 @@ final class CertificateStore: Sendable {
 
   /// The files of all contexts.
   var paths: [String] {
-    Set(state.withLock { $0.contexts.values.flatMap(\.watch.paths) }).sorted()
+    Set(state.withLock { $0.contexts.values.flatMap(\.watch.paths) + $0.services.paths }).sorted()
   }
 
   /// When the certificates of each listener run out, in seconds since 1970.
@@ -73,7 +84,13 @@ final class CertificateStore: Sendable {
 
   /// Whether a file holds something else than when it was read.
   var isOutdated: Bool {
-    state.withLock { Array($0.contexts.values) }.contains { $0.watch.isOutdated() }
+    let (listeners, services) = state.withLock { (Array($0.contexts.values), $0.services) }
+    return listeners.contains { $0.watch.isOutdated() } || services.isOutdated
+  }
+
+  /// Services that are spoken to over TLS, and whether nothing proves who they are.
+  var services: [(service: String, isUnverified: Bool)] {
+    state.withLock { $0.services.byService.map { ($0.key, $0.value.isInsecure) } }
   }
 
   func rotateTickets() { tickets.rotateIfDue(at: Instant(clinux_monotonic_now())) }

@@ -14,6 +14,10 @@ struct SecureCounters: Sendable {
   let waiting: Gauge
   /// By `TLSFault`, once the handshake is over.
   let faults: CounterRow
+  /// Handshakes with services under way.
+  let upstreamRunning: Gauge
+  /// By `TLSFault`, once the handshake with a service is over.
+  let upstreamFaults: CounterRow
   /// By `CertificateReload`.
   let reloads: CounterRow
 
@@ -50,6 +54,16 @@ struct SecureCounters: Sendable {
     faults = registry.counters(
       "spillway_tls_faults_total",
       help: "TLS connections that were broken after their handshake, by reason.",
+      by: "reason",
+      values: TLSFault.allCases.map { "\($0.reason)" }
+    )
+    upstreamRunning = registry.gauge(
+      "spillway_upstream_tls_handshakes_active",
+      help: "TLS handshakes with services under way."
+    )
+    upstreamFaults = registry.counters(
+      "spillway_upstream_tls_faults_total",
+      help: "TLS connections to services that broke in use, by reason.",
       by: "reason",
       values: TLSFault.allCases.map { "\($0.reason)" }
     )
@@ -109,6 +123,27 @@ extension WorkerMeter {
   }
   func handshakeWaited() { shard.add(more.secure.waited) }
   func secureFault(_ fault: TLSFault) { shard.add(more.secure.faults[Int(fault.rawValue)]) }
+  func upstreamHandshakeDone(
+    _ metrics: SecureServiceMetrics,
+    _ version: TLSVersion,
+    isResumed: Bool
+  ) {
+    let kind = isResumed ? HandshakeKind.resumed : .full
+    let row = version == .tls13 ? metrics.handshakes13 : metrics.handshakes12
+    shard.add(row[kind.rawValue])
+  }
+  func upstreamHandshakeFailed(
+    _ metrics: SecureServiceMetrics,
+    _ failure: UpstreamHandshakeFailure
+  ) {
+    shard.add(metrics.failures[failure.place])
+  }
+  func upstreamSecureFault(_ fault: TLSFault) {
+    shard.add(more.secure.upstreamFaults[Int(fault.rawValue)])
+  }
+  func set(upstreamHandshakes: Int) {
+    shard.set(more.secure.upstreamRunning, Int64(upstreamHandshakes))
+  }
   func set(handshakes: Int, waiting: Int) {
     shard.set(more.secure.running, Int64(handshakes))
     shard.set(more.secure.waiting, Int64(waiting))

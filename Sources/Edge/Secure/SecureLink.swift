@@ -2,11 +2,13 @@ internal import Reactor
 internal import TLS
 internal import Units
 
-/// What stands between a client's socket and its connection or session where they speak TLS.
+/// What stands between a socket and its connection or session where they speak TLS.
 ///
 /// ```
-/// silent --first byte--> handshaking --established--> open
+/// silent --first byte--> handshaking --established--> open       towards a client
 ///    '---no slot--> waiting --^ '--fault--> gone, its socket goes on in clear to say why
+///
+/// connecting --connected--> handshaking --established--> open    towards a service
 /// ```
 ///
 /// The connection above is there from the start: what is accounted, and the time that a client has,
@@ -20,6 +22,8 @@ struct SecureLink: BitwiseCopyable {
     case waiting
     case handshaking
     case open
+    /// Towards a service: there is no TCP connection yet, and no TLS session.
+    case connecting
   }
 
   struct Flags: OptionSet, BitwiseCopyable {
@@ -47,11 +51,14 @@ struct SecureLink: BitwiseCopyable {
     case waiting
     /// Has bytes of its handshake.
     case handshakes
+    /// Has bytes of its handshake, towards a service.
+    case upstreamHandshakes
     /// Has bytes to decrypt that nothing else would look at.
     case hot
   }
 
   let socket: Int32
+  /// -1 towards a service.
   let listener: Int32
   /// `nil` until the first byte.
   var session: Unmanaged<TLSSession>?
@@ -72,6 +79,9 @@ struct SecureLink: BitwiseCopyable {
   var last: Int32 = -1
   var queued: Int32 = 0
   var drainMark: Int32 = 0
+
+  /// Whether we are the client, and the owner an upstream connection.
+  var isUpstream: Bool { listener < 0 }
 }
 
 /// A list of links in the order they came, linked through them.

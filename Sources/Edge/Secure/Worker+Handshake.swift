@@ -44,7 +44,9 @@ extension Worker {
   /// More bytes came, to be looked at when it is the link's turn.
   func continueHandshake(_ index: Int32) {
     let link = secureLinks[index]
-    if link.pointee.place == .none { enlist(index, .handshakes) }
+    if link.pointee.place == .none {
+      enlist(index, link.pointee.isUpstream ? .upstreamHandshakes : .handshakes)
+    }
     if link.pointee.input.total > Self.mostHandshakeInput { reactor.pause(link.pointee.socket) }
   }
 
@@ -55,6 +57,13 @@ extension Worker {
       start(index)
     }
     var steps = handshakeBounds.stepsPerTurn
+    // Requests wait for these, which were let in already: strangers must not hold them up.
+    while steps > 0, upstreamHandshakeLinks.first >= 0 {
+      let index = upstreamHandshakeLinks.first
+      unlist(index)
+      if step(index) { steps -= 1 }
+    }
+    steps = handshakeBounds.stepsPerTurn
     while steps > 0, handshakeLinks.first >= 0 {
       let index = handshakeLinks.first
       unlist(index)
@@ -71,28 +80,33 @@ extension Worker {
     reactor.resume(link.pointee.socket)
     var hasAnswered = false
     while true {
+      let hasEnded = link.pointee.flags.contains(.socketEnded)
+      if hasEnded, link.pointee.input.firstMore < 0 { session.endInput() }
       var window = secureWindow(&link.pointee.input)
       let step = session.handshake(&window)
       let isStuck = window.produced == 0
+      if case .fault = step, link.pointee.isUpstream { sendAtOnce(window, link) }
       finish(window, link)
       if window.produced > 0 { hasAnswered = true }
       switch step {
-      case .needsInput: if link.pointee.input.isEmpty { return hasAnswered }
+      case .needsInput: if link.pointee.input.isEmpty, !hasEnded { return hasAnswered }
       case .needsOutput where !isStuck: break
       case .established:
         established(index, session)
-        return hasAnswered
+        // The end of a handshake is as dear as a beginning, whether it is answered or not.
+        return true
       case .fault(let fault):
         failHandshake(index, fault)
-        return hasAnswered
+        return true
       case .needsOutput, .plaintext, .closed:
         failHandshake(index, .internalError)
-        return hasAnswered
+        return true
       }
     }
   }
 
   private func established(_ index: Int32, _ session: TLSSession) {
+    if secureLinks[index].pointee.isUpstream { return upstreamEstablished(index, session) }
     let generation = secureLinks.generation(index)
     let link = secureLinks[index]
     link.pointee.phase = .open
@@ -112,6 +126,9 @@ extension Worker {
 
   /// The alert that says why is sent already, in clear: from here on the socket goes without TLS.
   private func failHandshake(_ index: Int32, _ fault: TLSFault) {
+    if secureLinks[index].pointee.isUpstream {
+      return failUpstreamHandshake(index, fault == .truncated ? .broken : .fault(fault))
+    }
     meter.handshakeFailed(.fault(fault))
     let connection = leaveSecure(index)
     if fault == .plainHTTP {

@@ -28,11 +28,10 @@ extension Worker {
     switch event.kind {
     case .received: secureReceived(index, event.block, Int(event.value))
     case .endOfStream: secureEnded(index)
-    case .failed:
-      noteAbandoned(index)
-      tellFailure(index)
+    case .failed: secureFailed(index, code: event.value)
     case .drained: secureDrained(index)
-    case .none, .connected, .accepted, .ready, .timer, .mailbox: break
+    case .connected: secureConnected(index)
+    case .none, .accepted, .ready, .timer, .mailbox: break
     }
   }
 
@@ -42,7 +41,7 @@ extension Worker {
     guard append(&link.pointee.input, block, 0, count) else { return tellFailure(index) }
     switch link.pointee.phase {
     case .silent: requestHandshake(index)
-    case .waiting: break
+    case .waiting, .connecting: break
     case .handshaking: continueHandshake(index)
     case .open: decrypt(index)
     }
@@ -51,11 +50,23 @@ extension Worker {
   private func secureEnded(_ index: Int32) {
     let link = secureLinks[index]
     guard link.pointee.phase == .open else {
+      if link.pointee.isUpstream, link.pointee.phase == .handshaking {
+        return endUpstreamHandshake(index)
+      }
       noteAbandoned(index)
       return tellEnd(index)
     }
     link.pointee.flags.insert(.socketEnded)
     decrypt(index)
+  }
+
+  private func secureFailed(_ index: Int32, code: Int32) {
+    let link = secureLinks[index]
+    guard link.pointee.isUpstream, link.pointee.phase == .handshaking else {
+      noteAbandoned(index)
+      return tellFailure(index, code: code)
+    }
+    endUpstreamHandshake(index)
   }
 
   private func secureDrained(_ index: Int32) {
@@ -68,6 +79,7 @@ extension Worker {
     switch OwnerKind(rawValue: owner.kind) ?? .none {
     case .connection: connectionDrained(owner.index)
     case .session: sessionDrained(owner.index)
+    case .upstream: upstreamDrained(owner.index)
     default: break
     }
   }
@@ -80,6 +92,7 @@ extension Worker {
     switch OwnerKind(rawValue: owner.kind) ?? .none {
     case .connection: connectionReceived(owner.index, block, 0, count)
     case .session: sessionReceived(owner.index, block, count)
+    case .upstream: upstreamReceived(owner.index, block, count)
     default: reactor.pool.release(block)
     }
   }
@@ -92,18 +105,20 @@ extension Worker {
     switch OwnerKind(rawValue: owner.kind) ?? .none {
     case .connection: connectionEnded(owner.index)
     case .session: sessionEnded(owner.index)
+    case .upstream: upstreamEnded(owner.index)
     default: break
     }
   }
 
   /// Tells of a failure; the owner closes the link.
-  func tellFailure(_ index: Int32) {
+  func tellFailure(_ index: Int32, code: Int32 = ECONNRESET) {
     let link = secureLinks[index]
     link.pointee.flags.insert(.endDelivered)
     let owner = link.pointee.owner
     switch OwnerKind(rawValue: owner.kind) ?? .none {
     case .connection: connectionFailed(owner.index)
     case .session: closeSession(owner.index, reset: false)
+    case .upstream: upstreamFailed(owner.index, code: code)
     default: break
     }
   }
@@ -115,7 +130,8 @@ extension Worker {
     // Without blocks there is nothing to do but to let others give some back.
     if isSecureStarved { return .milliseconds(1) }
     let hasWork =
-      hotLinks.first >= 0 || handshakeLinks.first >= 0 || !dirtyLinks.isEmpty
+      hotLinks.first >= 0 || handshakeLinks.first >= 0 || upstreamHandshakeLinks.first >= 0
+      || !dirtyLinks.isEmpty
       || waitingLinks.first >= 0 && handshakes < handshakeBounds.running
     return hasWork ? .zero : nil
   }
@@ -172,6 +188,7 @@ extension Worker {
     case .none: break
     case .waiting: body(&waitingLinks)
     case .handshakes: body(&handshakeLinks)
+    case .upstreamHandshakes: body(&upstreamHandshakeLinks)
     case .hot: body(&hotLinks)
     }
   }

@@ -25,6 +25,13 @@ extension Worker {
     if window.produced > 0 { sendScratch(link.pointee.socket, window.produced) }
   }
 
+  /// Sends an alert before the socket is closed, as the reactor forgets what is unsent then.
+  func sendAtOnce(_ window: CiphertextWindow, _ link: UnsafeMutablePointer<SecureLink>) {
+    guard window.produced > 0, reactor.queuedBytes(link.pointee.socket) == 0 else { return }
+    let flags = Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
+    _ = send(reactor.descriptor(link.pointee.socket), scratch, window.produced, flags)
+  }
+
   private func sendScratch(_ socket: Int32, _ count: Int) {
     guard !reactor.append(socket, scratch, count: count) else { return }
     let block = reactor.pool.acquire()
@@ -41,7 +48,11 @@ extension Worker {
     guard let session = link.pointee.session?.takeUnretainedValue() else { return }
     while link.pointee.flags.isDisjoint(with: [.paused, .endDelivered]) {
       let hasEnded = link.pointee.flags.contains(.socketEnded)
-      guard !link.pointee.input.isEmpty || session.hasUnread || hasEnded else { return }
+      // An end or a fault behind plaintext is told by the next look.
+      guard
+        !link.pointee.input.isEmpty || hasEnded || session.hasUnread || session.peerEnded
+          || session.fault != nil
+      else { return }
       // Of several stretches only the last one is followed by nothing.
       if hasEnded, link.pointee.input.firstMore < 0 { session.endInput() }
       let block = reactor.pool.acquire()
@@ -79,6 +90,7 @@ extension Worker {
 
   func failSecure(_ index: Int32, _ fault: TLSFault) {
     let link = secureLinks[index]
+    if link.pointee.isUpstream { return failUpstreamLink(index, fault) }
     // Whoever was told the end need not say good-bye.
     if fault != .truncated || !link.pointee.flags.contains(.finished) { meter.secureFault(fault) }
     tellFailure(index)

@@ -212,16 +212,16 @@ extension Worker {
       outputRoom: Self.secureScratch
     )
     _ = session.end(&window)
-    guard window.produced > 0 else { return }
-    let flags = Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
-    _ = send(reactor.descriptor(link.pointee.socket), scratch, window.produced, flags)
+    sendAtOnce(window, link)
   }
 
   /// Frees the entry and what it holds, but for the socket.
   func forget(_ index: Int32) {
     let link = secureLinks[index]
     if link.pointee.place != .none { unlist(index) }
-    if link.pointee.phase == .handshaking { handshakes -= 1 }
+    if link.pointee.phase == .handshaking {
+      if link.pointee.isUpstream { upstreamHandshakes -= 1 } else { handshakes -= 1 }
+    }
     drop(&link.pointee.input)
     while link.pointee.first >= 0 { dropFirst(link) }
     link.pointee.session?.release()

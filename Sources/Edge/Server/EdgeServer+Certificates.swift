@@ -3,7 +3,7 @@ internal import Telemetry
 
 /// Certificates while the server runs: replaced files, and when they run out.
 extension EdgeServer {
-  func registerExpiry() {
+  func registerCertificates() {
     let certificates = certificates
     registry.register(
       "spillway_tls_certificate_expiry_timestamp_seconds",
@@ -11,6 +11,13 @@ extension EdgeServer {
       .gauge
     ) {
       certificates.expiries.map { MetricSample(Double($0.at), ["listener": $0.listener]) }
+    }
+    registry.register(
+      "spillway_upstream_tls_unverified",
+      help: "Whether a service is believed over TLS without any proof: 1 for tls.insecure.",
+      .gauge
+    ) {
+      certificates.services.map { MetricSample($0.isUnverified ? 1 : 0, ["service": $0.service]) }
     }
   }
 

@@ -88,7 +88,7 @@ public final class EdgeServer: Sendable {
     )
     let sockets = try Self.takeSockets(loaded.settings, count, inherited, [:])
     running = Locked(Running(loaded: loaded, sockets: sockets, snapshot: snapshot))
-    registerExpiry()
+    registerCertificates()
   }
 
   /// The number of workers that settings ask for.

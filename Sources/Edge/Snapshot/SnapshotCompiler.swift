@@ -26,7 +26,7 @@ final class SnapshotCompiler: Sendable {
   ///   - settings: What an operator wrote.
   ///   - version: The configuration's number.
   ///   - descriptors: Those that the process may have.
-  ///   - contexts: The TLS of listeners by name.
+  ///   - contexts: The TLS of listeners and services by name.
   ///   - addresses: What each endpoint's name stands for now.
   /// - Returns: What workers decide requests by.
   /// - Throws: When a bound of the process is passed.
@@ -34,7 +34,7 @@ final class SnapshotCompiler: Sendable {
     _ settings: Settings,
     version: Int,
     descriptors: Int,
-    contexts: [String: TLSServerContext],
+    contexts: CertificateStore.Contexts,
     addresses: (ServiceSetting.Endpoint) -> [KernelAddress]
   ) throws(EdgeError) -> Snapshot {
     let table: RouteTable
@@ -55,12 +55,17 @@ final class SnapshotCompiler: Sendable {
     var services: [Snapshot.ServiceEndpoints] = []
     for variant in variants.all {
       services.append(
-        try compile(settings.services[variant.service], port: variant.port, addresses)
+        try compile(
+          settings.services[variant.service],
+          port: variant.port,
+          contexts.services[settings.services[variant.service].name],
+          addresses
+        )
       )
     }
     var listeners: [ListenerSettings] = []
     for listener in settings.listeners {
-      let tls = contexts[listener.name]
+      let tls = contexts.listeners[listener.name]
       listeners.append(try compile(listener, descriptors: descriptors, tls: tls))
     }
     return Snapshot(
@@ -141,22 +146,38 @@ final class SnapshotCompiler: Sendable {
   private func compile(
     _ service: ServiceSetting,
     port: UInt16?,
+    _ context: TLSClientContext?,
     _ addresses: (ServiceSetting.Endpoint) -> [KernelAddress]
   ) throws(EdgeError) -> Snapshot.ServiceEndpoints {
     guard let place = services.place(of: service.name) else {
       throw EdgeError(.bound, "more than \(ServiceDirectory.capacity) services were ever named")
     }
-    var resolved: [(EndpointDirectory.Lease, KernelAddress, NameTable.Lease)] = []
+    var tls: ServiceTLS?
+    if let setting = service.tls, let context {
+      tls = ServiceTLS(service, setting, context: context, edge: edge)
+    }
+    var resolved: [Snapshot.Endpoint] = []
     var seen = Set<String>()
     for endpoint in service.endpoints {
       if let port, case .host(_, let own) = endpoint, own != port { continue }
       for address in addresses(endpoint) {
         let text = address.description
         guard seen.insert(text).inserted else { continue }
-        guard let lease = endpoints.lease(service: service.name, address: text) else {
+        let host = tls?.host(of: endpoint) ?? ""
+        let variant = (tls?.variant(host) ?? "") + (service.proxyProtocol?.rawValue ?? "")
+        guard
+          let lease = endpoints.lease(service: service.name, address: text, variant: variant)
+        else {
           throw EdgeError(.bound, "more than \(EndpointDirectory.capacity) endpoints are in use")
         }
-        resolved.append((lease, address, names.lease(for: text)))
+        resolved.append(
+          Snapshot.Endpoint(
+            lease: lease,
+            address: address,
+            name: names.lease(for: text),
+            host: host
+          )
+        )
       }
     }
     return Snapshot.ServiceEndpoints(
@@ -171,9 +192,11 @@ final class SnapshotCompiler: Sendable {
         idleTimeout: service.idle,
         maximumConnections: Int32(
           clamping: service.maximumConnections ?? ServiceSetting.defaultMaximumConnections
-        )
+        ),
+        prelude: ClientPrelude(service.proxyProtocol)
       ),
-      endpoints: resolved.map { (lease: $0.0, address: $0.1, name: $0.2) }
+      endpoints: resolved,
+      tls: tls
     )
   }
 
@@ -223,6 +246,16 @@ final class SnapshotCompiler: Sendable {
       metrics: edge.listener(listener.name),
       nameID: names.id(for: listener.name)
     )
+  }
+}
+
+extension ClientPrelude {
+  init(_ setting: ProxyPreludeVersion?) {
+    switch setting {
+    case nil: self = .none
+    case .v1: self = .version1
+    case .v2: self = .version2
+    }
   }
 }
 

@@ -116,9 +116,23 @@ extension Worker {
     if transport.isSecure { secureLinks[transport.index].pointee.owner = owner }
   }
 
-  /// Whether neither an end nor unasked bytes wait to be read, on a socket.
-  func isQuiet(_ transport: Transport) -> Bool {
+  /// Asks the kernel whether an end or unasked bytes wait to be read on a kept connection.
+  func quiet(_ transport: Transport) -> Quiet {
+    let socket = transport.isSecure ? secureLinks[transport.index].pointee.socket : transport.index
     var byte: UInt8 = 0
-    return clinux_peek(reactor.descriptor(transport.index), &byte) == -Int64(EAGAIN)
+    switch clinux_peek(reactor.descriptor(socket), &byte) {
+    case -Int64(EAGAIN): return hasLeftover(transport) ? .unknown : .quiet
+    case 1... where transport.isSecure: return .unknown
+    default: return .broken
+    }
   }
+}
+
+/// What can be said of a kept connection before it is used.
+enum Quiet {
+  case quiet
+  /// Bytes came that are not decrypted yet: a ticket of TLS 1.3, which changes nothing, or the end.
+  /// The next turn knows.
+  case unknown
+  case broken
 }

@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Glibc
 internal import Reactor
+internal import TLS
 internal import Units
 internal import Upstream
 
@@ -61,6 +62,7 @@ extension Worker {
       let state = endpoints + Int(place)
       if state.pointee.epoch != snapshot.epoch(at: index) {
         closeIdle(place)
+        upstreamSessions.forget(Int(place))
         state.pointee = EndpointState()
         state.pointee.epoch = snapshot.epoch(at: index)
       }

@@ -1,6 +1,7 @@
 internal import HTTPCodec
 internal import Reactor
 internal import Routing
+internal import TLS
 internal import Telemetry
 internal import Units
 internal import Upstream
@@ -40,6 +41,11 @@ final class Worker {
   var hotLinks = SecureList()
   var handshakeLinks = SecureList()
   var waitingLinks = SecureList()
+  /// Links towards services with bytes of their handshake, and how many handshakes are under way.
+  var upstreamHandshakeLinks = SecureList()
+  var upstreamHandshakes = 0
+  /// Sessions that services may let us resume, by endpoint.
+  let upstreamSessions = ClientSessionCache()
   /// Handshakes under way.
   var handshakes = 0
   let handshakeBounds: HandshakeBounds
@@ -237,5 +243,6 @@ final class Worker {
     meter.set(sessions: sessions.count, streams: streamCount)
     meter.exhausted(blocks: reactor.pool.exhaustions, segments: reactor.segmentExhaustions)
     meter.set(handshakes: handshakes, waiting: waitingLinks.count)
+    meter.set(upstreamHandshakes: upstreamHandshakes)
   }
 }
