@@ -141,7 +141,7 @@ let package = Package(
     .testTarget(
       name: "WireTests",
       dependencies: [
-        "Edge", "Configuration", "TLS", "HTTPCodec", "Reactor", "Telemetry", "Units",
+        "Edge", "Configuration", "TLS", "HTTPCodec", "Reactor", "Telemetry", "Units", "COpenSSL",
       ],
       swiftSettings: house
     ),

@@ -1,13 +1,16 @@
+import COpenSSL
 import Foundation
 import Glibc
 import Synchronization
-import TLS
 import Units
 
-/// Carries what a client writes into one end of a pair of sockets through TLS, on its own thread.
+@testable import TLS
+
+/// Carries what is written into a plain socket through TLS, on its own thread.
 ///
-/// So every harness for cleartext serves TLS too. When the plain end is finished the tunnel says
-/// close_notify and FIN; what the edge sends is passed on until it ends.
+/// So every harness for cleartext serves TLS too. For a client the plain end is one of a pair; for
+/// a service it is a connection to one that speaks in clear. When the plain end is finished the
+/// tunnel says close_notify and FIN; what the edge sends is passed on until it ends.
 final class TLSTunnel: @unchecked Sendable {
   /// The client's end.
   let plain: Socket
@@ -23,7 +26,14 @@ final class TLSTunnel: @unchecked Sendable {
     var sawClose = false
     var isOver = false
     var chosen: ApplicationProtocol?
+    var serverName: String?
+    var peer: PeerIdentity?
   }
+
+  private let isServer: Bool
+  /// Ends the wire without a word of TLS when the service ends.
+  private let cutsAtEnd: Bool
+  private let wantsTicket = Atomic(false)
 
   init(
     port: UInt16,
@@ -36,12 +46,31 @@ final class TLSTunnel: @unchecked Sendable {
     guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0 else {
       throw WireFailure("socketpair: \(errno)")
     }
+    isServer = false
+    cutsAtEnd = false
     plain = Socket(adopting: ends[0])
     own = Socket(adopting: ends[1])
     wire = try Socket.connected(to: port, receiveBuffer: receiveBuffer)
     guard let session = TLSSession(client: context, host: host, sessions: sessions) else {
       throw WireFailure("no TLS session")
     }
+    self.session = session
+    Thread.detachNewThread { [self] in run() }
+  }
+
+  /// Serves one connection of the edge to a service that listens at `port` in clear.
+  init(
+    serving wire: Socket,
+    context: TLSServerContext,
+    before port: UInt16,
+    cutsAtEnd: Bool
+  ) throws {
+    isServer = true
+    self.cutsAtEnd = cutsAtEnd
+    self.wire = wire
+    own = try Socket.connected(to: port)
+    plain = own
+    guard let session = TLSSession(server: context) else { throw WireFailure("no TLS session") }
     self.session = session
     Thread.detachNewThread { [self] in run() }
   }
@@ -54,6 +83,13 @@ final class TLSTunnel: @unchecked Sendable {
   var sawClose: Bool { outcome.withLock { $0.sawClose } }
   var isOver: Bool { outcome.withLock { $0.isOver } }
   var chosen: ApplicationProtocol? { outcome.withLock { $0.chosen } }
+  /// The name that the client asked for, and the certificate that it showed.
+  var serverName: String? { outcome.withLock { $0.serverName } }
+  var peer: PeerIdentity? { outcome.withLock { $0.peer } }
+
+  /// Sends one more ticket of TLS 1.3 soon, between whatever else is sent.
+  func sendTicket() { wantsTicket.store(true, ordering: .releasing) }
+  var hasSentTicket: Bool { !wantsTicket.load(ordering: .acquiring) }
 
   /// Ends the connection without a word of TLS.
   func cut() { wire.interrupt() }
@@ -70,7 +106,7 @@ final class TLSTunnel: @unchecked Sendable {
 
   private func run() {
     _ = step { session.handshake(&$0) }
-    while flush(wire, &output), flush(own, &received), !hasEnded || !received.isEmpty {
+    while flush(wire, &output), flush(own, &received), goesOn() {
       var entries = [
         pollfd(fd: wire.descriptor, events: 0, revents: 0),
         pollfd(fd: own.descriptor, events: 0, revents: 0),
@@ -79,9 +115,10 @@ final class TLSTunnel: @unchecked Sendable {
       if !output.isEmpty { entries[0].events |= Int16(POLLOUT) }
       if output.isEmpty, !hasFinished { entries[1].events |= Int16(POLLIN) }
       if !received.isEmpty { entries[1].events |= Int16(POLLOUT) }
-      guard poll(&entries, 2, 30_000) > 0 else { break }
+      let ready = poll(&entries, 2, isServer ? 10 : 30_000)
+      guard ready > 0 || isServer else { break }
       // Both directions of the pair are closed: the client is gone.
-      if entries[1].revents & Int16(POLLHUP) != 0, hasFinished { break }
+      if entries[1].revents & Int16(POLLHUP) != 0, hasFinished, output.isEmpty { break }
       if entries[0].revents & Int16(POLLIN | POLLHUP | POLLERR) != 0 { readWire() }
       if entries[1].revents & Int16(POLLIN | POLLHUP) != 0, !hasFinished { readPlain() }
     }
@@ -90,7 +127,21 @@ final class TLSTunnel: @unchecked Sendable {
     outcome.withLock { $0.isOver = true }
   }
 
+  /// Whether anything may still come; a service is told that the edge has finished.
+  private func goesOn() -> Bool {
+    if wantsTicket.load(ordering: .acquiring), output.isEmpty, session.isOpen {
+      output += session.freshTicket()
+      _ = flush(wire, &output)
+      wantsTicket.store(false, ordering: .releasing)
+    }
+    guard hasEnded, received.isEmpty else { return true }
+    guard isServer, !hasFinished, sawClose else { return false }
+    own.finish()
+    return true
+  }
+
   private func readWire() {
+    guard !hasEnded else { return }
     var block = [UInt8](repeating: 0, count: Self.most)
     let count = recv(wire.descriptor, &block, block.count, 0)
     if count < 0, errno == EAGAIN { return }
@@ -130,6 +181,9 @@ final class TLSTunnel: @unchecked Sendable {
       $0.isOpen = true
       $0.isResumed = session.isResumed
       $0.chosen = session.applicationProtocol
+      guard isServer, $0.serverName == nil, $0.peer == nil else { return }
+      $0.serverName = session.serverName
+      $0.peer = session.peerIdentity()
     }
   }
 
@@ -141,7 +195,7 @@ final class TLSTunnel: @unchecked Sendable {
     if count <= 0 {
       hasFinished = true
       write()
-      if session.isOpen { _ = step { session.end(&$0) } }
+      if session.isOpen, !cutsAtEnd { _ = step { session.end(&$0) } }
       _ = flush(wire, &output)
       wire.finish()
       return
@@ -210,5 +264,25 @@ extension Scene {
       receiveBuffer: receiveBuffer
     )
     return (adopt(RawClient(tunnel.plain)), tunnel)
+  }
+}
+
+extension TLSSession {
+  /// A record with one more ticket, for a server.
+  fileprivate func freshTicket() -> [UInt8] {
+    var room = [UInt8](repeating: 0, count: 4_096)
+    return room.withUnsafeMutableBufferPointer { room in
+      var window = CiphertextWindow(
+        input: nil,
+        inputCount: 0,
+        output: room.baseAddress,
+        outputRoom: room.count
+      )
+      lend(&window)
+      _ = SSL_new_session_ticket(ssl)
+      _ = SSL_do_handshake(ssl)
+      takeBack(&window)
+      return Array(room.prefix(window.produced))
+    }
   }
 }

@@ -34,22 +34,34 @@ final class WireAuthority: Sendable {
     server = Self.issue(Self.host, in: folder)
   }
 
-  func issue(_ name: String) -> Files { Self.issue(name, in: folder) }
+  /// - Parameters:
+  ///   - name: The common name, and the DNS name unless `alternative` says otherwise.
+  ///   - alternative: The whole extension, such as `IP:127.0.0.1`.
+  ///   - days: How long it is valid from now; negative for one that has expired.
+  func issue(_ name: String, alternative: String? = nil, days: Int = 30) -> Files {
+    Self.issue(name, alternative: alternative, days: days, in: folder)
+  }
 
   private static let newKey = [
     "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
   ]
 
-  private static func issue(_ name: String, in folder: String) -> Files {
+  private static func issue(
+    _ name: String,
+    alternative: String? = nil,
+    days: Int = 30,
+    in folder: String
+  ) -> Files {
     let base = folder + "/" + UUID().uuidString
     openssl(
       ["req", "-new"] + newKey + ["-subj", "/CN=\(name)"]
         + ["-keyout", base + ".key", "-out", base + ".csr"]
     )
-    try? Data("subjectAltName=DNS:\(name)\n".utf8).write(to: URL(fileURLWithPath: base + ".ext"))
+    try? Data("subjectAltName=\(alternative ?? "DNS:\(name)")\n".utf8)
+      .write(to: URL(fileURLWithPath: base + ".ext"))
     openssl(
       ["x509", "-req", "-in", base + ".csr", "-CA", folder + "/authority.pem"]
-        + ["-CAkey", folder + "/authority.key", "-days", "30", "-extfile", base + ".ext"]
+        + ["-CAkey", folder + "/authority.key", "-days", "\(days)", "-extfile", base + ".ext"]
         + ["-out", base + ".pem"]
     )
     return Files(certificate: base + ".pem", key: base + ".key")
