@@ -158,7 +158,7 @@ public struct ServiceSetting: Sendable, Equatable {
   public var wireProtocol = ServiceProtocol.http1
   /// How TLS is spoken, exactly where `wireProtocol` is secure.
   public var tls: ServiceTLSSetting?
-  /// `nil` for no prelude. With one a connection carries requests of one client only.
+  /// `nil` for no prelude; with one, a connection carries one request only.
   public var proxyProtocol: ProxyPreludeVersion?
   public var balance = Balance.p2c
   /// Most connections of the process; `nil` is `defaultMaximumConnections`, which nobody planned for.

@@ -22,6 +22,7 @@ struct ServiceContexts {
   ///   - settings: The configuration that is to take effect.
   ///   - isFresh: Whether files are looked at again.
   ///   - warn: Hears what does not keep files from being used.
+  /// - Returns: The contexts of that configuration, and nothing of services that are gone.
   /// - Throws: When files cannot be used.
   func adopting(
     _ settings: Settings,

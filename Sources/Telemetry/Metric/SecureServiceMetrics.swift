@@ -26,6 +26,7 @@ extension EdgeMetrics {
   ///   - versions: Labels of TLS 1.2 and 1.3.
   ///   - kinds: Labels of full and resumed handshakes.
   ///   - reasons: Why one fails, in the order of the edge's reasons.
+  /// - Returns: The same handles for the same name.
   public func secureService(
     _ name: String,
     versions: (String, String),

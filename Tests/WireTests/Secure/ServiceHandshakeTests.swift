@@ -127,5 +127,26 @@ extension WireTests {
         #expect(try scene.metric("spillway_upstream_unasked_bytes_total") == 0)
       }
     }
+
+    @Test(arguments: Backend.allCases)
+    func `a ticket that lies in the socket when a request comes does no harm`(
+      backend: Backend
+    ) throws {
+      let upstream = try ScriptedUpstream.echoingTarget()
+      let front = try TLSFront(before: upstream)
+      defer { front.stop() }
+      try Scene.play(backend, upstream, settings: .secureService(front)) { scene in
+        let client = try scene.client()
+        #expect(try client.exchange("GET", "/x").status == 200)
+        for number in 0..<30 {
+          for tunnel in front.tunnels { tunnel.sendTicket() }
+          try client.post("/\(number)", "body")
+          #expect(try client.response().text == "/\(number)")
+        }
+        // Not sure of it, the edge may have taken another one, but it closed none.
+        #expect(scene.upstream.openConnections == front.tunnels.count)
+        #expect(try scene.metric("spillway_upstream_stale_connections_total") == 0)
+      }
+    }
   }
 }

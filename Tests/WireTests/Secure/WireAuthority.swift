@@ -38,6 +38,7 @@ final class WireAuthority: Sendable {
   ///   - name: The common name, and the DNS name unless `alternative` says otherwise.
   ///   - alternative: The whole extension, such as `IP:127.0.0.1`.
   ///   - days: How long it is valid from now; negative for one that has expired.
+  /// - Returns: A certificate and its key.
   func issue(_ name: String, alternative: String? = nil, days: Int = 30) -> Files {
     Self.issue(name, alternative: alternative, days: days, in: folder)
   }
