@@ -43,13 +43,14 @@ final class Scene {
 
     scene.closeClients()
     try scene.expectNothingHeld()
+    ports.remove(0)
+    let sockets = Socket.touching(ports)
     for upstream in upstreams {
       #expect(upstream.failures.isEmpty, "the edge sent what is no HTTP")
       upstream.stop()
     }
     edge.stop()
-    ports.remove(0)
-    try eventually("no socket is left") { Socket.countTouching(ports) == 0 }
+    try eventually("no socket is left") { !Socket.isOpen(anyOf: sockets) }
   }
 
   /// The scene's first upstream.
