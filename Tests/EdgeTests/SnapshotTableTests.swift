@@ -20,12 +20,12 @@ struct SnapshotTableTests {
   @Test func `a full table refuses the next and takes it after a retirement`() throws {
     var table = SnapshotTable()
     var slots: [Int32] = []
-    for version in 0..<SnapshotTable.capacity {
+    for version in 0..<SnapshotTable.defaultCapacity {
       #expect(table.adopt(try snapshot(version)))
       slots.append(table.use())
     }
     #expect(!table.adopt(try snapshot(1_000)))
-    #expect(table.newest.configVersion == SnapshotTable.capacity - 1)
+    #expect(table.newest.configVersion == SnapshotTable.defaultCapacity - 1)
     table.release(slots[5])
     #expect(table.adopt(try snapshot(1_001)))
     #expect(table.newest.configVersion == 1_001)

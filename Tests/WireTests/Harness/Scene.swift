@@ -24,11 +24,12 @@ final class Scene {
     _ backend: Backend,
     _ upstreams: ScriptedUpstream...,
     settings: EdgeSettings = EdgeSettings(),
+    snapshots: Int? = nil,
     _ play: (Scene) throws -> Void
   ) throws {
     defer { for upstream in upstreams { upstream.stop() } }
     let text = settings.yaml(endpoints: upstreams.map(\.endpoint))
-    let edge = try EdgeUnderTest(configuration: text, backend: backend)
+    let edge = try EdgeUnderTest(configuration: text, backend: backend, snapshots: snapshots)
     let scene = Scene(edge, upstreams, settings)
     defer { edge.stop() }
     var ports = Set(upstreams.map(\.port)).union([edge.adminPort])
