@@ -106,6 +106,7 @@ final class Worker {
     shared: SharedState,
     bounds: Reactor.Bounds,
     handshakes: HandshakeBounds,
+    snapshots: Int,
     seed: UInt64
   ) {
     self.number = number
@@ -130,7 +131,7 @@ final class Worker {
     endpoints.initialize(repeating: EndpointState(), count: EndpointDirectory.capacity)
     cursors = .allocate(capacity: ServiceDirectory.capacity)
     cursors.initialize(repeating: 0, count: ServiceDirectory.capacity)
-    snapshots = SnapshotTable()
+    self.snapshots = SnapshotTable(capacity: snapshots)
     random = SplitMix64(seed: seed)
     date = DateField()
     requestFields = .allocate(capacity: HeadLimits.mostFields)

@@ -24,11 +24,12 @@ final class Scene {
     _ backend: Backend,
     _ upstreams: ScriptedUpstream...,
     settings: EdgeSettings = EdgeSettings(),
+    snapshots: Int? = nil,
     _ play: (Scene) throws -> Void
   ) throws {
     defer { for upstream in upstreams { upstream.stop() } }
     let text = settings.yaml(endpoints: upstreams.map(\.endpoint))
-    let edge = try EdgeUnderTest(configuration: text, backend: backend)
+    let edge = try EdgeUnderTest(configuration: text, backend: backend, snapshots: snapshots)
     let scene = Scene(edge, upstreams, settings)
     defer { edge.stop() }
     var ports = Set(upstreams.map(\.port)).union([edge.adminPort])
@@ -43,13 +44,14 @@ final class Scene {
 
     scene.closeClients()
     try scene.expectNothingHeld()
+    ports.remove(0)
+    let sockets = Socket.touching(ports)
     for upstream in upstreams {
       #expect(upstream.failures.isEmpty, "the edge sent what is no HTTP")
       upstream.stop()
     }
     edge.stop()
-    ports.remove(0)
-    try eventually("no socket is left") { Socket.countTouching(ports) == 0 }
+    try eventually("no socket is left") { !Socket.isOpen(anyOf: sockets) }
   }
 
   /// The scene's first upstream.
