@@ -5,6 +5,13 @@ import Testing
 extension WireTests {
   /// Requests over TLS: the same exchanges as in clear.
   struct SecureExchangeTests {
+    /// For bodies that may take longer than a request has by default, on a slow machine.
+    private static var patient: EdgeSettings {
+      var settings = EdgeSettings.secure()
+      settings.policies = "timeoutMs: 30000"
+      return settings
+    }
+
     @Test(arguments: Backend.allCases)
     func `requests over TLS are served, and the service hears of https`(backend: Backend) throws {
       try Scene.play(backend, .echoingTarget(), settings: .secure()) { scene in
@@ -31,7 +38,7 @@ extension WireTests {
         try peer.send("HTTP/1.1 200 OK\r\nContent-Length: \(size)\r\n\r\n")
         try peer.send((0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) })
       }
-      try Scene.play(backend, upstream, settings: .secure()) { scene in
+      try Scene.play(backend, upstream, settings: Self.patient) { scene in
         let (client, _) = try scene.secureClient(receiveBuffer: 8_192)
         try client.request()
         _ = try settled("the service waits") { scene.upstream.sentBytes }
@@ -56,7 +63,7 @@ extension WireTests {
         let whole = try peer.readBody(of: request)
         try peer.respond(200, "\(whole.body.count) \(whole.body.reduce(0) { $0 &+ Int($1) })")
       }
-      try Scene.play(backend, upstream, settings: .secure()) { scene in
+      try Scene.play(backend, upstream, settings: Self.patient) { scene in
         let body = (0..<12_000_000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
         let (client, _) = try scene.secureClient()
         try client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \(body.count)\r\n\r\n")

@@ -9,6 +9,13 @@ extension WireTests {
       (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
     }
 
+    /// For bodies that may take longer than a request has by default, on a slow machine.
+    private static func patient(_ front: TLSFront) -> EdgeSettings {
+      var settings = EdgeSettings.secureService(front)
+      settings.policies = "timeoutMs: 30000"
+      return settings
+    }
+
     @Test(arguments: Backend.allCases)
     func `RFC 8446 6.1: a response without length is whole only behind close_notify`(
       backend: Backend
@@ -100,7 +107,7 @@ extension WireTests {
       }
       let front = try TLSFront(before: upstream)
       defer { front.stop() }
-      try Scene.play(backend, upstream, settings: .secureService(front)) { scene in
+      try Scene.play(backend, upstream, settings: Self.patient(front)) { scene in
         let client = try scene.client(receiveBuffer: 8_192)
         try client.request()
         _ = try settled("the service waits") { scene.upstream.sentBytes }
@@ -123,8 +130,8 @@ extension WireTests {
       }
       let front = try TLSFront(before: upstream)
       defer { front.stop() }
-      try Scene.play(backend, upstream, settings: .secureService(front)) { scene in
-        let body = Self.pattern(12_000_000)
+      try Scene.play(backend, upstream, settings: Self.patient(front)) { scene in
+        let body = Self.pattern(8_000_000)
         let client = try scene.client()
         try client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \(body.count)\r\n\r\n")
         try concurrently(1) { _ in

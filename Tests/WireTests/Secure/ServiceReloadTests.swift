@@ -44,6 +44,39 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `our own certificate is shown anew once its files are replaced`(backend: Backend) throws {
+      let base = WireAuthority.shared.folder + "/" + UUID().uuidString
+      func take(_ files: WireAuthority.Files) throws {
+        try Self.replace(base + ".pem", by: files.certificate)
+        try Self.replace(base + ".key", by: files.key)
+      }
+      try take(WireAuthority.shared.issue("before"))
+      let upstream = try ScriptedUpstream.echoingTarget()
+      let front = try TLSFront(before: upstream) {
+        $0.tls = { $0.clientCertificates = .required(authorities: WireAuthority.shared.bundle) }
+      }
+      defer { front.stop() }
+      let settings = EdgeSettings.secureService(
+        front,
+        tls: "authorities: \(WireAuthority.shared.bundle), serverName: edge.test, "
+          + "certificate: \(base).pem, key: \(base).key"
+      )
+      try Scene.play(backend, upstream, settings: settings) { scene in
+        #expect(try Self.status(scene) == 200)
+        try take(WireAuthority.shared.issue("after"))
+        try eventually("it is shown") {
+          let status = try Self.status(scene)
+          #expect(status == 200)
+          return front.tunnels.last?.peer?.dnsNames == ["after"]
+        }
+        #expect(front.tunnels.first?.peer?.dnsNames == ["before"])
+
+        try take(WireAuthority.stranger.issue("stranger"))
+        try eventually("it is refused") { try Self.status(scene) == 502 }
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `a connection that nobody verified is not used once somebody must`(
       backend: Backend
     ) throws {

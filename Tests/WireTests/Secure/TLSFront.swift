@@ -1,5 +1,4 @@
 import Foundation
-import HTTPCodec
 import TLS
 import Units
 
