@@ -41,7 +41,7 @@ public struct TLSSetting: Sendable, Equatable {
 ///
 /// What is in it is judged by others; this is for the place that their words need.
 public struct FileReference: Sendable, Equatable {
-  /// As it is opened.
+  /// As it is opened; empty for the system's authorities, which no field names.
   public var path: String
   /// The field's path, such as `listeners[0].tls.certificates[0].key`.
   public var field: String

@@ -1,5 +1,6 @@
 internal import Routing
 internal import Units
+internal import Yams
 
 enum ListenerReader {
   private static let known = [
@@ -99,6 +100,9 @@ enum ServiceReader {
       service.wireProtocol = spoken
     }
     service.tls = tls(fields["tls"], service, &places)
+    if let tls = service.tls, !tls.isInsecure, tls.authorities == nil {
+      noteSystemAuthorities(fields["tls"] ?? fields["protocol"] ?? field, of: settings, &places)
+    }
     ServiceTLSReader.judge(service, read.map(\.field))
     service.proxyProtocol = fields["proxyProtocol"]?.choice(ProxyPreludeVersion.self)
     if let exposure = fields["exposure"]?.choice(Exposure.self) { service.exposure = exposure }
@@ -119,6 +123,22 @@ enum ServiceReader {
     settings.services.append(service)
     places.services.append(name)
     places.endpoints.append(read.map(\.field))
+  }
+
+  /// The system's authorities are a file that nobody names; where they are asked for stands for it.
+  private static func noteSystemAuthorities(
+    _ field: Field,
+    of settings: Settings,
+    _ places: inout SettingsReader.Places
+  ) {
+    places.files.append(
+      FileReference(
+        path: "",
+        field: "services[\(settings.services.count)].tls",
+        line: field.node.mark?.line ?? 1,
+        column: field.node.mark?.column ?? 1
+      )
+    )
   }
 
   /// The block of a service that speaks TLS, with defaults where there is none.

@@ -56,8 +56,9 @@ public enum CertificateCheck {
     under field: String,
     _ files: [FileReference]
   ) -> Fault {
-    let own = files.filter { $0.field.hasPrefix(field + ".") }
-    let place = own.first { $0.path == error.file } ?? own.first
+    let own = files.filter { $0.field == field || $0.field.hasPrefix(field + ".") }
+    let place =
+      own.first { $0.path == error.file } ?? own.first { $0.path.isEmpty } ?? own.first
     return Fault(
       line: place?.line ?? 1,
       column: place?.column ?? 1,
