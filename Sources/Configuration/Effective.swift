@@ -141,7 +141,7 @@ extension ServiceSetting {
   fileprivate var lines: [String] {
     [
       "name: \(name)",
-      "protocol: http1",
+      "protocol: \(wireProtocol.rawValue)",
       "exposure: \(exposure.rawValue)",
       "endpoints: \(YAMLWriter.list(endpoints.map(\.description)))",
       "balance: \(balance.rawValue)",
@@ -151,7 +151,12 @@ extension ServiceSetting {
 
   /// A default maximum stands in a comment: written out it would count as stated.
   private var connections: String {
-    let rest = "idle: \(Quantity.text(idle)), connectTimeout: \(Quantity.text(connectTimeout))}"
+    let isHTTP2 = wireProtocol == .h2c
+    let pings =
+      isHTTP2
+      ? ", pingAfter: \(Quantity.text(pingAfter)), pingTimeout: \(Quantity.text(pingTimeout))" : ""
+    let rest =
+      "idle: \(Quantity.text(idle)), connectTimeout: \(Quantity.text(connectTimeout))\(pings)}"
     guard let maximumConnections else {
       return "connections: {\(rest)  # maximum: \(Self.defaultMaximumConnections)"
     }

@@ -152,7 +152,15 @@ public struct ServiceSetting: Sendable, Equatable {
     case roundRobin = "round-robin"
   }
 
+  /// What the service's endpoints speak.
+  public enum WireProtocol: String, Sendable, CaseIterable {
+    case http1
+    /// HTTP/2 in cleartext by prior knowledge (RFC 9113 section 3.3).
+    case h2c
+  }
+
   public var name: String
+  public var wireProtocol = WireProtocol.http1
   public var exposure = Exposure.public
   public var endpoints: [Endpoint]
   public var balance = Balance.p2c
@@ -160,6 +168,11 @@ public struct ServiceSetting: Sendable, Equatable {
   public var maximumConnections: Int?
   public var idle = Nanoseconds.seconds(60)
   public var connectTimeout = Nanoseconds.seconds(1)
+  /// Silence of a connection of HTTP/2 that has requests under way, before it is asked for a sign of
+  /// life.
+  public var pingAfter = Nanoseconds.seconds(15)
+  /// Time for that sign, before the connection counts as broken.
+  public var pingTimeout = Nanoseconds.seconds(5)
 
   public static let defaultMaximumConnections = 1_024
 

@@ -79,10 +79,6 @@ enum ServiceReader {
     "health", "breaker", "outlier", "retryBudget", "admission", "discovery", "versions", "tls",
   ]
 
-  private enum WireProtocol: String, CaseIterable {
-    case http1
-  }
-
   static func read(
     _ field: Field,
     _ settings: inout Settings,
@@ -99,7 +95,11 @@ enum ServiceReader {
     }
     var service = ServiceSetting(name: name.name(), endpoints: read.map(\.endpoint))
     if list.isEmpty { endpoints.fault("must name at least one endpoint") }
-    _ = fields["protocol"]?.choice(WireProtocol.self, later: ["h2c", "https", "h2", "auto"])
+    if let wire = fields["protocol"]?
+      .choice(ServiceSetting.WireProtocol.self, later: ["https", "h2", "auto"])
+    {
+      service.wireProtocol = wire
+    }
     if let exposure = fields["exposure"]?.choice(Exposure.self) { service.exposure = exposure }
     if let balance = fields["balance"]?
       .choice(ServiceSetting.Balance.self, later: ["least-requests", "ring-hash"])
@@ -107,13 +107,18 @@ enum ServiceReader {
       service.balance = balance
     }
     if let field = fields["connections"] {
-      let fields = field.map(["maximum", "idle", "connectTimeout"])
+      let fields = field.map(["maximum", "idle", "connectTimeout", "pingAfter", "pingTimeout"])
+      for name in ["pingAfter", "pingTimeout"] where service.wireProtocol == .http1 {
+        fields[name]?.fault("is for services of HTTP/2: set protocol: h2c, or remove it")
+      }
       let wait = Nanoseconds.milliseconds(1)...Nanoseconds.seconds(86_400)
       if let field = fields["maximum"] { service.maximumConnections = field.number(1...1_000_000) }
       if let field = fields["idle"] { service.idle = field.duration(wait) }
       if let field = fields["connectTimeout"] {
         service.connectTimeout = field.duration(.milliseconds(1)...(.seconds(60)))
       }
+      if let field = fields["pingAfter"] { service.pingAfter = field.duration(wait) }
+      if let field = fields["pingTimeout"] { service.pingTimeout = field.duration(wait) }
     }
     settings.services.append(service)
     places.services.append(name)

@@ -93,6 +93,11 @@ extension Worker {
     let endpoint = endpoints + Int(upstream.pointee.endpoint)
     // One in the pool was unlinked before; all others count as in flight while an exchange has them.
     if upstream.pointee.exchange >= 0 { endpoint.pointee.inFlight -= 1 }
+    if upstream.pointee.transport.isStream {
+      drop(&upstream.pointee.input)
+      closeTransport(upstream.pointee.transport, reset: reset)
+      return upstreams.release(index)
+    }
     endpoint.pointee.connections -= 1
     drop(&upstream.pointee.input)
     closeTransport(upstream.pointee.transport, reset: reset)
@@ -102,8 +107,12 @@ extension Worker {
     upstreams.release(index)
   }
 
-  /// Closes every idle connection to an endpoint that left the configuration.
+  /// Closes every idle connection to an endpoint that left the configuration; sessions end with their
+  /// streams.
   func closeIdle(_ place: Int32) {
     while endpoints[Int(place)].newestIdle >= 0 { idleBroken(endpoints[Int(place)].newestIdle) }
+    while endpoints[Int(place)].firstSession >= 0 {
+      dismissSession(endpoints[Int(place)].firstSession)
+    }
   }
 }

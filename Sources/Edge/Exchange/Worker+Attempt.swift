@@ -22,6 +22,7 @@ extension Worker {
     exchange.pointee.previousEndpoint = exchange.pointee.endpoint
     exchange.pointee.endpoint = place
 
+    if service.pointee.isHTTP2 { return attemptStream(index, place, service) }
     if !exchange.pointee.flags.contains(.wantsFresh) {
       let idle = takeIdle(place, mustBeOpen: !canRepeat(exchange))
       if idle >= 0 {
@@ -131,15 +132,20 @@ extension Worker {
     if exchanges[exchange].pointee.upstream == index { pumpRequest(exchange) }
   }
 
-  /// Sends the head, with what of the body travels in its block.
-  private func sendRequest(_ index: Int32) {
-    let exchange = exchanges[index]
-    let upstream = upstreams[exchange.pointee.upstream]
+  /// The connection is there: from now on it is the answer that is waited for.
+  func startWaiting(_ exchange: UnsafeMutablePointer<Exchange>) {
     let snapshot = snapshots[exchange.pointee.snapshot]
     let route = snapshot.route(exchange.pointee.route)
     exchange.pointee.phase = .waiting
     exchange.pointee.attemptStarted = reactor.now
     setAttemptDeadline(exchange, reactor.now + route.pointee.perTryTimeout)
+  }
+
+  /// Sends the head, with what of the body travels in its block.
+  private func sendRequest(_ index: Int32) {
+    let exchange = exchanges[index]
+    let upstream = upstreams[exchange.pointee.upstream]
+    startWaiting(exchange)
     reactor.pool.retain(exchange.pointee.requestBlock)
     let count = Int(exchange.pointee.requestCount)
     meter.sentUpstream(count)
@@ -157,18 +163,35 @@ extension Worker {
   func connectFailed(_ index: Int32, _ place: Int32, code: Int32) {
     let exchange = exchanges[index]
     let service = snapshots[exchange.pointee.snapshot].service(exchange.pointee.service)
+    noteConnectFailure(place)
+    meter.connectFailed(service.pointee.metrics)
+    connectElsewhere(index, code: code)
+  }
+
+  /// Lets an endpoint rest that took no connection.
+  func noteConnectFailure(_ place: Int32) {
     endpoints[Int(place)].connectFailed(
       at: reactor.now,
       jitter: Double(random.next() >> 11) * 0x1p-53
     )
-    meter.connectFailed(service.pointee.metrics)
+  }
+
+  /// Another endpoint, while there are attempts left.
+  func connectElsewhere(_ index: Int32, code: Int32) {
+    let exchange = exchanges[index]
+    let service = snapshots[exchange.pointee.snapshot].service(exchange.pointee.service)
     guard Int(exchange.pointee.attempts) < Self.maximumAttempts,
       service.pointee.endpointCount > 1
     else {
       return fail(index, code == ETIMEDOUT ? .connectTimeout : .connectFailed)
     }
+    attemptAndPump(index)
+  }
+
+  /// One more attempt, which may find a connection at once and have more of the body to send.
+  func attemptAndPump(_ index: Int32) {
     attempt(index)
-    if exchanges.generation(index) & 1 == 1, exchange.pointee.phase == .waiting {
+    if exchanges.generation(index) & 1 == 1, exchanges[index].pointee.phase == .waiting {
       pumpRequest(index)
     }
   }
@@ -180,7 +203,7 @@ extension Worker {
     // Not the endpoint's fault: it may be chosen again.
     exchange.pointee.endpoint = -1
     meter.repeatedOnFresh()
-    attempt(index)
+    attemptAndPump(index)
   }
 
   // MARK: - Time

@@ -77,18 +77,18 @@ extension Worker {
     guard passOn(block, start, count, to: transport) else {
       return endTunnel(connection.pointee.exchange, reset: true)
     }
-    guard queuedBytes(transport) > Self.highWatermark else { return }
+    guard isFull(transport) else { return }
     pauseReading(connection)
-    notifyWhenDrained(transport, below: Self.lowWatermark)
+    notifyWhenThereIsRoom(transport)
   }
 
-  func tunnelFromUpstream(_ index: Int32, _ block: Int32, _ count: Int) {
+  func tunnelFromUpstream(_ index: Int32, _ block: Int32, _ start: Int, _ count: Int) {
     let exchange = exchanges[index]
     let connection = connections[exchange.pointee.connection]
     exchange.pointee.bytesOut += Int64(count)
     connection.pointee.bytesOut += Int64(count)
     touchTunnel(exchange, connection)
-    guard passOn(block, 0, count, to: connection.pointee.transport) else {
+    guard passOn(block, start, count, to: connection.pointee.transport) else {
       return endTunnel(index, reset: true)
     }
     guard isFull(connection.pointee.transport) else { return }

@@ -2,9 +2,14 @@ internal import HTTPCodec
 internal import Reactor
 internal import Units
 
-/// One client's transport that speaks HTTP/2; each of its streams is a `Connection` above it.
+/// A transport that speaks HTTP/2, of a client or to an endpoint.
+///
+/// Each stream of a client's is a `Connection` above it, each of a service's an
+/// `UpstreamConnection`; what only the latter have stands in `ServiceSession`.
 ///
 /// ```
+/// connecting     towards services only
+///   v
 /// open -> leaving -> going -> closing -> lingering -> gone
 ///   |        GOAWAY     GOAWAY   '- all is said; what is queued is being sent
 ///   |        for none   for the rest
@@ -15,6 +20,8 @@ internal import Units
 /// that whoever is telling need not look whether the session is still there.
 struct Session: BitwiseCopyable {
   enum Phase: UInt8, BitwiseCopyable {
+    /// Requests may be queued; nothing is sent yet.
+    case connecting
     /// Takes requests.
     case open
     /// The client knows that it should go; requests on their way are still taken.
@@ -40,11 +47,14 @@ struct Session: BitwiseCopyable {
     static let isBroken = Flags(rawValue: 1 << 3)
     /// The peer sent FIN.
     static let peerEnded = Flags(rawValue: 1 << 4)
+    /// It leads to a service: the edge is the client.
+    static let isUpstream = Flags(rawValue: 1 << 5)
   }
 
   let transport: Transport
   let http2: Unmanaged<H2Session>
   let timer: Int32
+  /// The listener that took it, -1 towards services.
   let listener: Int32
   var phase: Phase
   var flags: Flags
@@ -77,24 +87,24 @@ struct Session: BitwiseCopyable {
   var bytesOut: Int64
 }
 
-/// What stands between a stream's `Connection` and its session, found by the stream's index.
+/// What stands between a stream's owner and its session, found by the stream's index.
 ///
 /// It begins with the request and ends when the session lets go of the stream, so it outlives the
-/// connection where the end of a response is still to be sent.
+/// owner where the end of a message is still to be sent.
 struct StreamLink: BitwiseCopyable {
   struct Flags: OptionSet, BitwiseCopyable {
     var rawValue: UInt16
 
-    /// Received bytes are not given back to the client's window.
+    /// Received bytes are not given back to the peer's window.
     static let paused = Flags(rawValue: 1 << 0)
     /// The message ends behind what is queued.
     static let finish = Flags(rawValue: 1 << 1)
     /// The session knows of the end.
     static let isEndOffered = Flags(rawValue: 1 << 2)
-    /// The final head is submitted.
+    /// Our final head, of a response or of the request, is submitted.
     static let isAnswered = Flags(rawValue: 1 << 3)
     static let wantsDrain = Flags(rawValue: 1 << 4)
-    /// The client's message has ended.
+    /// The peer's message has ended.
     static let peerEnded = Flags(rawValue: 1 << 5)
     /// In the session's list of ready streams.
     static let isReady = Flags(rawValue: 1 << 6)
@@ -102,6 +112,10 @@ struct StreamLink: BitwiseCopyable {
     static let isReset = Flags(rawValue: 1 << 7)
     /// The session has let go of it: its index means another stream soon.
     static let isGone = Flags(rawValue: 1 << 8)
+    /// It leads to a service: `receiver` is an `UpstreamConnection`.
+    static let isUpstream = Flags(rawValue: 1 << 9)
+    /// What the peer sent was no valid message.
+    static let isMalformed = Flags(rawValue: 1 << 10)
   }
 
   /// A trailer section that waits for its place, as lines of HTTP/1.1 in a block of its own.
@@ -111,19 +125,19 @@ struct StreamLink: BitwiseCopyable {
   }
 
   let session: Int32
-  /// Who is told, or -1 once it has no more interest.
-  var connection: Int32
+  /// The `Connection` or `UpstreamConnection` that is told, or -1 once it has no more interest.
+  var receiver: Int32
   var flags: Flags = []
   /// What is to be sent, as stretches of blocks.
   var first: Int32 = -1
   var last: Int32 = -1
   var queued: Int32 = 0
   var drainMark: Int32 = 0
-  /// Received bytes that are not yet given back to the client's window.
+  /// Received bytes that are not yet given back to the peer's window.
   var held: Int32 = 0
-  /// The client's, for the service; and the service's, for the client.
-  var requestTrailers = Trailers()
-  var responseTrailers = Trailers()
+  /// Those of the peer's message, and those of ours.
+  var incomingTrailers = Trailers()
+  var outgoingTrailers = Trailers()
   /// Neighbours in the session's list.
   var previous: Int32 = -1
   var next: Int32 = -1

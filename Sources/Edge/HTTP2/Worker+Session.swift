@@ -74,7 +74,7 @@ extension Worker {
     makeDirty(index, sessions[index])
   }
 
-  private func allocateSession() -> (Int32, Int32)? {
+  func allocateSession() -> (Int32, Int32)? {
     let index = sessions.allocate()
     guard index >= 0 else { return nil }
     let timer = reactor.timers.allocate(
@@ -88,6 +88,9 @@ extension Worker {
   }
 
   func handleSession(_ index: Int32, _ event: Event) {
+    if sessions[index].pointee.flags.contains(.isUpstream) {
+      return handleServiceSession(index, event)
+    }
     switch event.kind {
     case .received: sessionReceived(index, event.block, Int(event.value))
     case .endOfStream: sessionEnded(index)
@@ -106,6 +109,8 @@ extension Worker {
   private func receive(_ index: Int32, _ block: Int32, _ start: Int, _ count: Int) {
     let session = sessions[index]
     guard session.pointee.phase != .closing, session.pointee.phase != .lingering else { return }
+    servedSession = index
+    defer { servedSession = -1 }
     let http2 = session.pointee.http2.takeUnretainedValue()
     let bytes = UnsafePointer(reactor.pool.bytes(block)) + start
     var offset = 0
@@ -115,7 +120,7 @@ extension Worker {
       while let event = http2.nextEvent() { take(event, of: index, block, base: base) }
       takeClosed(http2)
     } while offset < count || http2.isPaused
-    if session.pointee.phase == .open,
+    if session.pointee.phase == .open, !session.pointee.flags.contains(.isUpstream),
       Int(session.pointee.requests)
         >= listeners[Int(session.pointee.listener)].limits.requestsPerConnection
     {

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import HTTPCodec
 internal import Reactor
 internal import Telemetry
@@ -15,13 +16,20 @@ extension Worker {
 
   /// Sets the timer for what comes first.
   func scheduleSession(_ index: Int32, _ session: UnsafeMutablePointer<Session>) {
+    guard !session.pointee.flags.contains(.isUpstream) else {
+      var due = serviceSessionDeadline(index, session)
+      if session.pointee.flags.contains(.isStarved) {
+        due = min(due, reactor.now + Self.starvation)
+      }
+      return setDeadline(session, due)
+    }
     let limits = listeners[Int(session.pointee.listener)].limits
     var due: Instant
     switch session.pointee.phase {
     case .open: due = min(session.pointee.retiresAt, idleDeadline(session, limits))
     case .leaving: due = session.pointee.phaseSince + Self.farewell
     case .going: due = session.pointee.streams == 0 ? lastWord(session) : .never
-    case .closing, .lingering: due = .never
+    case .connecting, .closing, .lingering: due = .never
     }
     if queuedBytes(session.pointee.transport) > 0 {
       due = min(due, session.pointee.paceSince + limits.bodyIdle)
@@ -46,7 +54,7 @@ extension Worker {
     max(session.pointee.phaseSince, session.pointee.idleSince) + Self.lingerTime
   }
 
-  private func setDeadline(_ session: UnsafeMutablePointer<Session>, _ instant: Instant) {
+  func setDeadline(_ session: UnsafeMutablePointer<Session>, _ instant: Instant) {
     // Later is left to the timer's next look, which is cheaper than moving it each turn.
     let isEarlier = instant < session.pointee.deadline
     session.pointee.deadline = instant
@@ -60,6 +68,7 @@ extension Worker {
     }
     session.pointee.deadline = .never
     session.pointee.flags.remove(.isStarved)
+    if session.pointee.flags.contains(.isUpstream) { return serviceSessionTimerFired(index) }
     guard session.pointee.phase != .lingering, keepsPace(session) else {
       return closeSession(index, reset: true)
     }
@@ -72,7 +81,7 @@ extension Worker {
     case .leaving where session.pointee.phaseSince + Self.farewell <= reactor.now: turnAway(index)
     case .going where session.pointee.streams == 0 && lastWord(session) <= reactor.now:
       return endSession(index)
-    case .open, .leaving, .going: break
+    case .connecting, .open, .leaving, .going: break
     case .closing, .lingering:
       return setDeadline(session, reactor.now + limits.bodyIdle)
     }
@@ -122,7 +131,12 @@ extension Worker {
 
   /// The peer broke the rules, or overdid it: GOAWAY says so and is the last word.
   func failSession(_ index: Int32, _ failure: H2Failure) {
-    meter.sessionFailed(failure)
+    if sessions[index].pointee.flags.contains(.isUpstream) {
+      meter.serviceSessionFailed(failure)
+      unlistSession(index)
+    } else {
+      meter.sessionFailed(failure)
+    }
     endSession(index)
   }
 
@@ -131,8 +145,10 @@ extension Worker {
     let session = sessions[index]
     endStreams(session)
     setPhase(index, .closing)
-    let limits = listeners[Int(session.pointee.listener)].limits
-    setDeadline(session, reactor.now + limits.bodyIdle)
+    let patience =
+      session.pointee.flags.contains(.isUpstream)
+      ? Self.lingerTime : listeners[Int(session.pointee.listener)].limits.bodyIdle
+    setDeadline(session, reactor.now + patience)
     guard queuedBytes(session.pointee.transport) > 0 else { return linger(index) }
     notifyWhenDrained(session.pointee.transport, below: 0)
   }
@@ -152,6 +168,9 @@ extension Worker {
   /// Forgets the session at once, and ends what its streams carry.
   func closeSession(_ index: Int32, reset: Bool) {
     let session = sessions[index]
+    if session.pointee.flags.contains(.isUpstream) {
+      return closeServiceSession(index, reset: reset, code: ECONNRESET)
+    }
     endStreams(session)
     if session.pointee.flags.contains(.isDirty) { unlistDirty(index, session) }
     closeTransport(session.pointee.transport, reset: reset)
@@ -163,7 +182,7 @@ extension Worker {
     sessions.release(index)
   }
 
-  private func unlistDirty(_ index: Int32, _ session: UnsafeMutablePointer<Session>) {
+  func unlistDirty(_ index: Int32, _ session: UnsafeMutablePointer<Session>) {
     let next = session.pointee.nextDirty
     guard firstDirtySession != index else {
       firstDirtySession = next

@@ -16,6 +16,8 @@ extension Worker {
       firstDirtySession = session.pointee.nextDirty
       flush(index, session)
     }
+    // Sessions that lost their last stream may be what another worker wishes for.
+    for service in wishes { grantWish(service) }
   }
 
   private func flush(_ index: Int32, _ session: UnsafeMutablePointer<Session>) {
@@ -23,6 +25,8 @@ extension Worker {
       session.pointee.flags.remove(.isDirty)
       return
     }
+    servedSession = index
+    defer { servedSession = -1 }
     // It stays marked meanwhile, so that what streams do now does not list it once more.
     let http2 = session.pointee.http2.takeUnretainedValue()
     while true {
@@ -50,7 +54,9 @@ extension Worker {
     _ session: UnsafeMutablePointer<Session>,
     _ http2: H2Session
   ) -> Bool {
-    guard http2.wantsWrite, !session.pointee.flags.contains(.isBroken) else { return false }
+    guard http2.wantsWrite, session.pointee.phase != .connecting,
+      !session.pointee.flags.contains(.isBroken)
+    else { return false }
     let transport = session.pointee.transport
     // The last word of a session that failed is short, and it is said whoever does not read.
     let isLast = http2.failure != nil
@@ -100,7 +106,10 @@ extension Worker {
       endRequest(index, link, http2)
       if link.pointee.flags.contains(.wantsDrain), link.pointee.queued <= link.pointee.drainMark {
         link.pointee.flags.remove(.wantsDrain)
-        if link.pointee.connection >= 0 { connectionDrained(link.pointee.connection) }
+        if link.pointee.receiver >= 0 {
+          link.pointee.flags.contains(.isUpstream)
+            ? upstreamDrained(link.pointee.receiver) : connectionDrained(link.pointee.receiver)
+        }
       }
     }
   }
@@ -116,7 +125,7 @@ extension Worker {
     guard first >= 0 || flags.contains(.finish) else { return }
     var place = H2Session.Offer.more
     if flags.contains(.finish), first == link.pointee.last {
-      place = link.pointee.responseTrailers.block >= 0 ? .beforeTrailers : .last
+      place = link.pointee.outgoingTrailers.block >= 0 ? .beforeTrailers : .last
       link.pointee.flags.insert(.isEndOffered)
     }
     guard first >= 0 else { return http2.offer(index, nil, count: 0, place) }
@@ -136,7 +145,8 @@ extension Worker {
     _ link: UnsafeMutablePointer<StreamLink>,
     _ http2: H2Session
   ) {
-    guard link.pointee.connection < 0, !link.pointee.flags.contains(.peerEnded),
+    guard link.pointee.receiver < 0,
+      link.pointee.flags.isDisjoint(with: [.peerEnded, .isUpstream]),
       http2.isSent(index)
     else { return }
     resetStream(index, .noError)
@@ -168,7 +178,7 @@ extension Worker {
     _ link: UnsafeMutablePointer<StreamLink>,
     _ http2: H2Session
   ) {
-    let held = link.pointee.responseTrailers
+    let held = link.pointee.outgoingTrailers
     guard held.block >= 0 else { return }
     let bytes = UnsafePointer(reactor.pool.bytes(held.block))
     var section = TrailerSection()
@@ -184,7 +194,7 @@ extension Worker {
       list.add(responseFields, count: Int(section.fieldCount), of: bytes)
     }
     if !http2.finish(index, trailers: list) { resetStream(index, .internalError) }
-    release(&link.pointee.responseTrailers)
+    release(&link.pointee.outgoingTrailers)
   }
 
   func takeClosed(_ http2: H2Session) {

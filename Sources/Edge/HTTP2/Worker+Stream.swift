@@ -5,6 +5,9 @@ internal import Units
 /// A stream's events: a request, its body, its end.
 extension Worker {
   func take(_ event: H2Event, of session: Int32, _ block: Int32, base: Int) {
+    if sessions[session].pointee.flags.contains(.isUpstream) {
+      return takeFromService(event, of: session, block, base + Int(event.start))
+    }
     switch event.kind {
     case .request, .oversizedRequest: streamRequested(session, event)
     case .data: streamReceived(event, block, base + Int(event.start))
@@ -27,7 +30,7 @@ extension Worker {
       // Nothing was done with it: the client may try again elsewhere.
       return resetStream(stream, .refusedStream)
     }
-    link.pointee.connection = connection
+    link.pointee.receiver = connection
     guard event.kind == .request else {
       let isTarget = event.fault?.status == 414
       return replyToBroken(connection, isTarget ? .targetTooLong : .headTooLarge)
@@ -111,9 +114,9 @@ extension Worker {
     if event.count > 0 {
       link.pointee.held += event.count
       makeReady(index, link)
-      if link.pointee.connection >= 0 {
+      if link.pointee.receiver >= 0 {
         reactor.pool.retain(block)
-        connectionReceived(link.pointee.connection, block, start, Int(event.count))
+        connectionReceived(link.pointee.receiver, block, start, Int(event.count))
       }
     }
     if event.isLast { streamEnded(link) }
@@ -121,12 +124,12 @@ extension Worker {
 
   private func streamEnded(_ link: UnsafeMutablePointer<StreamLink>) {
     link.pointee.flags.insert(.peerEnded)
-    guard link.pointee.connection >= 0 else { return }
-    let connection = connections[link.pointee.connection]
+    guard link.pointee.receiver >= 0 else { return }
+    let connection = connections[link.pointee.receiver]
     connection.pointee.flags.insert(.peerEnded)
     switch connection.pointee.phase {
     case .exchange: pumpRequest(connection.pointee.exchange)
-    case .tunnel: tunnelClientEnded(link.pointee.connection)
+    case .tunnel: tunnelClientEnded(link.pointee.receiver)
     case .idle, .head, .discard, .closing, .lingering, .gone: break
     }
   }
@@ -134,14 +137,14 @@ extension Worker {
   private func streamTrailers(_ event: H2Event) {
     let link = links + Int(event.stream)
     let section = workspace.trailers(event)
-    if link.pointee.connection >= 0 {
+    if link.pointee.receiver >= 0 {
       let isHeld = hold(
         section.bytes,
         section.fields,
         Int(section.section.fieldCount),
-        &link.pointee.requestTrailers
+        &link.pointee.incomingTrailers
       )
-      guard isHeld else { return abandon(link.pointee.connection, reset: true, asClient: false) }
+      guard isHeld else { return abandon(link.pointee.receiver, reset: true, asClient: false) }
     }
     streamEnded(link)
   }
@@ -176,6 +179,7 @@ extension Worker {
   /// The session let go of the stream: both sides are done, or one has reset it.
   func streamClosed(_ closed: H2Closed) {
     let link = links + Int(closed.stream)
+    if link.pointee.flags.contains(.isUpstream) { return serviceStreamClosed(closed) }
     if !closed.isReceived || !closed.isSent, !link.pointee.flags.contains(.isReset) {
       meter.streamReset(.client)
     }
@@ -185,29 +189,31 @@ extension Worker {
   /// Ends the link, and with it whatever of its exchange is left.
   func endLink(_ index: Int32) {
     let link = links + Int(index)
+    if link.pointee.flags.contains(.isUpstream) { return endServiceStream(index, .session(0)) }
     link.pointee.flags.insert(.isGone)
-    let connection = link.pointee.connection
+    let connection = link.pointee.receiver
     if connection >= 0 { connectionFailed(connection) }
     removeLink(index)
   }
 
   // MARK: - Lists
 
-  private func addLink(
+  func addLink(
     _ index: Int32,
     to session: Int32,
     _ entry: UnsafeMutablePointer<Session>
   ) {
     let link = links + Int(index)
-    link.initialize(to: StreamLink(session: session, connection: -1))
+    link.initialize(to: StreamLink(session: session, receiver: -1))
     link.pointee.next = entry.pointee.firstLink
     if entry.pointee.firstLink >= 0 { links[Int(entry.pointee.firstLink)].previous = index }
     entry.pointee.firstLink = index
     entry.pointee.streams += 1
     streamCount += 1
+    if entry.pointee.flags.contains(.isUpstream) { serviceStreamBegan(session) }
   }
 
-  private func removeLink(_ index: Int32) {
+  func removeLink(_ index: Int32) {
     let link = links + Int(index)
     let session = sessions[link.pointee.session]
     dropOutgoing(link)
@@ -222,6 +228,7 @@ extension Worker {
     }
     session.pointee.streams -= 1
     streamCount -= 1
+    if session.pointee.flags.contains(.isUpstream) { serviceStreamEnded(link.pointee.session) }
     if session.pointee.streams == 0 {
       session.pointee.idleSince = reactor.now
       makeDirty(link.pointee.session, session)

@@ -11,7 +11,7 @@ extension Worker {
   /// - Returns: Whether the exchange goes on.
   func submitHead(
     _ index: Int32,
-    _ head: ResponseHead,
+    _ view: ResponseView,
     _ framing: DownstreamHead.Framing
   ) -> Bool {
     let exchange = exchanges[index]
@@ -20,13 +20,12 @@ extension Worker {
     framing.isUpgrade = false
     let isSubmitted = submit(
       connections[exchange.pointee.connection].pointee.transport,
-      UnsafePointer(bytes(&upstream.pointee.input)),
-      head,
+      view,
       framing,
       isLocal: false,
       endsStream: exchange.pointee.phase == .relaying && exchange.pointee.response.isComplete
     )
-    consume(&upstream.pointee.input, Int(head.headLength))
+    if !view.isHTTP2 { consume(&upstream.pointee.input, Int(view.head.headLength)) }
     guard isSubmitted else {
       exchange.pointee.phase = .waiting
       fail(index, .upstreamMalformed)
@@ -37,8 +36,7 @@ extension Worker {
 
   private func submit(
     _ transport: Transport,
-    _ bytes: UnsafePointer<UInt8>,
-    _ head: ResponseHead,
+    _ view: ResponseView,
     _ framing: DownstreamHead.Framing,
     isLocal: Bool,
     endsStream: Bool
@@ -46,7 +44,7 @@ extension Worker {
     let stream = transport.index
     let link = links + Int(stream)
     guard link.pointee.flags.isDisjoint(with: [.isGone, .isReset]) else { return false }
-    let fields = UnsafePointer(responseFields)
+    let (bytes, fields, head) = (view.bytes, view.fields, view.head)
     var list = H2FieldList(workspace)
     for place in 0..<Int(head.fieldCount)
     where DownstreamHead.isKept(fields[place], bytes, head, fields, framing)
@@ -57,7 +55,9 @@ extension Worker {
     let http2 = http2(link)
     makeDirty(link.pointee.session, sessions[link.pointee.session])
     if !isLocal {
-      if head.minorVersion == 0 {
+      if view.isHTTP2 {
+        list.add("via", "2.0 spillway")
+      } else if head.minorVersion == 0 {
         list.add("via", "1.0 spillway")
       } else {
         list.add("via", "1.1 spillway")
@@ -102,7 +102,13 @@ extension Worker {
       isUpgrade: false
     )
     guard case .complete = outcome,
-      submit(transport, bytes, head, framing, isLocal: true, endsStream: start == count)
+      submit(
+        transport,
+        ResponseView(bytes: bytes, fields: responseFields, head: head),
+        framing,
+        isLocal: true,
+        endsStream: start == count
+      )
     else {
       reactor.pool.release(block)
       return false
@@ -115,13 +121,15 @@ extension Worker {
     return write(transport, block: block, start: start, count: count - start)
   }
 
-  /// Keeps trailers of a service until its body is sent.
+  /// Keeps trailers until the body before them is sent.
   func holdTrailers(
     _ transport: Transport,
     _ bytes: UnsafePointer<UInt8>,
     _ count: Int
   ) -> Bool {
-    hold(bytes, responseFields, count, &links[Int(transport.index)].responseTrailers)
+    let link = links + Int(transport.index)
+    guard link.pointee.flags.isDisjoint(with: [.isGone, .isReset]) else { return true }
+    return hold(bytes, responseFields, count, &link.pointee.outgoingTrailers)
   }
 
   /// Whether what is queued waits for other streams, or for the whole session, and not for this
@@ -155,12 +163,16 @@ extension Worker {
     exchange.pointee.request.state = .complete
     exchange.pointee.flags.remove([.canReplay, .expectsContinue])
     stopJudging(connection)
-    let trailers = link.pointee.requestTrailers
+    if transport.isStream {
+      giveTrailers(of: connection.pointee.transport, to: transport)
+      return finishWriting(transport)
+    }
+    let trailers = link.pointee.incomingTrailers
     var isSent = put(transport, "0\r\n")
     if trailers.block >= 0 {
       isSent =
         isSent && put(transport, reactor.pool.bytes(trailers.block), Int(trailers.count))
-      release(&link.pointee.requestTrailers)
+      release(&link.pointee.incomingTrailers)
     } else {
       isSent = isSent && put(transport, "\r\n")
     }

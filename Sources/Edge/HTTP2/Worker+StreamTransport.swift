@@ -82,9 +82,10 @@ extension Worker {
   /// A response that ended still goes out; what has no end is cut off.
   func closeStream(_ index: Int32, reset: Bool) {
     let link = links + Int(index)
-    link.pointee.connection = -1
+    link.pointee.receiver = -1
     link.pointee.flags.remove([.paused, .wantsDrain])
     guard !link.pointee.flags.contains(.isGone) else { return }
+    if link.pointee.flags.contains(.isUpstream) { return closeServiceStream(index, link) }
     if reset || !link.pointee.flags.contains(.finish) {
       resetStream(index, reset ? .internalError : .cancel)
     } else {
@@ -98,15 +99,19 @@ extension Worker {
     link.pointee.flags.insert(.isReset)
     http2(link).reset(index, code)
     dropOutgoing(link)
-    meter.streamReset(.edge)
+    if link.pointee.flags.contains(.isUpstream) {
+      meter.serviceStreamReset(.edge, code)
+    } else {
+      meter.streamReset(.edge)
+    }
     makeReady(index, link)
   }
 
   func dropOutgoing(_ link: UnsafeMutablePointer<StreamLink>) {
     while link.pointee.first >= 0 { dropFirst(link) }
     addQueued(link, -Int(link.pointee.queued))
-    release(&link.pointee.requestTrailers)
-    release(&link.pointee.responseTrailers)
+    release(&link.pointee.incomingTrailers)
+    release(&link.pointee.outgoingTrailers)
   }
 
   func addQueued(_ link: UnsafeMutablePointer<StreamLink>, _ count: Int) {

@@ -14,13 +14,8 @@ enum DownstreamHead {
   }
 
   /// Writes the head, through its empty line.
-  static func write(
-    _ bytes: UnsafePointer<UInt8>,
-    _ head: ResponseHead,
-    _ fields: UnsafePointer<HeadField>,
-    _ framing: Framing,
-    into writer: inout ByteWriter
-  ) {
+  static func write(_ view: ResponseView, _ framing: Framing, into writer: inout ByteWriter) {
+    let (bytes, head, fields) = (view.bytes, view.head, view.fields)
     writer.text("HTTP/1.1 ")
     writer.decimal(UInt64(head.status))
     writer.byte(UInt8(ascii: " "))
@@ -41,7 +36,9 @@ enum DownstreamHead {
     }
     if runStart >= 0 { writer.bytes(bytes + runStart, Int(head.headLength) - 2 - runStart) }
     if framing.body == .chunked { writer.text("transfer-encoding: chunked\r\n") }
-    writer.text(head.minorVersion == 0 ? "via: 1.0 spillway\r\n" : "via: 1.1 spillway\r\n")
+    writer.text("via: ")
+    writer.text(view.version)
+    writer.text(" spillway\r\n")
     if let connection = framing.connection {
       writer.text("connection: ")
       writer.text(connection)

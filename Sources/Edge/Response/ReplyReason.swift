@@ -23,6 +23,7 @@ enum ReplyReason: UInt8, CaseIterable {
   case upstreamReset
   case upstreamMalformed
   case upstreamTimeout
+  case upstreamRefused
   case buffersExhausted
   case tlsRequired
 
@@ -151,7 +152,7 @@ enum ReplyReason: UInt8, CaseIterable {
         proxyError: nil
       )
     case .noEndpoint, .connectFailed, .connectTimeout, .connectionLimit, .upstreamReset,
-      .upstreamMalformed, .upstreamTimeout, .buffersExhausted:
+      .upstreamMalformed, .upstreamTimeout, .upstreamRefused, .buffersExhausted:
       upstreamWording
     }
   }
@@ -203,7 +204,7 @@ enum ReplyReason: UInt8, CaseIterable {
         status: 502,
         token: "upstream-malformed",
         title: "The service's answer is malformed",
-        detail: "The service's answer is not valid HTTP/1.1.",
+        detail: "The service's answer is not valid HTTP.",
         proxyError: "http_protocol_error"
       )
     case .upstreamTimeout:
@@ -213,6 +214,14 @@ enum ReplyReason: UInt8, CaseIterable {
         title: "The service did not answer in time",
         detail: "The time for this request ran out.",
         proxyError: "http_response_timeout"
+      )
+    case .upstreamRefused:
+      Wording(
+        status: 503,
+        token: "upstream-refused",
+        title: "The service took no more requests",
+        detail: "The service refused the request without processing it.",
+        proxyError: "destination_unavailable"
       )
     default:
       Wording(

@@ -34,4 +34,8 @@ struct CompiledService {
   var idleTimeout: Nanoseconds
   /// Most connections of the whole process to this service.
   var maximumConnections: Int32
+  /// Its endpoints speak HTTP/2.
+  var isHTTP2: Bool
+  var pingAfter: Nanoseconds
+  var pingTimeout: Nanoseconds
 }

@@ -171,7 +171,10 @@ final class SnapshotCompiler: Sendable {
         idleTimeout: service.idle,
         maximumConnections: Int32(
           clamping: service.maximumConnections ?? ServiceSetting.defaultMaximumConnections
-        )
+        ),
+        isHTTP2: service.wireProtocol == .h2c,
+        pingAfter: service.pingAfter,
+        pingTimeout: service.pingTimeout
       ),
       endpoints: resolved.map { (lease: $0.0, address: $0.1, name: $0.2) }
     )

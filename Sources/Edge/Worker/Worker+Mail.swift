@@ -69,6 +69,11 @@ extension Worker {
     for place in before where !endpoints[Int(place)].isPresent { closeIdle(place) }
   }
 
+  private func isClientSession(_ index: Int32) -> Bool {
+    sessions.generation(index) & 1 == 1
+      && !sessions[index].pointee.flags.contains(.isUpstream)
+  }
+
   private func listener(at place: Int) -> Int? {
     listeners.firstIndex { $0.settings.place == place }
   }
@@ -102,7 +107,7 @@ extension Worker {
   private func beginDraining() {
     guard !isDraining else { return }
     isDraining = true
-    for index in 0..<Int32(sessions.capacity) where sessions.generation(index) & 1 == 1 {
+    for index in 0..<Int32(sessions.capacity) where isClientSession(index) {
       leave(index)
     }
   }
@@ -139,7 +144,7 @@ extension Worker {
     isClosingIdle = true
     for index in acceptors.indices { stopAccepting(index) }
     reportClosed()
-    for index in 0..<Int32(sessions.capacity) where sessions.generation(index) & 1 == 1 {
+    for index in 0..<Int32(sessions.capacity) where isClientSession(index) {
       turnAway(index)
     }
     for index in 0..<Int32(connections.capacity) where connections.generation(index) & 1 == 1 {

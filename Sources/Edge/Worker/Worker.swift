@@ -50,6 +50,14 @@ final class Worker {
   /// Links of streams, by the stream's index.
   let links: UnsafeMutablePointer<StreamLink>
   let workspace: H2Workspace
+  /// What sessions towards services have beyond others, by the session's index.
+  let serviceSessions: UnsafeMutablePointer<ServiceSession>
+  var serviceSessionCount = 0
+  var serviceStreamCount = 0
+  /// The session that is read or written right now: it is not closed to make room.
+  var servedSession: Int32 = -1
+  /// The stream that upstream connections name whose own one is gone: it takes and gives nothing.
+  let goneStream: Int32
   /// Sessions that may have something to send.
   var firstDirtySession: Int32 = -1
   /// Entries of `connections` that are streams, and streams of all sessions.
@@ -118,8 +126,13 @@ final class Worker {
     handshakeBounds = handshakes
     scratch = .allocate(capacity: Self.secureScratch)
     scratch.initialize(repeating: 0, count: Self.secureScratch)
-    links = .allocate(capacity: streams)
-    workspace = H2Workspace(streams: streams)
+    // Clients' streams, and those to services: each of an upstream connection, at most.
+    let allStreams = streams + bounds.sockets
+    links = .allocate(capacity: allStreams + 1)
+    goneStream = Int32(allStreams)
+    links[allStreams] = StreamLink(session: -1, receiver: -1, flags: [.isGone, .isReset])
+    workspace = H2Workspace(streams: allStreams)
+    serviceSessions = .allocate(capacity: bounds.sockets)
     endpoints = .allocate(capacity: EndpointDirectory.capacity)
     endpoints.initialize(repeating: EndpointState(), count: EndpointDirectory.capacity)
     cursors = .allocate(capacity: ServiceDirectory.capacity)
@@ -145,6 +158,7 @@ final class Worker {
   deinit {
     scratch.deallocate()
     links.deallocate()
+    serviceSessions.deallocate()
     endpoints.deallocate()
     cursors.deallocate()
     requestFields.deallocate()
@@ -208,7 +222,7 @@ final class Worker {
 
   private func handleUpstream(_ index: Int32, _ event: Event) {
     switch event.kind {
-    case .received: upstreamReceived(index, event.block, Int(event.value))
+    case .received: upstreamReceived(index, event.block, 0, Int(event.value))
     case .endOfStream: upstreamEnded(index)
     case .failed: upstreamFailed(index, code: event.value)
     case .drained: upstreamDrained(index)
@@ -228,13 +242,17 @@ final class Worker {
 
   private func publishGauges() {
     meter.set(
-      connections: connections.count - streamConnections + sessions.count,
+      connections: connections.count - streamConnections + sessions.count - serviceSessionCount,
       exchanges: exchanges.count,
       upstreams: upstreams.count,
       blocks: reactor.blocksInUse,
       snapshots: snapshots.count
     )
-    meter.set(sessions: sessions.count, streams: streamCount)
+    meter.set(
+      sessions: sessions.count - serviceSessionCount,
+      streams: streamCount - serviceStreamCount
+    )
+    meter.set(serviceSessions: serviceSessionCount, streams: serviceStreamCount)
     meter.exhausted(blocks: reactor.pool.exhaustions, segments: reactor.segmentExhaustions)
     meter.set(handshakes: handshakes, waiting: waitingLinks.count)
   }

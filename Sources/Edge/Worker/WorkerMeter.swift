@@ -173,6 +173,7 @@ struct EdgeCounters: Sendable {
   let parseRefusals: CounterRow
   let localReplies: CounterRow
   let http2: HTTP2Counters
+  let serviceSessions: ServiceSessionCounters
   let secure: SecureCounters
 
   init(_ registry: MetricRegistry, _ edge: EdgeMetrics) {
@@ -239,6 +240,7 @@ struct EdgeCounters: Sendable {
       help: "Times that new addresses could not take effect because a bound was reached."
     )
     http2 = HTTP2Counters(registry)
+    serviceSessions = ServiceSessionCounters(registry)
     secure = SecureCounters(registry)
     parseRefusals = edge.parseRefusals(ParseFault.allCases.map { "\($0.reason)" })
     localReplies = edge.localReplies(ReplyReason.allCases.map { "\($0.wording.token)" })

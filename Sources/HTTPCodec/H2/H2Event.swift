@@ -62,9 +62,11 @@ public struct H2Closed: BitwiseCopyable {
   public var isReceived: Bool
   /// Whether all of our message was sent.
   public var isSent: Bool
-  /// Whether the peer says that it did nothing with the request, which may go elsewhere then
-  /// (RFC 9113 section 8.7).
-  public var isUnprocessed: Bool { code == .refusedStream }
+  /// Whether any of our message was sent.
+  public var isStarted: Bool
+  /// Whether the peer did nothing with the request, because it says so or because nothing was sent;
+  /// it may go elsewhere then (RFC 9113 section 8.7).
+  public var isUnprocessed: Bool { code == .refusedStream || !isStarted }
 }
 
 /// Why a session cannot go on.

@@ -161,7 +161,8 @@ struct H2State {
         token: entry.token,
         code: entry.code,
         isReceived: entry.flags.contains(.isReceived),
-        isSent: entry.flags.contains(.isSent)
+        isSent: entry.flags.contains(.isSent),
+        isStarted: entry.flags.contains(.isStarted)
       )
     }
     return nil

@@ -17,6 +17,8 @@ public struct EndpointState: BitwiseCopyable {
   public var newestIdle: Int32 = -1
   public var oldestIdle: Int32 = -1
   public var idleCount: Int32 = 0
+  /// Sessions of HTTP/2 that take another request, linked from the one that had room last.
+  public var firstSession: Int32 = -1
   /// Connect failures in a row.
   public var failures: Int32 = 0
   /// Time to the response head, averaged; 0 before the first.
