@@ -5,7 +5,7 @@ internal import Units
 /// A request head as a stream of a service gets it.
 extension Worker {
   /// Ours are as large as the client's, and some fields more.
-  private static let requestLimits = HeadLimits(
+  static let requestLimits = HeadLimits(
     maximumBytes: HeadLimits.largestHead,
     maximumFields: HeadLimits.mostFields,
     maximumTarget: HeadLimits.largestHead

@@ -24,7 +24,14 @@ extension Worker {
       session.pointee.streams < ServiceSession.maximumStreams,
       !session.pointee.flags.contains(.isBroken)
     else { return false }
-    return session.pointee.http2.takeUnretainedValue().canRequest
+    let http2 = session.pointee.http2.takeUnretainedValue()
+    if !http2.knowsPeer,
+      session.pointee.streams
+        >= endpoints[Int(serviceSessions[Int(index)].endpoint)].sessionStreams
+    {
+      return false
+    }
+    return http2.canRequest
   }
 
   /// Begins a session; the service's bound is reserved already.
@@ -138,6 +145,17 @@ extension Worker {
       if link.pointee.receiver >= 0 { serviceStreamConnected(link.pointee.receiver) }
     }
     makeDirty(index, session)
+  }
+
+  /// The service said what it allows.
+  func serviceSessionSettled(_ index: Int32) {
+    let side = serviceSessions + Int(index)
+    let endpoint = endpoints + Int(side.pointee.endpoint)
+    if endpoint.pointee.epoch == side.pointee.epoch {
+      let streams = sessions[index].pointee.http2.takeUnretainedValue().peerMaximumStreams
+      endpoint.pointee.sessionStreams = Int32(clamping: max(1, streams))
+    }
+    listSession(index)
   }
 
   // MARK: - The endpoint's list

@@ -124,7 +124,7 @@ extension Worker {
     case .malformed:
       if let fault = event.fault { meter.malformed(fault) }
       if event.stream >= 0 { links[Int(event.stream)].flags.insert(.isMalformed) }
-    case .settings: listSession(session)
+    case .settings: serviceSessionSettled(session)
     case .goAway:
       meter.serviceSaidGoAway()
       unlistSession(session)

@@ -12,6 +12,21 @@ enum MediaType {
     return false
   }
 
+  /// Whether it is a call of gRPC: `application/grpc`, or that with a `+` and the encoding.
+  static func isGRPC(
+    _ bytes: UnsafePointer<UInt8>,
+    _ fields: UnsafePointer<HeadField>,
+    _ count: Int
+  ) -> Bool {
+    for index in 0..<count where fields[index].known == .contentType {
+      let value = bytes + Int(fields[index].valueStart)
+      let length = Int(fields[index].valueLength)
+      guard begins(value, length, "application/grpc") else { return false }
+      return length == 16 || value[16] == UInt8(ascii: "+") || value[16] == UInt8(ascii: ";")
+    }
+    return false
+  }
+
   private static func begins(
     _ value: UnsafePointer<UInt8>,
     _ count: Int,

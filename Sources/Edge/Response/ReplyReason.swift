@@ -36,6 +36,23 @@ enum ReplyReason: UInt8, CaseIterable {
     var proxyError: StaticString?
   }
 
+  /// What a client of gRPC is told instead of an HTTP status.
+  ///
+  /// Source: gRPC's status codes, and its mapping of HTTP statuses for those that have one there.
+  var grpcStatus: Int {
+    switch self {
+    case .noRoute, .methodNotAllowed, .methodNotImplemented: 12
+    case .upstreamTimeout, .bodyTimeout, .headTimeout: 4
+    case .bodyTooLarge, .headTooLarge, .targetTooLong: 8
+    case .noEndpoint, .connectFailed, .connectTimeout, .connectionLimit, .upstreamReset,
+      .upstreamMalformed, .upstreamRefused, .buffersExhausted:
+      14
+    case .malformedRequest, .codingNotImplemented, .versionNotSupported, .malformedBody,
+      .pathRefused, .tlsRequired:
+      13
+    }
+  }
+
   /// What a client reads.
   var wording: Wording {
     switch self {

@@ -11,7 +11,11 @@ extension Worker {
   func answer(_ index: Int32, _ view: RequestView, _ reason: ReplyReason, route: Int32) {
     let className =
       route >= 0 ? Int(snapshots.newest.route(route).pointee.classPlace) : -1
-    let reply = snapshots.newest.replies.problem(reason, className: className)
+    let isCall = MediaType.isGRPC(view.bytes, view.fields, Int(view.head.fieldCount))
+    let reply =
+      isCall
+      ? snapshots.newest.replies.call(reason)
+      : snapshots.newest.replies.problem(reason, className: className)
     meter.replied(reason)
     finish(index, view, reply, reason, route)
   }
@@ -63,7 +67,9 @@ extension Worker {
     meter.replied(reason)
     let snapshot = snapshots[exchange.pointee.snapshot]
     let className = Int(snapshot.route(exchange.pointee.route).pointee.classPlace)
-    let reply = snapshot.replies.problem(reason, className: className)
+    let reply =
+      isCall(exchange)
+      ? snapshot.replies.call(reason) : snapshot.replies.problem(reason, className: className)
     let body = exchange.pointee.request
     let isDroppable = canDiscard(body) && !exchange.pointee.flags.contains(.expectsContinue)
     let keepsAlive =
@@ -89,6 +95,21 @@ extension Worker {
     entry.pointee.exchange = -1
     guard isSent else { return closeConnection(connection, reset: true) }
     settle(connection, body, keepsAlive: keepsAlive)
+  }
+
+  /// Whether an exchange is a call of gRPC; its head is read once more, as few of them fail.
+  private func isCall(_ exchange: UnsafeMutablePointer<Exchange>) -> Bool {
+    let bytes = UnsafePointer(reactor.pool.bytes(exchange.pointee.requestBlock))
+    var head = RequestHead()
+    let outcome = RequestParser.parse(
+      bytes,
+      count: Int(exchange.pointee.requestCount),
+      limits: Self.requestLimits,
+      fields: responseFields,
+      into: &head
+    )
+    guard case .complete = outcome else { return false }
+    return MediaType.isGRPC(bytes, responseFields, Int(head.fieldCount))
   }
 
   /// Refuses a head that is no request: the reply, then the end.

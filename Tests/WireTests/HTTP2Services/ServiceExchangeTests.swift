@@ -125,7 +125,7 @@ extension WireTests {
           request,
           200,
           body: Array("body".utf8),
-          trailers: [("x-sum", given), ("content-length", "9")]
+          trailers: [("x-sum", given)]
         )
       }
       try Scene.play(backend, h2c: service) { scene in
@@ -179,8 +179,8 @@ extension WireTests {
       try Scene.play(backend, h2c: .echo()) { scene in
         let old = try scene.client()
         let new = try scene.http2()
-        let body = (0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 13) }
-        let expected = Array("POST / ".utf8) + Array(String(decoding: body, as: UTF8.self).utf8)
+        let body = (0..<400_000).map { UInt8(ascii: "a") + UInt8($0 &* 2_654_435_761 >> 13 & 15) }
+        let expected = Array("POST / ".utf8) + body
 
         let token = try new.request("POST", "/", body: body)
         #expect(try new.answer(token).body == expected)

@@ -35,6 +35,10 @@ enum HTTP2Frames {
     frame(0x1, flags, stream, lines.flatMap { [0] + string($0.0) + string($0.1) })
   }
 
+  static func continuation(_ stream: UInt32, _ lines: [(String, String)]) -> [UInt8] {
+    frame(0x9, 0, stream, lines.flatMap { [0] + string($0.0) + string($0.1) })
+  }
+
   /// A string of RFC 7541 section 5.2, below 127 bytes and not Huffman-coded.
   private static func string(_ text: String) -> [UInt8] {
     [UInt8(text.utf8.count)] + Array(text.utf8)
@@ -44,6 +48,9 @@ enum HTTP2Frames {
     frame(0x0, flags, stream, bytes)
   }
 
+  static func goAway(last: UInt32, code: UInt32 = 0) -> [UInt8] {
+    frame(0x7, 0, 0, word(last) + word(code))
+  }
   static func reset(_ stream: UInt32) -> [UInt8] { frame(0x3, 0, stream, word(8)) }
   static func ping() -> [UInt8] { frame(0x6, 0, 0, [1, 2, 3, 4, 5, 6, 7, 8]) }
   static func windowUpdate(_ stream: UInt32, _ increment: UInt32) -> [UInt8] {
