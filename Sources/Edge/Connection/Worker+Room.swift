@@ -15,7 +15,7 @@ extension Worker {
   /// late is still better than a refusal.
   private static let roomPatience = Nanoseconds.seconds(1)
   /// How often it looks.
-  private static let roomInterval = Nanoseconds.milliseconds(1)
+  static let roomInterval = Nanoseconds.milliseconds(1)
 
   /// Reserves a connection to a service, at the cost of idle ones.
   func reserveRoom(_ service: Int32, _ maximum: Int32) -> Bool {

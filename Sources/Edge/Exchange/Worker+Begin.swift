@@ -191,7 +191,12 @@ extension Worker {
     let block = reactor.pool.acquire()
     guard block >= 0 else { return nil }
     var writer = ByteWriter(reactor.pool.bytes(block), capacity: BlockPool.blockSize)
-    let isUpgrade = view.head.wantsUpgrade && !UpgradeField.namesHTTP2(view)
+    let compiled = snapshots.newest.route(route)
+    let toHTTP2 = snapshots.newest.service(compiled.pointee.service).pointee.isHTTP2
+    // HTTP/2 has a form for WebSockets only (RFC 8441); other upgrades go on as plain requests.
+    let isUpgrade =
+      view.head.wantsUpgrade
+      && (toHTTP2 ? WebSocketRequest.isAskedFor(by: view) : !UpgradeField.namesHTTP2(view))
     guard let layout = UpstreamHead.write(view, isUpgrade: isUpgrade, into: &writer) else {
       reactor.pool.release(block)
       refusal = .headTooLarge
@@ -210,7 +215,6 @@ extension Worker {
       exchanges.release(exchange)
       return nil
     }
-    let compiled = snapshots.newest.route(route)
     var flags: Exchange.Flags = .canReplay
     if view.head.minorVersion == 0 { flags.insert(.isHTTP10) }
     if view.head.keepsAlive { flags.insert(.keepsAlive) }

@@ -27,7 +27,7 @@ extension Worker {
       fail(index, .upstreamMalformed)
       return false
     }
-    exchange.pointee.status = head.status
+    exchange.pointee.status = head.isUpgrade ? 101 : head.status
     exchange.pointee.headAt = reactor.now
     noteLatency(exchange)
     if head.isUpgrade {

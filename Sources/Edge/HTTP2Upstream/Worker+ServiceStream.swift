@@ -27,7 +27,35 @@ extension Worker {
         return fail(index, .buffersExhausted)
       }
     }
+    if exchange.pointee.flags.contains(.wantsUpgrade) {
+      guard takesWebSocket(index, service, sessions[session]) else { return }
+    }
     beginStream(index, place, service, on: session)
+  }
+
+  /// Whether the service takes extended CONNECT, which its SETTINGS say (RFC 8441 section 3).
+  ///
+  /// When they have not come, the exchange looks again later; when it does not, it ends here.
+  private func takesWebSocket(
+    _ index: Int32,
+    _ service: UnsafePointer<CompiledService>,
+    _ session: UnsafeMutablePointer<Session>
+  ) -> Bool {
+    let exchange = exchanges[index]
+    let http2 = session.pointee.http2.takeUnretainedValue()
+    guard !http2.knowsPeer else {
+      if !http2.peerAllowsExtendedConnect { fail(index, .upgradeRefused) }
+      return http2.peerAllowsExtendedConnect
+    }
+    if exchange.pointee.roomUntil == .never {
+      exchange.pointee.roomUntil = reactor.now + service.pointee.connectTimeout
+    }
+    if reactor.now < exchange.pointee.roomUntil {
+      setAttemptDeadline(exchange, reactor.now + Self.roomInterval)
+    } else {
+      fail(index, .connectTimeout)
+    }
+    return false
   }
 
   private func beginStream(
@@ -73,7 +101,8 @@ extension Worker {
     makeDirty(session, entry)
     meter.serviceStreamOpened()
     meter.sentUpstream(Int(exchange.pointee.requestCount))
-    guard sendEarlyBody(exchange, link, stream, from: headLength) else {
+    guard exchange.pointee.flags.contains(.wantsUpgrade)
+      || sendEarlyBody(exchange, link, stream, from: headLength) else {
       return fail(index, .buffersExhausted)
     }
     guard isConnected else {
@@ -139,10 +168,12 @@ extension Worker {
     if event.isLast { links[Int(event.stream)].flags.insert(.peerEnded) }
     guard upstream >= 0 else { return }
     let exchange = upstreams[upstream].pointee.exchange
+    var view = ResponseView(workspace.response(event))
+    if view.head.isUpgrade { answerKey(exchanges[exchange], &view) }
     // A second head is none that a response may have; the codec lets none through.
     guard exchanges[exchange].pointee.phase == .waiting else { return }
     exchanges[exchange].pointee.flags.insert(.hasResponse)
-    _ = responseHead(exchange, ResponseView(workspace.response(event)))
+    _ = responseHead(exchange, view)
   }
 
   private func serviceSentBody(_ event: H2Event, _ block: Int32, _ start: Int) {

@@ -17,9 +17,13 @@ enum DownstreamHead {
   static func write(_ view: ResponseView, _ framing: Framing, into writer: inout ByteWriter) {
     let (bytes, head, fields) = (view.bytes, view.head, view.fields)
     writer.text("HTTP/1.1 ")
-    writer.decimal(UInt64(head.status))
-    writer.byte(UInt8(ascii: " "))
-    writer.bytes(bytes + Int(head.reasonStart), Int(head.reasonLength))
+    if view.webSocketAccept != nil {
+      writer.text("101 Switching Protocols")
+    } else {
+      writer.decimal(UInt64(head.status))
+      writer.byte(UInt8(ascii: " "))
+      writer.bytes(bytes + Int(head.reasonStart), Int(head.reasonLength))
+    }
     writer.crlf()
     var runStart = -1
     let count = Int(head.fieldCount)
@@ -39,6 +43,11 @@ enum DownstreamHead {
     writer.text("via: ")
     writer.text(view.version)
     writer.text(" spillway\r\n")
+    if let accept = view.webSocketAccept {
+      writer.text("upgrade: websocket\r\nsec-websocket-accept: ")
+      for index in accept.indices { writer.byte(accept[index]) }
+      writer.crlf()
+    }
     if let connection = framing.connection {
       writer.text("connection: ")
       writer.text(connection)

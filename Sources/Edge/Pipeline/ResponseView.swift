@@ -10,6 +10,9 @@ struct ResponseView {
   var isHTTP2 = false
   /// Nothing follows, where HTTP/2 says so with the head.
   var endsStream = false
+  /// The answer to a WebSocket's key, where a client of HTTP/1.1 waits for one and the service of
+  /// HTTP/2 gave none.
+  var webSocketAccept: InlineArray<28, UInt8>?
 
   init(bytes: UnsafePointer<UInt8>, fields: UnsafePointer<HeadField>, head: ResponseHead) {
     self.bytes = bytes

@@ -17,6 +17,36 @@ enum WebSocketRequest {
     equals(bytes + Int(field.nameStart), Int(field.nameLength), "sec-websocket-accept")
   }
 
+  /// Whether a request of HTTP/1.1 can go to a service of HTTP/2 as an extended CONNECT.
+  static func isAskedFor(by view: RequestView) -> Bool {
+    guard view.webSocketKey == nil else { return true }
+    let upgrade = view.first(.upgrade)
+    guard upgrade >= 0, view.head.method == .get, view.body.isComplete else { return false }
+    let value = view.fields[upgrade]
+    guard equals(view.bytes + Int(value.valueStart), Int(value.valueLength), "websocket") else {
+      return false
+    }
+    return key(view.bytes, view.fields, Int(view.head.fieldCount)) != nil
+  }
+
+  /// The client's key, unless it is longer than any.
+  static func key(
+    _ bytes: UnsafePointer<UInt8>,
+    _ fields: UnsafePointer<HeadField>,
+    _ count: Int
+  ) -> (start: UnsafePointer<UInt8>, count: Int)? {
+    for index in 0..<count where isKey(fields[index], bytes) {
+      let length = Int(fields[index].valueLength)
+      guard length <= WebSocketAccept.longestKey else { return nil }
+      return (bytes + Int(fields[index].valueStart), length)
+    }
+    return nil
+  }
+
+  static func isKey(_ field: HeadField, _ bytes: UnsafePointer<UInt8>) -> Bool {
+    equals(bytes + Int(field.nameStart), Int(field.nameLength), "sec-websocket-key")
+  }
+
   private static func equals(
     _ bytes: UnsafePointer<UInt8>,
     _ count: Int,

@@ -24,6 +24,7 @@ enum ReplyReason: UInt8, CaseIterable {
   case upstreamMalformed
   case upstreamTimeout
   case upstreamRefused
+  case upgradeRefused
   case buffersExhausted
   case tlsRequired
 
@@ -45,7 +46,7 @@ enum ReplyReason: UInt8, CaseIterable {
     case .upstreamTimeout, .bodyTimeout, .headTimeout: 4
     case .bodyTooLarge, .headTooLarge, .targetTooLong: 8
     case .noEndpoint, .connectFailed, .connectTimeout, .connectionLimit, .upstreamReset,
-      .upstreamMalformed, .upstreamRefused, .buffersExhausted:
+      .upstreamMalformed, .upstreamRefused, .upgradeRefused, .buffersExhausted:
       14
     case .malformedRequest, .codingNotImplemented, .versionNotSupported, .malformedBody,
       .pathRefused, .tlsRequired:
@@ -169,7 +170,8 @@ enum ReplyReason: UInt8, CaseIterable {
         proxyError: nil
       )
     case .noEndpoint, .connectFailed, .connectTimeout, .connectionLimit, .upstreamReset,
-      .upstreamMalformed, .upstreamTimeout, .upstreamRefused, .buffersExhausted:
+      .upstreamMalformed, .upstreamTimeout, .upstreamRefused, .upgradeRefused,
+      .buffersExhausted:
       upstreamWording
     }
   }
@@ -239,6 +241,14 @@ enum ReplyReason: UInt8, CaseIterable {
         title: "The service took no more requests",
         detail: "The service refused the request without processing it.",
         proxyError: "destination_unavailable"
+      )
+    case .upgradeRefused:
+      Wording(
+        status: 502,
+        token: "upgrade-refused",
+        title: "The service takes no WebSockets",
+        detail: "The service speaks HTTP/2 without extended CONNECT.",
+        proxyError: "http_upgrade_failed"
       )
     default:
       Wording(
