@@ -117,9 +117,22 @@ import Testing
     ),
     Bad(
       7,
-      "    endpoints: [a:1]\n    protocol: h2c",
+      "    endpoints: [a:1]\n    protocol: auto",
       "8:15: services[0].protocol",
       "not available in this version"
+    ),
+    Bad(7, "    endpoints: [a:1]\n    protocol: h3", "8:15: services[0].protocol", "h2c"),
+    Bad(
+      7,
+      "    endpoints: [a:1]\n    connections: {pingAfter: 1s}",
+      "8:30: services[0].connections.pingAfter",
+      "services of HTTP/2"
+    ),
+    Bad(
+      7,
+      "    endpoints: [a:1]\n    protocol: h2c\n    connections: {pingTimeout: 0s}",
+      "9:32: services[0].connections.pingTimeout",
+      "1ms"
     ),
     Bad(
       7,

@@ -37,7 +37,7 @@ public enum WebSocketAccept {
     }
     message[end] = 0x80
     let blocks = end + 9 <= 64 ? 1 : 2
-    message[blocks * 64 - 2] = UInt8(truncatingIfNeeded: end * 8 >> 8)
+    message[blocks * 64 - 2] = UInt8(truncatingIfNeeded: (end * 8) >> 8)
     message[blocks * 64 - 1] = UInt8(truncatingIfNeeded: end * 8)
     var state = State()
     for block in 0..<blocks { state.take(message, from: block * 64) }
