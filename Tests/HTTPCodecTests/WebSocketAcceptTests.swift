@@ -27,7 +27,10 @@ struct WebSocketAcceptTests {
     ("kkkkkkkkkkkkkkkkkkkk", "tSsjsIAvEVIQ+IC5K8+T/OkG8nU="),
     ("kkkkkkkkkkkkkkkkkkkkkkkkkkk", "qUNe7W8rvas6tQS5F4QBTf/JpvE="),
     ("kkkkkkkkkkkkkkkkkkkkkkkkkkkk", "x9bmfLYIxLMaaT5h0sFuRlAhhb8="),
-    ("kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk", "d3g+v0T8vq/Wjewzan1FGbXRhkk="),
+    (
+      "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk",
+      "d3g+v0T8vq/Wjewzan1FGbXRhkk="
+    ),
   ])
   func `keys of any length are answered as OpenSSL would`(key: String, expected: String) {
     #expect(answer(key) == expected)

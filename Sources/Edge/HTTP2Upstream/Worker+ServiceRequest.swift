@@ -56,7 +56,8 @@ extension Worker {
     guard !list.isOverfull else { return (-1, -1) }
     let length = Int(head.headLength)
     let hasNoBody =
-      !isUpgrade && exchange.pointee.request.isComplete && Int(exchange.pointee.requestCount) == length
+      !isUpgrade && exchange.pointee.request.isComplete
+      && Int(exchange.pointee.requestCount) == length
     let stream = http2.request(
       isUpgrade ? .connect : exchange.pointee.method,
       fields: list,

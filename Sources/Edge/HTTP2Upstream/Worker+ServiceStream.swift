@@ -101,8 +101,10 @@ extension Worker {
     makeDirty(session, entry)
     meter.serviceStreamOpened()
     meter.sentUpstream(Int(exchange.pointee.requestCount))
-    guard exchange.pointee.flags.contains(.wantsUpgrade)
-      || sendEarlyBody(exchange, link, stream, from: headLength) else {
+    guard
+      exchange.pointee.flags.contains(.wantsUpgrade)
+        || sendEarlyBody(exchange, link, stream, from: headLength)
+    else {
       return fail(index, .buffersExhausted)
     }
     guard isConnected else {

@@ -24,8 +24,13 @@ extension WireTests {
           try old.send(Self.post("/\(number)", "old"))
           #expect(try old.response().text == "POST /\(number) old")
           #expect(
-            try new.exchange("POST", "/\(number)", [("content-length", "3")], body: Array("new".utf8))
-              .text == "POST /\(number) new"
+            try new.exchange(
+              "POST",
+              "/\(number)",
+              [("content-length", "3")],
+              body: Array("new".utf8)
+            )
+            .text == "POST /\(number) new"
           )
         }
 
@@ -38,7 +43,8 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
-    func `refused by everybody: 503 after as many attempts as there may be`(backend: Backend) throws {
+    func `refused by everybody: 503 after as many attempts as there may be`(backend: Backend) throws
+    {
       let busy = try HTTP2Upstream { peer, request, moment in
         if moment == .head { try peer.reset(request, .refusedStream) }
       }
@@ -195,7 +201,12 @@ extension WireTests {
         let client = try scene.http2()
 
         let plain = try client.exchange()
-        let call = try client.exchange("POST", "/", [("content-type", "application/grpc+proto")], body: [])
+        let call = try client.exchange(
+          "POST",
+          "/",
+          [("content-type", "application/grpc+proto")],
+          body: []
+        )
 
         #expect(plain.status == 502)
         #expect(call.status == 200)

@@ -71,7 +71,12 @@ extension WireTests {
         #expect(try old.response().text == "POST / chunks")
         try old.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
         #expect(try old.response().text == "POST / ")
-        let known = try new.exchange("POST", "/", [("content-length", "5")], body: Array("known".utf8))
+        let known = try new.exchange(
+          "POST",
+          "/",
+          [("content-length", "5")],
+          body: Array("known".utf8)
+        )
         let unknown = try new.exchange("POST", "/", body: Array("unknown".utf8))
         let empty = try new.exchange("POST", "/", body: [])
 
@@ -162,7 +167,9 @@ extension WireTests {
         let old = try scene.client()
         let new = try scene.http2()
 
-        try old.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        try old.send(
+          "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+        )
         #expect(try old.head().status == 103)
         #expect(try old.head().status == 100)
         try old.send("ab")

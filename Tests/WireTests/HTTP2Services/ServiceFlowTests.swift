@@ -42,7 +42,9 @@ extension WireTests {
         if moment == .end, request.target == "/go" {
           try peer.readOn()
         }
-        if moment == .end { try peer.respond(request, 200, body: Array("\(request.body.count)".utf8)) }
+        if moment == .end {
+          try peer.respond(request, 200, body: Array("\(request.body.count)".utf8))
+        }
       }
       try Scene.play(backend, h2c: service) { scene in
         let client = try scene.http2()
@@ -71,7 +73,9 @@ extension WireTests {
         let client = try scene.http2()
         #expect(try client.exchange("GET", "/first").text == "x")
 
-        let tokens = try (0..<60).map { _ in try client.request("POST", "/", body: [1], isLast: false) }
+        let tokens = try (0..<60).map { _ in
+          try client.request("POST", "/", body: [1], isLast: false)
+        }
         try eventually("all are there") { scene.service.requests.count >= 61 }
         for token in tokens { try client.send([2], on: token, isLast: true) }
 

@@ -52,7 +52,12 @@ extension WireTests {
           // One long line in the table, then a reference to it, one byte each.
           let value = [UInt8](repeating: 97, count: 3_900)
           let entry: [UInt8] = [0x40, 1, 98, 0x7F] + [0xBD, 0x1D] + value
-          return Frames.frame(0x1, end, stream, [0x88] + entry + [UInt8](repeating: 0xBE, count: 9_000))
+          return Frames.frame(
+            0x1,
+            end,
+            stream,
+            [0x88] + entry + [UInt8](repeating: 0xBE, count: 9_000)
+          )
         case .badHuffman: return Frames.frame(0x1, end, stream, [0x48, 0x83, 0xFF, 0xFF, 0xFF])
         case .wrongStream: return Frames.headers(stream + 200, [(":status", "200")])
         case .resets: return Frames.reset(stream)
@@ -67,7 +72,9 @@ extension WireTests {
       let attack = Locked(Attack.nothing)
       let service = try HTTP2Upstream { peer, request, moment in
         guard moment == .end else { return }
-        guard request.target == "/attack" else { return try peer.respond(request, 200, body: [120]) }
+        guard request.target == "/attack" else {
+          return try peer.respond(request, 200, body: [120])
+        }
         peer.isSilent = true
         try peer.raw(attack.withLock { $0 }.bytes(UInt32(request.number)))
         peer.close()
@@ -84,7 +91,10 @@ extension WireTests {
           let rest = String(decoding: try old.rest(), as: UTF8.self)
           let answer = try new.exchange("POST", "/attack", body: [])
 
-          #expect(rest.hasPrefix("HTTP/1.1 502 ") || !rest.hasSuffix("0\r\n\r\n"), "\(next): \(rest)")
+          #expect(
+            rest.hasPrefix("HTTP/1.1 502 ") || !rest.hasSuffix("0\r\n\r\n"),
+            "\(next): \(rest)"
+          )
           #expect(!rest.contains("x-b: 2"), "\(next)")
           #expect(answer.status == 502 || !answer.isComplete, "\(next)")
           #expect(try new.exchange("GET", "/after").text == "x", "\(next)")

@@ -85,7 +85,9 @@ extension WireTests {
         #expect(answer.status == 502)
         #expect(answer.problem?["reason"] as? String == "upgrade-refused")
         let other = try scene.client()
-        try other.send("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: tls/1.2\r\nConnection: upgrade\r\n\r\n")
+        try other.send(
+          "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: tls/1.2\r\nConnection: upgrade\r\n\r\n"
+        )
         #expect(try other.response().text == "GET")
 
         #expect(scene.service.requests.map(\.method) == ["GET"])

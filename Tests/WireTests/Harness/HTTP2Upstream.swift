@@ -54,9 +54,8 @@ final class HTTP2Upstream: Sendable {
   private let script: Script
   private let state = Locked(State())
 
-  /// - Parameters:
-  ///   - settings: The service's own.
-  ///   - greeting: Called when a connection was taken, before anything is sent.
+  /// Listens on a port of `127.0.0.1`; `greeting` is called when a connection was taken, before
+  /// anything is sent.
   init(
     settings: H2Settings = H2Settings(allowsConnect: true, allowsExtendedConnect: true),
     greeting: @escaping @Sendable (HTTP2Peer) throws -> Void = { _ in },
