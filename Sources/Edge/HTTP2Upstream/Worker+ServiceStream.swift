@@ -310,8 +310,8 @@ extension Worker {
     case .session(let code): upstreamFailed(upstream, code: code)
     case .stream(let closed):
       if closed.isUnprocessed { return repeatElsewhere(exchange) }
-      if flags.contains(.isMalformed) { return failOrAbandon(exchange, .upstreamMalformed) }
-      upstreamBroke(exchange)
+      // The connection is good: there is nothing stale about it that a repeat would mend.
+      failOrAbandon(exchange, flags.contains(.isMalformed) ? .upstreamMalformed : .upstreamReset)
     }
   }
 

@@ -112,6 +112,21 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `idle sessions give way to another endpoint's`(backend: Backend) throws {
+      var settings = EdgeSettings()
+      settings.service = "balance: round-robin, connections: {maximum: 1}"
+      try Scene.play(backend, h2c: .echo(), .echo(), settings: settings) { scene in
+        let client = try scene.http2()
+
+        for _ in 0..<4 { #expect(try client.exchange().status == 200) }
+
+        #expect(scene.services.map(\.requests.count) == [2, 2])
+        #expect(scene.services.map(\.acceptedConnections) == [2, 2])
+        #expect(try scene.metric("spillway_upstream_h2_sessions") == 1)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `a burst before anything is known of the service is served`(backend: Backend) throws {
       try Scene.play(backend, h2c: .echo()) { scene in
         let clients = try (0..<4).map { _ in try scene.http2() }
