@@ -36,8 +36,8 @@ extension WireTests {
         }
         #expect(unknown["grpc-message"] == "no-route")
         #expect(web.status == 404, "browsers' gRPC reads HTTP statuses")
-        #expect(try scene.metric("spillway_requests_total{status=\"404\"}") == 2)
-        #expect(try scene.metric("spillway_requests_total{status=\"504\"}") == 1)
+        #expect(try scene.metric("spillway_requests_total{code=\"404\"}") == 2)
+        #expect(try scene.metric("spillway_requests_total{code=\"504\"}") == 1)
       }
     }
 
