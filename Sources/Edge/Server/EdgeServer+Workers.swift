@@ -158,6 +158,7 @@ extension EdgeServer {
       shared: shared,
       bounds: options.bounds,
       handshakes: options.handshakes,
+      snapshots: options.snapshots,
       seed: seed.next()
     )
   }

@@ -18,6 +18,8 @@ public final class EdgeServer: Sendable {
     /// Descriptors that the process may have; listeners without a bound get 45 % of them.
     public var descriptors = 20_000
     public var handshakes = HandshakeBounds()
+    /// Configurations that one worker may hold at once: the newest, and older ones of long requests.
+    public var snapshots = SnapshotTable.defaultCapacity
     /// Hears of certificates that were replaced, or could not be.
     public var logger: Logger?
 

@@ -9,9 +9,11 @@ extension Worker {
   func readMail() {
     readNames()
     readWishes()
-    let (snapshot, sockets) = mailbox.takeSnapshot()
-    if let snapshot {
-      adopt(snapshot, sockets ?? deferred?.sockets)
+    let post = mailbox.takePost()
+    if let sockets = post.sockets { giveBack(deferred?.sockets, unless: sockets) }
+    if let snapshot = post.snapshot {
+      adopt(snapshot, post.sockets ?? deferred?.sockets)
+      giveBack(post.superseded, unless: post.sockets ?? [])
     } else if let deferred {
       adopt(deferred.snapshot, deferred.sockets)
     }
@@ -87,8 +89,27 @@ extension Worker {
     {
       stopAccepting(index)
     }
+    giveBack(unopened, unless: sockets)
     unopened = []
     open(sockets)
+  }
+
+  /// Ends sockets that were taken for this worker but replaced before it accepted from them.
+  ///
+  /// Who connected to one meanwhile is served, as by any that goes.
+  private func giveBack(_ sockets: [WorkerSocket]?, unless wanted: [WorkerSocket]) {
+    for socket in (sockets ?? []).without(wanted)
+    where !acceptors.contains(where: { $0.descriptor == socket.descriptor }) {
+      if let listener = listener(at: socket.place) {
+        startAccepting(socket, for: Int32(listener))
+      }
+      if let index = acceptors.firstIndex(where: { $0.descriptor == socket.descriptor }) {
+        stopAccepting(index)
+      } else {
+        unopened.removeAll { $0.descriptor == socket.descriptor }
+        shared.sockets.release(descriptor: socket.descriptor)
+      }
+    }
   }
 
   private func open(_ sockets: [WorkerSocket]) {
@@ -177,9 +198,20 @@ extension Worker {
     }
   }
 
+  /// Closes listening sockets that this worker was to have and never came to.
+  private func giveBackUnread() {
+    let post = mailbox.takePost()
+    let unread = unopened + (deferred?.sockets ?? []) + (post.sockets ?? []) + post.superseded
+    for socket in unread { shared.sockets.release(descriptor: socket.descriptor) }
+  }
+
   /// The end: whatever is open is closed.
   func closeEverything() {
     for index in acceptors.indices { stopAccepting(index) }
+    for acceptor in acceptors where acceptor.descriptor >= 0 {
+      shared.sockets.release(descriptor: acceptor.descriptor)
+    }
+    giveBackUnread()
     for index in 0..<Int32(connections.capacity) where connections.generation(index) & 1 == 1 {
       abandon(index, reset: false, asClient: false)
     }

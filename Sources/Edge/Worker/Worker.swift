@@ -108,6 +108,7 @@ final class Worker {
     shared: SharedState,
     bounds: Reactor.Bounds,
     handshakes: HandshakeBounds,
+    snapshots: Int,
     seed: UInt64
   ) {
     self.number = number
@@ -137,7 +138,7 @@ final class Worker {
     endpoints.initialize(repeating: EndpointState(), count: EndpointDirectory.capacity)
     cursors = .allocate(capacity: ServiceDirectory.capacity)
     cursors.initialize(repeating: 0, count: ServiceDirectory.capacity)
-    snapshots = SnapshotTable()
+    self.snapshots = SnapshotTable(capacity: snapshots)
     random = SplitMix64(seed: seed)
     date = DateField()
     requestFields = .allocate(capacity: HeadLimits.mostFields)

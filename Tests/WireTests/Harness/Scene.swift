@@ -31,9 +31,10 @@ final class Scene {
     _ backend: Backend,
     _ upstreams: ScriptedUpstream...,
     settings: EdgeSettings = EdgeSettings(),
+    snapshots: Int? = nil,
     _ play: (Scene) throws -> Void
   ) throws {
-    try Self.play(backend, upstreams, [], settings, play)
+    try Self.play(backend, upstreams, [], settings, snapshots, play)
   }
 
   /// The same before services of HTTP/2.
@@ -46,7 +47,7 @@ final class Scene {
   ) throws {
     var settings = settings
     settings.service = "protocol: h2c" + (settings.service.isEmpty ? "" : ", ") + settings.service
-    try Self.play(backend, [], [service] + others, settings, play)
+    try Self.play(backend, [], [service] + others, settings, nil, play)
   }
 
   private static func play(
@@ -54,6 +55,7 @@ final class Scene {
     _ upstreams: [ScriptedUpstream],
     _ services: [HTTP2Upstream],
     _ settings: EdgeSettings,
+    _ snapshots: Int?,
     _ play: (Scene) throws -> Void
   ) throws {
     defer {
@@ -62,7 +64,7 @@ final class Scene {
     }
     let endpoints = upstreams.map(\.endpoint) + services.map(\.endpoint)
     let text = settings.yaml(endpoints: endpoints)
-    let edge = try EdgeUnderTest(configuration: text, backend: backend)
+    let edge = try EdgeUnderTest(configuration: text, backend: backend, snapshots: snapshots)
     let scene = Scene(edge, upstreams, services, settings)
     defer { edge.stop() }
     var ports = Set(upstreams.map(\.port) + services.map(\.port)).union([edge.adminPort])
@@ -77,6 +79,8 @@ final class Scene {
 
     scene.closeClients()
     try scene.expectNothingHeld()
+    ports.remove(0)
+    let sockets = Socket.touching(ports)
     for upstream in upstreams {
       #expect(upstream.failures.isEmpty, "the edge sent what is no HTTP")
       upstream.stop()
@@ -86,8 +90,7 @@ final class Scene {
       service.stop()
     }
     edge.stop()
-    ports.remove(0)
-    try eventually("no socket is left") { Socket.countTouching(ports) == 0 }
+    try eventually("no socket is left") { !Socket.isOpen(anyOf: sockets) }
   }
 
   /// The scene's first upstream.
