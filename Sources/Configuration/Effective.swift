@@ -102,6 +102,7 @@ extension ListenerSetting {
       "allow: \(YAMLWriter.list(allow.map(\.text)))",
       "deny: \(YAMLWriter.list(deny.map(\.text)))",
       "trustedProxies: \(YAMLWriter.list(trustedProxies.map(\.text)))",
+      "proxyProtocol: \(proxyProtocol.rawValue)",
       "paths: {repeatedSlashes: \(paths.repeatedSlashes.rawValue), "
         + "encodedSlash: \(paths.encodedSlash.rawValue)}",
     ] + (tls.map { ["tls: \($0.flow)"] } ?? [])

@@ -95,6 +95,16 @@ public struct CIDR: Sendable, Hashable {
   }
 }
 
+/// Whether a balancer says who the client is before its bytes (the PROXY protocol, v1 and v2).
+public enum ProxyProtocol: String, Sendable, CaseIterable {
+  /// Nobody's prelude is believed: it counts as bytes of a client, and is refused as such.
+  case off
+  /// Trusted peers may send one.
+  case optional
+  /// Trusted peers must send one, and nobody else may connect.
+  case required
+}
+
 public struct ListenerSetting: Sendable, Equatable {
   public struct Limits: Sendable, Equatable {
     public var headBytes = 16_384
@@ -122,7 +132,9 @@ public struct ListenerSetting: Sendable, Equatable {
   public var connectionsPerAddress = 1_000
   public var allow: [CIDR] = []
   public var deny: [CIDR] = []
+  /// Peers whose word about the client counts; preludes are taken from them alone.
   public var trustedProxies: [CIDR] = []
+  public var proxyProtocol = ProxyProtocol.off
   public var paths = PathPolicy()
   /// `nil` for cleartext.
   public var tls: TLSSetting?

@@ -65,9 +65,27 @@ import Testing
     Bad(4, "    address: 127.0.0.1:9901", "4:14: listeners[0].address", "the admin server"),
     Bad(
       4,
-      "    address: 127.0.0.1:1\n    proxyProtocol: off",
-      "5:5: listeners[0].proxyProtocol",
-      "not available in this version"
+      "    address: 127.0.0.1:1\n    proxyProtocol: required",
+      "5:20: listeners[0].proxyProtocol",
+      "needs trustedProxies"
+    ),
+    Bad(
+      4,
+      "    address: 127.0.0.1:1\n    proxyProtocol: optional\n    trustedProxies: []",
+      "5:20: listeners[0].proxyProtocol",
+      "needs trustedProxies"
+    ),
+    Bad(
+      4,
+      "    address: 127.0.0.1:1\n    proxyProtocol: always\n    trustedProxies: [10.0.0.0/8]",
+      "5:20: listeners[0].proxyProtocol",
+      "off, optional, required"
+    ),
+    Bad(
+      4,
+      "    address: 127.0.0.1:1\n    proxyProtocol: required\n    trustedProxies: [0.0.0.0/0]",
+      "6:21: listeners[0].trustedProxies",
+      "name the balancers"
     ),
     Bad(
       4,

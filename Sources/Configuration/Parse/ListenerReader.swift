@@ -4,9 +4,9 @@ internal import Units
 enum ListenerReader {
   private static let known = [
     "name", "address", "exposure", "limits", "connections", "allow", "deny", "trustedProxies",
-    "paths", "tls",
+    "paths", "tls", "proxyProtocol",
   ]
-  private static let later = ["proxyProtocol", "h2"]
+  private static let later = ["h2"]
 
   static func read(
     _ field: Field,
@@ -31,6 +31,10 @@ enum ListenerReader {
     listener.allow = fields["allow"]?.list().compactMap(AddressReader.range) ?? []
     listener.deny = fields["deny"]?.list().compactMap(AddressReader.range) ?? []
     listener.trustedProxies = fields["trustedProxies"]?.list().compactMap(AddressReader.range) ?? []
+    if let field = fields["proxyProtocol"] {
+      if let mode = field.choice(ProxyProtocol.self) { listener.proxyProtocol = mode }
+      judgeProxies(listener, field, fields["trustedProxies"])
+    }
     if let field = fields["paths"] {
       let fields = field.map(["repeatedSlashes", "encodedSlash"])
       if let slashes = fields["repeatedSlashes"]?.choice(PathPolicy.RepeatedSlashes.self) {
@@ -44,6 +48,26 @@ enum ListenerReader {
     settings.listeners.append(listener)
     places.listeners.append(name)
     places.listenerAddresses.append(address)
+  }
+
+  /// Who may say who the client is has to be known, and must not be everybody.
+  private static func judgeProxies(
+    _ listener: ListenerSetting,
+    _ field: Field,
+    _ proxies: Field?
+  ) {
+    guard listener.proxyProtocol != .off else { return }
+    // Whoever may open a UNIX socket is trusted as it is.
+    if case .ip = listener.address, proxies == nil || proxies?.list().isEmpty == true {
+      field.fault(
+        "needs trustedProxies, the balancers' ranges: preludes of others are not believed"
+      )
+    }
+    guard listener.exposure == .public, listener.trustedProxies.contains(where: { $0.prefix == 0 })
+    else { return }
+    proxies?.fault(
+      "has a range of all addresses, so anybody could say who the client is; name the balancers"
+    )
   }
 
   private static func limits(_ field: Field) -> ListenerSetting.Limits {

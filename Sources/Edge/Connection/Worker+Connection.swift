@@ -11,6 +11,11 @@ extension Worker {
     switch connection.pointee.phase {
     case .lingering, .closing, .gone:
       reactor.pool.release(block)
+    case .prelude:
+      guard append(&connection.pointee.input, block, start, count) else {
+        return closeConnection(index, reset: true)
+      }
+      readPrelude(index)
     case .idle, .head:
       // Only a line end can complete anything: a head that dribbles in is not parsed for each byte.
       let canComplete =
@@ -51,6 +56,8 @@ extension Worker {
       connection.pointee.flags.remove(.lingers)
     case .gone:
       break
+    case .prelude:
+      preludeEnded(index)
     case .head:
       meter.clientAborted()
       closeConnection(index, reset: false)
@@ -89,7 +96,7 @@ extension Worker {
       guard connection.pointee.flags.contains(.waitsForReader) else { break }
       connection.pointee.flags.remove(.waitsForReader)
       readHeads(index)
-    case .discard, .lingering, .gone:
+    case .prelude, .discard, .lingering, .gone:
       break
     }
   }

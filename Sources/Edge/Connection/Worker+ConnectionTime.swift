@@ -12,6 +12,8 @@ extension Worker {
       return reactor.timers.set(connection.pointee.timer, at: connection.pointee.deadline)
     }
     switch connection.pointee.phase {
+    case .prelude:
+      preludeTimedOut(index)
     case .idle where isShakingHands(connection.pointee.transport):
       handshakeTimedOut(index)
     case .idle where queuedBytes(connection.pointee.transport) > 0:

@@ -127,7 +127,7 @@ extension Worker {
     switch connection.pointee.phase {
     case .exchange: pumpRequest(connection.pointee.exchange)
     case .tunnel: tunnelClientEnded(link.pointee.connection)
-    case .idle, .head, .discard, .closing, .lingering, .gone: break
+    case .prelude, .idle, .head, .discard, .closing, .lingering, .gone: break
     }
   }
 

@@ -1,3 +1,4 @@
+internal import Configuration
 internal import HTTPCodec
 internal import Reactor
 internal import Routing
@@ -33,7 +34,10 @@ struct ListenerSettings: Sendable {
   var perAddress: Int
   var allow: [AddressRange]
   var deny: [AddressRange]
+  /// Peers that are believed: what they say of the client, and their preludes.
   var trusted: [AddressRange]
+  /// Whether trusted peers say who the client is before its bytes.
+  var proxyProtocol: ProxyProtocol
   /// How TLS is spoken, `nil` for cleartext.
   var tls: TLSServerContext?
   /// The listener's cells in the metrics.

@@ -24,6 +24,29 @@ extension Worker {
     return .secure(index)
   }
 
+  /// Puts TLS between a connection and its socket, below the bytes that came already.
+  func insertSecure(_ connection: Int32) {
+    let entry = connections[connection]
+    let index = secureLinks.allocate()
+    guard index >= 0 else {
+      meter.acceptFailed()
+      return closeConnection(connection, reset: true)
+    }
+    let socket = entry.pointee.transport.index
+    secureLinks[index].initialize(
+      to: SecureLink(
+        socket: socket,
+        listener: entry.pointee.listener,
+        owner: owner(.connection, connection, connections.generation(connection)),
+        input: entry.pointee.input
+      )
+    )
+    entry.pointee.input = Input()
+    entry.pointee.transport = .secure(index)
+    reactor.setOwner(socket, owner(.secure, index, secureLinks.generation(index)))
+    if !secureLinks[index].pointee.input.isEmpty { requestHandshake(index) }
+  }
+
   func handleSecure(_ index: Int32, _ event: Event) {
     switch event.kind {
     case .received: secureReceived(index, event.block, Int(event.value))

@@ -219,6 +219,7 @@ final class SnapshotCompiler: Sendable {
       allow: listener.allow.compactMap(AddressRange.init),
       deny: listener.deny.compactMap(AddressRange.init),
       trusted: listener.trustedProxies.compactMap(AddressRange.init),
+      proxyProtocol: listener.proxyProtocol,
       tls: tls,
       metrics: edge.listener(listener.name),
       nameID: names.id(for: listener.name)

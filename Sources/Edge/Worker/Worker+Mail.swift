@@ -143,7 +143,8 @@ extension Worker {
       turnAway(index)
     }
     for index in 0..<Int32(connections.capacity) where connections.generation(index) & 1 == 1 {
-      guard connections[index].pointee.phase == .idle else { continue }
+      let phase = connections[index].pointee.phase
+      guard phase == .idle || phase == .prelude else { continue }
       if connections[index].pointee.requests > 0 {
         closeWhenSent(index, lingering: false)
       } else {

@@ -30,7 +30,8 @@ final class TLSTunnel: @unchecked Sendable {
     context: TLSClientContext,
     host: String = WireAuthority.host,
     sessions: ClientSessionCache? = nil,
-    receiveBuffer: Int32? = nil
+    receiveBuffer: Int32? = nil,
+    prelude: [UInt8] = []
   ) throws {
     var ends: [Int32] = [-1, -1]
     guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0 else {
@@ -43,6 +44,7 @@ final class TLSTunnel: @unchecked Sendable {
       throw WireFailure("no TLS session")
     }
     self.session = session
+    try wire.send(prelude, by: Deadline())
     Thread.detachNewThread { [self] in run() }
   }
 
@@ -200,14 +202,16 @@ extension Scene {
     _ context: TLSClientContext? = nil,
     host: String = WireAuthority.host,
     sessions: ClientSessionCache? = nil,
-    receiveBuffer: Int32? = nil
+    receiveBuffer: Int32? = nil,
+    prelude: [UInt8] = []
   ) throws -> (client: RawClient, tunnel: TLSTunnel) {
     let tunnel = try TLSTunnel(
       port: edge.port("public"),
       context: try context ?? WireAuthority.shared.client(),
       host: host,
       sessions: sessions,
-      receiveBuffer: receiveBuffer
+      receiveBuffer: receiveBuffer,
+      prelude: prelude
     )
     return (adopt(RawClient(tunnel.plain)), tunnel)
   }
