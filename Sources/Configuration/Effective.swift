@@ -103,9 +103,24 @@ extension ListenerSetting {
       "deny: \(YAMLWriter.list(deny.map(\.text)))",
       "trustedProxies: \(YAMLWriter.list(trustedProxies.map(\.text)))",
       "proxyProtocol: \(proxyProtocol.rawValue)",
+      "h2: \(http2.flow)",
       "paths: {repeatedSlashes: \(paths.repeatedSlashes.rawValue), "
         + "encodedSlash: \(paths.encodedSlash.rawValue)}",
     ] + (tls.map { ["tls: \($0.flow)"] } ?? [])
+  }
+}
+
+extension HTTP2Setting {
+  fileprivate var flow: String {
+    let budgets = Self.budgets.map { name, path in
+      "\(name): {burst: \(self[keyPath: path].burst), perSecond: \(self[keyPath: path].perSecond)}"
+    }
+    return "{maximumStreams: \(maximumStreams), window: \(window), "
+      + "connectionWindow: \(connectionWindow), resetsPerSecond: \(resets.perSecond), "
+      + "resetBurst: \(resets.burst), settingsTimeout: \(Quantity.text(settingsTimeout)), "
+      + "pingInterval: \(Quantity.text(pingInterval)), "
+      + "pingTimeout: \(Quantity.text(pingTimeout)), "
+      + "budgets: {\(budgets.joined(separator: ", "))}}"
   }
 }
 

@@ -135,6 +135,7 @@ public struct ListenerSetting: Sendable, Equatable {
   /// Peers whose word about the client counts; preludes are taken from them alone.
   public var trustedProxies: [CIDR] = []
   public var proxyProtocol = ProxyProtocol.off
+  public var http2 = HTTP2Setting()
   public var paths = PathPolicy()
   /// `nil` for cleartext.
   public var tls: TLSSetting?

@@ -3,63 +3,58 @@ import Testing
 extension WireTests {
   /// Peers that cost more than they should: each is ended by name, and others are not slower for it.
   struct HTTP2AbuseTests {
-    struct Flood: Sendable, CustomStringConvertible {
-      let reason: String
-      let first: [UInt8]
-      let frames: @Sendable (UInt32) -> [UInt8]
+    /// Budgets that time does not bring back, so that their bounds are exact.
+    private static let settings: EdgeSettings = {
+      let names = [
+        "provokedResets", "fields", "pings", "settings", "priorities", "emptyFrames", "tinyFrames",
+        "windowUpdates", "unknownFrames",
+      ]
+      let budgets = names.map { "\($0): {perSecond: 0}" }.joined(separator: ", ")
+      return EdgeSettings(listener: "h2: {resetsPerSecond: 0, budgets: {\(budgets)}}")
+    }()
 
-      init(
-        _ reason: String,
-        first: [UInt8] = [],
-        _ frames: @escaping @Sendable (UInt32) -> [UInt8]
-      ) {
-        self.reason = reason
-        self.first = first
-        self.frames = frames
-      }
+    /// Frames of other clients, and those that were received together with the last one.
+    private static let slack = 4_000.0
+    /// What a flood may hold: 8 MiB.
+    private static let mostBlocks = 512.0
 
-      var description: String { reason }
-    }
-
-    static let floods = [
-      Flood("rapid-reset") { number in
-        HTTP2Frames.headers(2 * number + 1, HTTP2Frames.get) + HTTP2Frames.reset(2 * number + 1)
-      },
-      Flood("ping-flood") { _ in HTTP2Frames.ping() },
-      Flood("settings-flood") { _ in HTTP2Frames.frame(0x4, 0, 0) },
-      Flood("priority-flood") { _ in HTTP2Frames.frame(0x2, 0, 1, [0, 0, 0, 3, 1]) },
-      Flood("empty-frame-flood", first: HTTP2Frames.headers(1, HTTP2Frames.post, flags: 4)) { _ in
-        HTTP2Frames.data(1, [])
-      },
-      Flood("window-update-flood") { _ in HTTP2Frames.windowUpdate(0, 1) },
-      Flood("unknown-frame-flood") { _ in HTTP2Frames.frame(0x42, 0, 0, [1]) },
-      Flood(
-        "continuation-flood",
-        first: HTTP2Frames.headers(1, HTTP2Frames.get, flags: 1)
-      ) { _ in HTTP2Frames.frame(0x9, 0, 1, [0, 1, 0x61, 1, 0x61]) },
-    ]
-
-    @Test(arguments: Backend.allCases, floods)
+    @Test(arguments: Backend.allCases, HTTP2Flood.all)
     func `a flood ends its own session, and a polite client is served meanwhile`(
       backend: Backend,
-      flood: Flood
+      flood: HTTP2Flood
     ) throws {
       let upstream = try ScriptedUpstream { peer, request in
         if request["host"] == "a" { try peer.hang() } else { try peer.respond(200, "polite") }
       }
-      try Scene.play(backend, upstream) { scene in
+      try Scene.play(backend, upstream, settings: Self.settings) { scene in
         let polite = try scene.http2()
-        let hostile = try scene.client()
-        var bytes = HTTP2Frames.hello + flood.first
-        for number in 0..<20_000 { bytes += flood.frames(UInt32(number)) }
-
-        hostile.trySend(bytes)
         #expect(try polite.exchange().text == "polite")
+        let hostile = try scene.client()
+        let parts = 4
+        var isOpen = hostile.trySend(HTTP2Frames.hello + flood.first)
+        for part in 0..<parts where isOpen {
+          let range = flood.count / parts * part..<flood.count / parts * (part + 1)
+          var bytes: [UInt8] = []
+          for number in range { bytes += flood.frames(UInt32(number)) }
+          isOpen = hostile.trySend(bytes)
+          let answer = try polite.exchange()
+          #expect(answer.text == "polite", "\(answer)")
+          #expect(try scene.metric("spillway_buffer_blocks{state=\"used\"}") < Self.mostBlocks)
+        }
 
         let code = HTTP2Frames.goAway(in: try hostile.rest())
-        #expect(code == 0xB, "ENHANCE_YOUR_CALM")
-        let selector = "spillway_h2_connection_errors_total{reason=\"\(flood.reason)\"}"
-        #expect(try scene.metric(selector) == 1)
+
+        // A reset may take GOAWAY with it where the client is still sending. What breaks a rule may
+        // overdo it, too, before the answer to the first frame of it is written.
+        if hostile.end == .finished {
+          #expect(code == flood.code || code == 0xB, "\(String(describing: code))")
+        }
+        let errors = "spillway_h2_connection_errors_total"
+        #expect(try scene.metric(errors) == 1)
+        let counted = try scene.metric("\(errors){reason=\"\(flood.reason)\"}")
+        #expect(counted == 1 || !flood.isExact, "\(flood)")
+        let frames = try scene.metric("spillway_h2_frames_received_total")
+        #expect(frames <= Double(flood.most) + Self.slack)
         #expect(try polite.exchange().text == "polite")
       }
     }

@@ -79,7 +79,9 @@ extension WireTests {
           for byte in prelude + http2 { try session.send([byte]) }
           var bytes: [UInt8] = []
           while !HTTP2Frames.parse(bytes).contains(where: { $0.stream == 1 && $0.flags & 1 == 1 }) {
-            bytes += try session.some()
+            let more = try session.some()
+            guard !more.isEmpty else { throw WireFailure("the edge ended it") }
+            bytes += more
           }
         }
         let seen = scene.upstream.requests.map { $0["x-forwarded-for"] }

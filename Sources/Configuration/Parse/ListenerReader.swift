@@ -4,16 +4,15 @@ internal import Units
 enum ListenerReader {
   private static let known = [
     "name", "address", "exposure", "limits", "connections", "allow", "deny", "trustedProxies",
-    "paths", "tls", "proxyProtocol",
+    "paths", "tls", "proxyProtocol", "h2",
   ]
-  private static let later = ["h2"]
 
   static func read(
     _ field: Field,
     _ settings: inout Settings,
     _ places: inout SettingsReader.Places
   ) {
-    let fields = field.map(known, later: later)
+    let fields = field.map(known)
     guard let name = fields["name"], let address = fields["address"] else {
       field.fault("a listener needs a name and an address")
       return
@@ -44,6 +43,7 @@ enum ListenerReader {
         listener.paths.encodedSlash = slash
       }
     }
+    if let field = fields["h2"] { listener.http2 = HTTP2Reader.read(field) }
     if let field = fields["tls"] { listener.tls = TLSReader.read(field, &places) }
     settings.listeners.append(listener)
     places.listeners.append(name)

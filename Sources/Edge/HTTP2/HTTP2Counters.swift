@@ -8,6 +8,7 @@ struct HTTP2Counters: Sendable {
   let streams: Gauge
   let sessionsOpened: Counter
   let streamsOpened: Counter
+  let frames: Counter
   /// By `StreamResetSide`.
   let resets: CounterRow
   /// By `SessionFault`.
@@ -25,6 +26,10 @@ struct HTTP2Counters: Sendable {
     streamsOpened = registry.counter(
       "spillway_h2_streams_opened_total",
       help: "HTTP/2 streams that brought a request."
+    )
+    frames = registry.counter(
+      "spillway_h2_frames_received_total",
+      help: "HTTP/2 frames that clients sent, up to the one that ended a connection."
     )
     resets = registry.counters(
       "spillway_h2_stream_resets_total",
@@ -55,9 +60,14 @@ enum StreamResetSide: Int, CaseIterable {
 
 /// Why a session was ended, as labels: abuse by its reason, the rest by its kind.
 enum SessionFault {
-  private static let others = ["not-http2", "protocol", "broken"]
+  private static let others = ["not-http2", "protocol", "broken", "ping-timeout"]
 
-  static var labels: [String] { AbuseReason.allCases.map { "\($0.reason)" } + others }
+  static var labels: [String] {
+    AbuseReason.allCases.map { "\($0.reason)" } + others + H2Wait.allCases.map { "\($0.reason)" }
+  }
+
+  /// The client did not answer PING.
+  static let lost = AbuseReason.allCases.count + 3
 
   static func place(_ failure: H2Failure) -> Int {
     switch failure {
@@ -65,6 +75,7 @@ enum SessionFault {
     case .notHTTP2: AbuseReason.allCases.count
     case .violation: AbuseReason.allCases.count + 1
     case .broken: AbuseReason.allCases.count + 2
+    case .late(let wait): lost + 1 + Int(wait.rawValue)
     }
   }
 }
@@ -77,6 +88,8 @@ extension WorkerMeter {
   func sessionFailed(_ failure: H2Failure) {
     shard.add(more.http2.sessionFaults[SessionFault.place(failure)])
   }
+  func sessionLost() { shard.add(more.http2.sessionFaults[SessionFault.lost]) }
+  func received(frames: UInt64) { shard.add(more.http2.frames, frames) }
   func set(sessions: Int, streams: Int) {
     shard.set(more.http2.sessions, Int64(sessions))
     shard.set(more.http2.streams, Int64(streams))

@@ -75,6 +75,15 @@ struct Session: BitwiseCopyable {
   var paceMark: Int64
   /// Bytes handed to the transport.
   var bytesOut: Int64
+  let openedAt: Instant
+  /// When the client was heard last.
+  var heardAt: Instant
+  /// When it was asked by PING whether it is there, and the bytes that it had acknowledged then.
+  var askedAt: Instant
+  var askedMark: Int64
+  /// Since when the rest of a frame or of a field section is awaited, and which one it is.
+  var amidSince: Instant
+  var amidNumber: UInt32
 }
 
 /// What stands between a stream's `Connection` and its session, found by the stream's index.

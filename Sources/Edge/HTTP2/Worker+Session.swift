@@ -13,13 +13,7 @@ extension Worker {
   /// accounted to the connection is the session's from here on; bytes that came are its first ones.
   func openSession(_ connection: Int32) {
     let entry = connections[connection]
-    let limits = limits(entry)
-    // CONNECT is answered, with 501, unless it asks for a WebSocket.
-    let settings = H2Settings(
-      limits: limits.head,
-      allowsConnect: true,
-      allowsExtendedConnect: true
-    )
+    let settings = listeners[Int(entry.pointee.listener)].settings.http2
     guard
       let http2 = H2Session(isServer: true, settings: settings, workspace: workspace),
       let (index, timer) = allocateSession()
@@ -51,7 +45,13 @@ extension Worker {
         phaseSince: reactor.now,
         paceSince: reactor.now,
         paceMark: 0,
-        bytesOut: 0
+        bytesOut: 0,
+        openedAt: reactor.now,
+        heardAt: reactor.now,
+        askedAt: .never,
+        askedMark: 0,
+        amidSince: .never,
+        amidNumber: 0
       )
     )
     meter.sessionOpened()
@@ -108,6 +108,7 @@ extension Worker {
     guard session.pointee.phase != .closing, session.pointee.phase != .lingering else { return }
     let http2 = session.pointee.http2.takeUnretainedValue()
     let bytes = UnsafePointer(reactor.pool.bytes(block)) + start
+    let frames = http2.framesReceived
     var offset = 0
     repeat {
       let base = start + offset
@@ -115,6 +116,8 @@ extension Worker {
       while let event = http2.nextEvent() { take(event, of: index, block, base: base) }
       takeClosed(http2)
     } while offset < count || http2.isPaused
+    meter.received(frames: http2.framesReceived &- frames)
+    noteHeard(session, http2)
     if session.pointee.phase == .open,
       Int(session.pointee.requests)
         >= listeners[Int(session.pointee.listener)].limits.requestsPerConnection

@@ -23,6 +23,7 @@ extension Worker {
     case .going: due = session.pointee.streams == 0 ? lastWord(session) : .never
     case .closing, .lingering: due = .never
     }
+    due = min(due, careDeadline(session))
     if queuedBytes(session.pointee.transport) > 0 {
       due = min(due, session.pointee.paceSince + limits.bodyIdle)
     }
@@ -60,14 +61,16 @@ extension Worker {
     }
     session.pointee.deadline = .never
     session.pointee.flags.remove(.isStarved)
-    guard session.pointee.phase != .lingering, keepsPace(session) else {
-      return closeSession(index, reset: true)
-    }
+    let isSpeaking = session.pointee.phase != .closing && session.pointee.phase != .lingering
+    guard session.pointee.phase != .lingering, keepsPace(session),
+      !isSpeaking || takeCare(of: session)
+    else { return closeSession(index, reset: true) }
     let limits = listeners[Int(session.pointee.listener)].limits
     switch session.pointee.phase {
     case .open where idleDeadline(session, limits) <= reactor.now:
       meter.timedOut(session.pointee.requests == 0 ? .head : .keepAliveIdle)
-      turnAway(index)
+      // The next request may be on its way, as one that was idle is about to be used or not at all.
+      session.pointee.requests == 0 ? turnAway(index) : leave(index)
     case .open where session.pointee.retiresAt <= reactor.now: leave(index)
     case .leaving where session.pointee.phaseSince + Self.farewell <= reactor.now: turnAway(index)
     case .going where session.pointee.streams == 0 && lastWord(session) <= reactor.now:

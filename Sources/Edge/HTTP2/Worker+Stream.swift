@@ -112,11 +112,31 @@ extension Worker {
       link.pointee.held += event.count
       makeReady(index, link)
       if link.pointee.connection >= 0 {
-        reactor.pool.retain(block)
-        connectionReceived(link.pointee.connection, block, start, Int(event.count))
+        let (own, from) = piece(block, start, Int(event.count))
+        connectionReceived(link.pointee.connection, own, from, Int(event.count))
       }
     }
     if event.isLast { streamEnded(link) }
+  }
+
+  /// Pieces of a body up to this many bytes are copied out of the block they came in.
+  ///
+  /// Each piece that waits for its service holds its block, and the client decides what else is in
+  /// there: a byte at a time it could take every block, and every place to note one.
+  private static let smallPiece = 4_096
+
+  /// A piece of what came, as a reference that is the caller's to give away.
+  private func piece(_ block: Int32, _ start: Int, _ count: Int) -> (block: Int32, start: Int) {
+    let copy = count <= Self.smallPiece ? reactor.pool.acquire() : -1
+    guard copy >= 0 else {
+      reactor.pool.retain(block)
+      return (block, start)
+    }
+    reactor.pool.bytes(copy).update(
+      from: UnsafePointer(reactor.pool.bytes(block)) + start,
+      count: count
+    )
+    return (copy, 0)
   }
 
   private func streamEnded(_ link: UnsafeMutablePointer<StreamLink>) {

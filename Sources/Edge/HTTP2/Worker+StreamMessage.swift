@@ -124,6 +124,9 @@ extension Worker {
     hold(bytes, responseFields, count, &links[Int(transport.index)].responseTrailers)
   }
 
+  /// A window with less room than this is what a stream waits for.
+  private static let fairWindow = 512
+
   /// Whether what is queued waits for other streams, or for the whole session, and not for this
   /// stream's reader.
   ///
@@ -131,7 +134,9 @@ extension Worker {
   func awaitsTurn(_ transport: Transport) -> Bool {
     guard transport.isStream else { return false }
     let link = links + Int(transport.index)
-    return link.pointee.flags.contains(.isGone) || http2(link).hasWindow(transport.index)
+    if link.pointee.flags.contains(.isGone) { return true }
+    // A window that was opened by a few bytes this moment is no excuse: they are about to be sent.
+    return http2(link).window(transport.index) >= min(Int(link.pointee.queued), Self.fairWindow)
   }
 
   // MARK: - Requests

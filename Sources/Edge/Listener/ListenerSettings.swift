@@ -19,6 +19,10 @@ struct ListenerLimits: BitwiseCopyable {
   var upgradeIdle: Nanoseconds
   var maximumAge: Nanoseconds
   var requestsPerConnection: Int
+  /// Times that an HTTP/2 client has to acknowledge SETTINGS, may be silent, and has to answer PING.
+  var settingsTimeout: Nanoseconds
+  var pingInterval: Nanoseconds
+  var pingTimeout: Nanoseconds
 
   var headBytes: Int { head.maximumBytes }
 }
@@ -38,6 +42,8 @@ struct ListenerSettings: Sendable {
   var trusted: [AddressRange]
   /// Whether trusted peers say who the client is before its bytes.
   var proxyProtocol: ProxyProtocol
+  /// Sessions of HTTP/2 that begin from now on.
+  var http2: H2Settings
   /// How TLS is spoken, `nil` for cleartext.
   var tls: TLSServerContext?
   /// The listener's cells in the metrics.

@@ -194,15 +194,16 @@ final class SnapshotCompiler: Sendable {
       )
     }
     let limits = listener.limits
+    let head = HeadLimits(
+      maximumBytes: limits.headBytes,
+      maximumFields: limits.headers,
+      maximumTarget: limits.targetBytes
+    )
     return ListenerSettings(
       name: listener.name,
       place: place,
       limits: ListenerLimits(
-        head: HeadLimits(
-          maximumBytes: limits.headBytes,
-          maximumFields: limits.headers,
-          maximumTarget: limits.targetBytes
-        ),
+        head: head,
         headTimeout: limits.headTimeout,
         bodyIdle: limits.bodyIdle,
         bodyBytes: limits.bodyBytes,
@@ -210,7 +211,10 @@ final class SnapshotCompiler: Sendable {
         keepAliveIdle: limits.keepAliveIdle,
         upgradeIdle: limits.upgradeIdle,
         maximumAge: limits.maximumAge,
-        requestsPerConnection: limits.requestsPerConnection
+        requestsPerConnection: limits.requestsPerConnection,
+        settingsTimeout: listener.http2.settingsTimeout,
+        pingInterval: listener.http2.pingInterval,
+        pingTimeout: listener.http2.pingTimeout
       ),
       pathPolicy: listener.paths,
       // Both sides of a proxied request need a descriptor: less than half of them may be clients.
@@ -220,6 +224,7 @@ final class SnapshotCompiler: Sendable {
       deny: listener.deny.compactMap(AddressRange.init),
       trusted: listener.trustedProxies.compactMap(AddressRange.init),
       proxyProtocol: listener.proxyProtocol,
+      http2: H2Settings(listener.http2, head),
       tls: tls,
       metrics: edge.listener(listener.name),
       nameID: names.id(for: listener.name)

@@ -75,6 +75,24 @@ public enum H2Failure: Equatable, Sendable, BitwiseCopyable {
   case violation(H2ErrorCode)
   /// The peer overdid it; GOAWAY ENHANCE_YOUR_CALM is queued.
   case abuse(AbuseReason)
+  /// The caller waited too long for something; GOAWAY says so.
+  case late(H2Wait)
   /// The library gave up: out of memory, or a mistake of ours.
   case broken
+}
+
+/// What a session's caller may wait for in vain.
+public enum H2Wait: UInt8, CaseIterable, Sendable, BitwiseCopyable {
+  /// The acknowledgement of our SETTINGS (RFC 9113 section 6.5.3).
+  case settings
+  /// The rest of a frame, or of a field section.
+  case frame
+
+  /// A name for metrics and logs, in kebab case.
+  public var reason: StaticString {
+    switch self {
+    case .settings: "settings-timeout"
+    case .frame: "slow-frame"
+    }
+  }
 }

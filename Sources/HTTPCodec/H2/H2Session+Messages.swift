@@ -149,10 +149,9 @@ extension H2Session {
     state.pointee.stream(stream).pointee.flags.contains(.isSent)
   }
 
-  /// Whether the peer would take bytes of our body now: neither its window for the stream nor the
-  /// one for the connection is used up.
-  public func hasWindow(_ stream: Int32) -> Bool {
-    native.hasWindow(state.pointee.stream(stream).pointee.id)
+  /// Bytes that the peer's windows have room for on a stream; below 0 where SETTINGS shrank them.
+  public func window(_ stream: Int32) -> Int {
+    native.window(state.pointee.stream(stream).pointee.id)
   }
 
   /// Sends trailers and ends the message; to be called when `awaitsTrailers`.

@@ -202,10 +202,14 @@ struct NativeSession: BitwiseCopyable {
   /// Opens the window of the connection only.
   func consume(_ count: Int) -> Bool { nghttp2_session_consume_connection(session, count) == 0 }
 
-  /// Whether the peer's windows for the stream and the connection have room.
-  func hasWindow(_ id: Int32) -> Bool {
-    nghttp2_session_get_remote_window_size(session) > 0
-      && nghttp2_session_get_stream_remote_window_size(session, id) > 0
+  /// Bytes that the peer's windows for the stream and the connection have room for.
+  func window(_ id: Int32) -> Int {
+    Int(
+      min(
+        nghttp2_session_get_remote_window_size(session),
+        nghttp2_session_get_stream_remote_window_size(session, id)
+      )
+    )
   }
 
   func prioritise(_ id: Int32, _ priority: H2Priority) -> Bool {

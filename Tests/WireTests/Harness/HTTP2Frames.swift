@@ -3,6 +3,7 @@ enum HTTP2Frames {
   static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
   static let endStream: UInt8 = 0x1
   static let endHeaders: UInt8 = 0x4
+  static let acknowledgement: UInt8 = 0x1
 
   /// The preface and empty SETTINGS: what a client must begin with.
   static var hello: [UInt8] { preface + frame(0x4, 0, 0) }
