@@ -73,6 +73,7 @@ let package = Package(
       swiftSettings: house
     ),
     .target(name: "Telemetry", dependencies: ["Units", "CLinux"], swiftSettings: house),
+    .target(name: "Admission", dependencies: ["Units"], swiftSettings: house),
     .target(name: "Units", swiftSettings: house),
     // epoll, accept4 and io_uring as static inline functions: Glibc's own module lacks them.
     .systemLibrary(name: "CLinux", pkgConfig: "liburing", providers: [.apt(["liburing-dev"])]),
