@@ -15,6 +15,9 @@ public struct Report: Sendable {
   public var queueWait99 = 0.0
   /// Requests that were not served.
   public var shed = 0.0
+  /// Attempts that admission refused over requests that came: what is not served in time because the
+  /// service alone takes too long is no fault of admission.
+  public var refused = 0.0
   /// From the event until goodput stays near what could be reached; infinite when it never does.
   public var convergence = 0.0
   /// From the event's end until all but 1 % are served again.
@@ -33,7 +36,7 @@ extension World {
     let from = Int(scenario.measured.lowerBound * 10)
     let to = Int(min(scenario.measured.upperBound, scenario.length - 2) * 10)
     var offered = 0.0, served = 0.0, finished = 0.0, work = 0.0, limit = 0.0
-    var criticalOffered = 0.0, criticalServed = 0.0, places = 0.0, rate = 0.0
+    var criticalOffered = 0.0, criticalServed = 0.0, refused = 0.0, places = 0.0, rate = 0.0
     for index in from..<to {
       let bucket = buckets[index]
       for priority in 0..<Self.classes {
@@ -43,6 +46,7 @@ extension World {
       }
       criticalOffered += bucket.offered[0]
       criticalServed += bucket.served[0]
+      refused += bucket.refused
       work += bucket.work
       limit += bucket.limit
       let time = Double(index) * 0.1
@@ -53,6 +57,7 @@ extension World {
     report.goodput = scenario.countsWork ? work / places : finished / rate
     report.critical = criticalOffered > 0 ? criticalServed / criticalOffered : 1
     report.shed = offered > 0 ? 1 - served / offered : 0
+    report.refused = offered > 0 ? refused / offered : 0
     report.meanLimit = limit / Double(max(to - from, 1))
     report.median = latency.quantile(0.5)
     report.latency99 = latency.quantile(0.99)

@@ -12,7 +12,9 @@ public func run(
   var learned: (Limiter, [Double])?
   if scenario.isWarm {
     // What an edge that ran until now would have saved.
-    let earlier = World(scenario, seed: seed &+ 1_000, limiter: limiter)
+    var past = scenario
+    past.length = 120
+    let earlier = World(past, seed: seed &+ 1_000, limiter: limiter)
     earlier.run()
     learned = earlier.edges[0].saved()
   }

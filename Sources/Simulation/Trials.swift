@@ -142,7 +142,7 @@ public enum Trials {
       $0.length = 20
       $0.measured = 0...5
     },
-    trial("cold400slow", [.most("shed", 0.25) { $0.shed }]) {
+    trial("cold400slow", [.most("refused", 0.25) { $0.refused }]) {
       $0.backends = 20
       $0.places = 20
       $0.meanDemand = 0.2
@@ -150,7 +150,7 @@ public enum Trials {
       $0.length = 30
       $0.measured = 0...10
     },
-    trial("warm400slow", [.most("shed", 0) { $0.shed }]) {
+    trial("warm400slow", [.most("refused", 0) { $0.refused }]) {
       $0.backends = 20
       $0.places = 20
       $0.meanDemand = 0.2

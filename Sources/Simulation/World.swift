@@ -43,6 +43,8 @@ public final class World {
     var offered = InlineArray<4, Double>(repeating: 0)
     var served = InlineArray<4, Double>(repeating: 0)
     var finished = InlineArray<4, Double>(repeating: 0)
+    /// Attempts that admission refused, by the time of refusal.
+    var refused = 0.0
     var work = 0.0
     var limit = 0.0
   }
@@ -201,9 +203,14 @@ public final class World {
     switch edges[request.edge].workers[request.worker].decide(question, now: instant(now)) {
     case .dispatched(let permit): dispatch(index, permit.stored())
     case .queued: break
-    case .refused: failed(index)
+    case .refused: refused(index)
     }
     settle(request.edge, request.worker)
+  }
+
+  private func refused(_ index: Int) {
+    buckets[bucket(now)].refused += 1
+    failed(index)
   }
 
   /// An attempt failed; the client may try again.
@@ -252,7 +259,7 @@ public final class World {
       var isDone = false
       switch edges[edge].workers[worker].next() {
       case .dispatched(let handle, let permit): dispatch(Int(handle), permit.stored())
-      case .refused(let handle, _): failed(Int(handle))
+      case .refused(let handle, _): refused(Int(handle))
       case .none: isDone = true
       }
       guard isDone else { continue }
@@ -304,6 +311,7 @@ public final class World {
     let own = requests[copy].generation
     requests[copy] = request
     requests[copy].generation = own
+    requests[copy].permit = nil
     failed(copy)
     settle(request.edge, request.worker)
   }

@@ -3,9 +3,12 @@ internal import Units
 /// The most requests in flight in each of the last ten seconds.
 struct InFlightPeaks: Sendable {
   private static let seconds = 10
-  private var peaks = InlineArray<10, Double>(repeating: 0)
+  private var peaks: InlineArray<10, Double>
   private var index = 0
   private var next = Instant(.min)
+
+  /// - Parameter before: What counts for the seconds that nobody saw.
+  init(before: Double = 0) { peaks = InlineArray(repeating: before) }
 
   mutating func add(_ inFlight: Double) { peaks[index] = max(peaks[index], inFlight) }
 

@@ -26,7 +26,7 @@ public struct LatencyGradientLimit: ConcurrencyLimit {
   enum Mode: Sendable { case open, drain, wait }
 
   enum Constants {
-    static let firstLimit = 8.0
+    static let firstLimit = 16.0
     static let smallest = 2.0
     /// Latency over baseline that is aimed at.
     static let tolerated = 1.1
@@ -92,6 +92,8 @@ public struct LatencyGradientLimit: ConcurrencyLimit {
     meanLatency = Bounds.clamp(learned.meanLatency, 0, Bounds.latency)
     meanWeight = Bounds.clamp(learned.meanWeight, 0, Bounds.latency)
     usualLatency = Bounds.clamp(learned.usualLatency, 0, Bounds.latency)
+    // Without it the first slot, which has seen nobody, would cut the limit to its least.
+    peaks = InFlightPeaks(before: value / Constants.idleHeadroom)
     if meanLatency == 0 || meanWeight == 0 { (meanLatency, meanWeight, baseline) = (0, 0, 0) }
   }
 
