@@ -73,6 +73,13 @@ let package = Package(
       swiftSettings: house
     ),
     .target(name: "Telemetry", dependencies: ["Units", "CLinux"], swiftSettings: house),
+    // Prints what admission reaches in simulation: `make simulate`.
+    .executableTarget(
+      name: "admission-sim",
+      dependencies: ["Simulation", "Admission"],
+      swiftSettings: house
+    ),
+    .target(name: "Simulation", dependencies: ["Admission", "Units"], swiftSettings: house),
     .target(name: "Admission", dependencies: ["Units"], swiftSettings: house),
     .target(name: "Units", swiftSettings: house),
     // epoll, accept4 and io_uring as static inline functions: Glibc's own module lacks them.
@@ -92,6 +99,11 @@ let package = Package(
       providers: [.apt(["libjemalloc-dev"])]
     ),
     .testTarget(name: "HousePlanTests", swiftSettings: house),
+    .testTarget(
+      name: "AdmissionTests",
+      dependencies: ["Admission", "Simulation", "Units"],
+      swiftSettings: house
+    ),
     .testTarget(name: "UnitsTests", dependencies: ["Units"], swiftSettings: house),
     .testTarget(
       name: "TelemetryTests",

@@ -7,13 +7,17 @@ public struct Goal: Sendable {
   public let isMinimum: Bool
 
   static func least(
-    _ name: String, _ bound: Double, _ figure: @escaping @Sendable (Report) -> Double
+    _ name: String,
+    _ bound: Double,
+    _ figure: @escaping @Sendable (Report) -> Double
   ) -> Goal {
     Goal(name: name, figure: figure, bound: bound, isMinimum: true)
   }
 
   static func most(
-    _ name: String, _ bound: Double, _ figure: @escaping @Sendable (Report) -> Double
+    _ name: String,
+    _ bound: Double,
+    _ figure: @escaping @Sendable (Report) -> Double
   ) -> Goal {
     Goal(name: name, figure: figure, bound: bound, isMinimum: false)
   }

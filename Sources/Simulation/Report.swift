@@ -35,8 +35,16 @@ extension World {
     var report = Report()
     let from = Int(scenario.measured.lowerBound * 10)
     let to = Int(min(scenario.measured.upperBound, scenario.length - 2) * 10)
-    var offered = 0.0, served = 0.0, finished = 0.0, work = 0.0, limit = 0.0
-    var criticalOffered = 0.0, criticalServed = 0.0, refused = 0.0, places = 0.0, rate = 0.0
+    var offered = 0.0
+    var served = 0.0
+    var finished = 0.0
+    var work = 0.0
+    var limit = 0.0
+    var criticalOffered = 0.0
+    var criticalServed = 0.0
+    var refused = 0.0
+    var places = 0.0
+    var rate = 0.0
     for index in from..<to {
       let bucket = buckets[index]
       for priority in 0..<Self.classes {

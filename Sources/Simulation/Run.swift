@@ -6,7 +6,9 @@ internal import Admission
 ///   - seed: One value gives one course.
 ///   - name: The limit of every edge, as `Limiter` names it; an unknown one is the default.
 public func run(
-  _ scenario: Scenario, seed: UInt64, limiterNamed name: String = "latency-gradient"
+  _ scenario: Scenario,
+  seed: UInt64,
+  limiterNamed name: String = "latency-gradient"
 ) -> Report {
   let limiter = Limiter(named: name) ?? .standard
   var learned: (Limiter, [Double])?

@@ -6,7 +6,9 @@ public enum Trials {
   public static func named(_ name: String) -> Trial? { all.first { $0.scenario.name == name } }
 
   private static func trial(
-    _ name: String, _ goals: [Goal], _ change: (inout Scenario) -> Void
+    _ name: String,
+    _ goals: [Goal],
+    _ change: (inout Scenario) -> Void
   ) -> Trial {
     var scenario = Scenario(name)
     change(&scenario)
@@ -104,7 +106,7 @@ public enum Trials {
     },
     trial("clockstep", [.least("goodput", 0.97) { $0.goodput }]) {
       $0.load = 10.0
-      $0.clockStep = (30, -3_600)
+      $0.clockStep = (15, -3_600)
     },
   ]
 
@@ -127,14 +129,16 @@ public enum Trials {
 
   static let growth: [Trial] = [
     trial(
-      "cold40", [.most("shed", 0.005) { $0.shed }, .least("critical", 1) { $0.critical }]
+      "cold40",
+      [.most("shed", 0.005) { $0.shed }, .least("critical", 1) { $0.critical }]
     ) {
       $0.load = 0.8
       $0.length = 20
       $0.measured = 0...5
     },
     trial(
-      "cold400", [.most("shed", 0.05) { $0.shed }, .least("critical", 1) { $0.critical }]
+      "cold400",
+      [.most("shed", 0.05) { $0.shed }, .least("critical", 1) { $0.critical }]
     ) {
       $0.backends = 20
       $0.places = 20

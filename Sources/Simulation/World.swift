@@ -72,7 +72,10 @@ public final class World {
   ///   - limiter: The rule of every edge; nothing for the one there is by default.
   ///   - weights: Weights of the two routes, learned before.
   public init(
-    _ scenario: Scenario, seed: UInt64, limiter: Limiter = .standard, weights: [Double] = []
+    _ scenario: Scenario,
+    seed: UInt64,
+    limiter: Limiter = .standard,
+    weights: [Double] = []
   ) {
     self.scenario = scenario
     random = Generator(seed: seed)
@@ -193,7 +196,8 @@ public final class World {
     requests[index].state = .queued
     deadlines.push(now + scenario.deadline, index, requests[index].generation)
     let request = requests[index]
-    let lowered = request.attempt > 0 ? min(request.priority + 1, Self.classes - 1) : request.priority
+    let lowered =
+      request.attempt > 0 ? min(request.priority + 1, Self.classes - 1) : request.priority
     let question = AdmissionRequest(
       handle: UInt64(index),
       priority: PriorityClass(UInt8(lowered)),

@@ -54,8 +54,10 @@ for trial in Trials.all where names.isEmpty || names.contains(trial.scenario.nam
       shown(report.fairness, 3), shown(report.meanLimit, 0),
     ]
     print(
-      padded(trial.scenario.name, 16), padded("\(seed)", 4),
-      figures.map { padded($0, 8) }.joined())
+      padded(trial.scenario.name, 16),
+      padded("\(seed)", 4),
+      figures.map { padded($0, 8) }.joined()
+    )
     for goal in trial.goals where !goal.isMet(by: report) {
       missed += 1
       let relation = goal.isMinimum ? "at least" : "at most"

@@ -21,6 +21,8 @@ struct HousePlanTests {
       "Configuration": ["Routing", "HTTPCodec", "Units"],
     ]
     plan["Edge"] = Set(order.prefix { $0 != "Edge" }).union(["CLinux"])
+    plan["Simulation"] = ["Admission", "Units"]
+    plan["admission-sim"] = ["Simulation", "Admission", "Units"]
     plan["demo"] = []
     plan["spillway"] = Set(order.dropLast()).union(["CLinux", "CJemalloc"])
     return plan

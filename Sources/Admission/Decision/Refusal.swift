@@ -31,8 +31,9 @@ public enum RefusalReason: UInt8, Sendable, BitwiseCopyable, CaseIterable {
 /// A request that was not admitted.
 public struct Refusal: Sendable, BitwiseCopyable {
   public var reason: RefusalReason
-  /// When it may be worth trying again, estimated from how fast the queue drains, in
-  /// `Refusal.retryAfterRange`. The caller adds jitter.
+  /// When it may be worth trying again, estimated from how fast the queue drains.
+  ///
+  /// It lies in `Refusal.retryAfterRange`; the caller adds jitter.
   public var retryAfter: Nanoseconds
 
   /// The bounds of `retryAfter`.

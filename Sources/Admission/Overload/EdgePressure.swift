@@ -81,7 +81,9 @@ public struct EdgePressure: Sendable {
   /// the others are states and count at once.
   public mutating func read(_ reading: Reading) {
     let delay = Self.share(
-      Double(reading.loopDelay.rawValue), Double(settings.loopDelay.rawValue))
+      Double(reading.loopDelay.rawValue),
+      Double(settings.loopDelay.rawValue)
+    )
     loop += 0.2 * (delay - loop)
     memory = Self.share(reading.memory, settings.memory)
     descriptors = Self.share(reading.descriptors, settings.descriptors)

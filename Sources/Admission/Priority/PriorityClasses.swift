@@ -21,8 +21,9 @@ public struct PriorityClasses: Equatable, Sendable {
   /// The class that is shed first.
   public var lowest: PriorityClass { PriorityClass(UInt8(names.count - 1)) }
 
+  /// Fails when there are too few or too many names, or one is empty or there twice.
+  ///
   /// - Parameter names: One to `maximum` names, highest first.
-  /// - Returns: Nothing when there are too few or too many, or one is empty or there twice.
   public init?(names: [String]) {
     guard (1...Self.maximum).contains(names.count), Set(names).count == names.count,
       !names.contains("")

@@ -27,7 +27,8 @@ struct ClassQueue: ~Copyable {
 
   /// Puts a request behind those of its class.
   ///
-  /// - Parameter due: When it has to leave; `.never` when its class's time-out comes first.
+  /// It has to leave at `due`, which is `.never` when its class's time-out comes first.
+  ///
   /// - Returns: Its entry, -1 when memory is used up.
   mutating func push(_ request: AdmissionRequest, cost: UInt16, now: Instant, due: Instant) -> Int32
   {
@@ -94,7 +95,7 @@ struct ClassQueue: ~Copyable {
     )
   }
 
-  /// An entry whose deadline came; -1 when there is none. It is still queued.
+  /// An entry whose deadline came, still queued; -1 when there is none.
   mutating func nextDue(_ now: Instant) -> Int32 { wheel.nextDue(entries.base, now: now) }
 
   /// Takes an entry out of every order; its memory stays until `release`.

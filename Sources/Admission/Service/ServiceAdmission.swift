@@ -115,7 +115,9 @@ public final class ServiceAdmission: @unchecked Sendable {
 
   private func beginMerging() -> Bool {
     cells.base[ServiceCells.Place.isMerging].compareExchange(
-      expected: 0, desired: 1, ordering: .acquiring
+      expected: 0,
+      desired: 1,
+      ordering: .acquiring
     ).exchanged
   }
 
@@ -185,7 +187,11 @@ public final class ServiceAdmission: @unchecked Sendable {
       for index in 0..<8 { waiting[index] += Int32((packed >> UInt64(8 * index)) & 0xFF) }
     }
     let standing = rule.tick(waiting, isGrowing: limiter.guidance.isGrowing)
-    if standing == 0 { standingSince = .never } else if standingSince == .never { standingSince = now }
+    if standing == 0 {
+      standingSince = .never
+    } else if standingSince == .never {
+      standingSince = now
+    }
     cells.store(UInt64(standing), ServiceCells.Place.standing)
     cells.store(UInt64(bitPattern: standingSince.rawValue), ServiceCells.Place.standingSince)
   }

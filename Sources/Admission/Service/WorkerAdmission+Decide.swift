@@ -61,7 +61,10 @@ extension WorkerAdmission {
   ///
   /// - Returns: False when nothing does.
   private mutating func makeRoom(
-    for request: AdmissionRequest, _ cost: UInt16, isStanding: Bool, _ bound: Int
+    for request: AdmissionRequest,
+    _ cost: UInt16,
+    isStanding: Bool,
+    _ bound: Int
   ) -> Bool {
     let priority = Int(request.priority.rawValue)
     var lower = classes - 1

@@ -67,7 +67,9 @@ extension WorkerAdmission {
   }
 
   private mutating func learn(
-    _ record: StoredPermit, _ outcome: PermitOutcome, _ seconds: Double
+    _ record: StoredPermit,
+    _ outcome: PermitOutcome,
+    _ seconds: Double
   ) {
     let latency = Bounds.clamp(seconds, Bounds.shortestLatency, Bounds.latency)
     let period = Double(cells.load(ServiceCells.Place.period)) / 1e9
@@ -136,13 +138,12 @@ extension WorkerAdmission {
         }
         continue
       }
-      if chosen == worker {
-        if serveOwn(priority) { return }
-      } else {
+      guard chosen == worker else {
         cells.addCredit(to: chosen)
         bells |= 1 << UInt64(chosen)
         return
       }
+      if serveOwn(priority) { return }
     }
   }
 
