@@ -42,7 +42,9 @@ struct DeadlineQueue {
   }
 }
 
-/// Events by time: a binary heap. Of equal times the one that was pushed first comes first, so that
+/// Events by time, as a binary heap.
+///
+/// Of equal times the one that was pushed first comes first, so that
 /// a run is a function of its seed alone.
 struct EventHeap {
   private var items: [(event: World.Event, order: UInt64)] = []

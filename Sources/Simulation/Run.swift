@@ -3,8 +3,10 @@ internal import Admission
 /// Runs a scenario to its end.
 ///
 /// - Parameters:
+///   - scenario: What happens.
 ///   - seed: One value gives one course.
 ///   - name: The limit of every edge, as `Limiter` names it; an unknown one is the default.
+/// - Returns: The figures.
 public func run(
   _ scenario: Scenario,
   seed: UInt64,

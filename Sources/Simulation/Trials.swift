@@ -1,4 +1,6 @@
-/// The scenarios that admission is judged by. The service has 40 places of 20 ms where nothing else is
+/// The scenarios that admission is judged by.
+///
+/// The service has 40 places of 20 ms where nothing else is
 /// said, and an exponential latency: alone it answers in 15 ms at the median and 93 ms at p99.
 public enum Trials {
   public static var all: [Trial] { overload + changes + calm + growth + edges }

@@ -69,6 +69,8 @@ public final class World {
   private let network = 0.001
 
   /// - Parameters:
+  ///   - scenario: What happens.
+  ///   - seed: One value gives one course.
   ///   - limiter: The rule of every edge; nothing for the one there is by default.
   ///   - weights: Weights of the two routes, learned before.
   public init(

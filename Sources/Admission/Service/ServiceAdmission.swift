@@ -96,6 +96,7 @@ public final class ServiceAdmission: @unchecked Sendable {
   /// Closes the window when it is over.
   ///
   /// - Parameters:
+  ///   - now: The time of the caller's turn.
   ///   - wallOffset: What to add to `now` to have the wall clock.
   ///   - isEarly: True to look before the tick, because a cohort is back.
   /// - Returns: True when a window was closed: the limit may have changed.

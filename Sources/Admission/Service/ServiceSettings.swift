@@ -8,7 +8,7 @@ public struct ServiceSettings: Sendable {
   public var routes: Int
   /// Priority classes, in `1...PriorityClasses.maximum`.
   public var classes: Int
-  /// Entries of each worker's queue. Each takes about 100 bytes once it was used.
+  /// Entries of each worker's queue, about 100 bytes each once it was used.
   public var queueCapacity: Int
 
   /// Nothing when a size is out of range.
