@@ -17,6 +17,9 @@ let package = Package(
     .target(name: "Units", swiftSettings: house),
     .target(name: "Admission", dependencies: ["Units"], swiftSettings: house),
     .executableTarget(
-      name: "decision", dependencies: ["Admission", "Units"], swiftSettings: house),
+      name: "decision",
+      dependencies: ["Admission", "Units"],
+      swiftSettings: house
+    ),
   ]
 )

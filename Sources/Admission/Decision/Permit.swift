@@ -18,18 +18,18 @@ public enum PermitOutcome: Sendable, BitwiseCopyable {
 /// `ServiceAdmission.forgottenPermits`, and serves on. It must not outlive its service.
 public struct Permit: ~Copyable {
   let record: StoredPermit
-  private let cells: ServiceCells
+  private let cells: UnsafeMutablePointer<Cell>
 
   init(_ record: StoredPermit, _ cells: ServiceCells) {
     self.record = record
-    self.cells = cells
+    self.cells = cells.base
   }
 
   /// When the request was dispatched.
   public var dispatchedAt: Instant { record.dispatchedAt }
 
   deinit {
-    cells.giveBackForgotten()
+    ServiceCells.giveBackForgotten(cells)
     assertionFailure("a permit was forgotten: end it as served, dropped or ignored")
   }
 
@@ -56,9 +56,17 @@ public struct StoredPermit: Sendable, BitwiseCopyable {
 
 extension ServiceCells {
   /// Gives back the place of a permit that nobody ended; the next tick wakes whoever may have it.
-  func giveBackForgotten() {
-    var seen = gate
-    while seen.inFlight > 0, !replace(seen, by: seen.rawValue - Gate.oneInFlight) { seen = gate }
+  static func giveBackForgotten(_ base: UnsafeMutablePointer<Cell>) {
+    var seen = Gate(rawValue: base[Place.gate].load(ordering: .acquiring))
+    while seen.inFlight > 0 {
+      let (exchanged, original) = base[Place.gate].compareExchange(
+        expected: seen.rawValue,
+        desired: seen.rawValue - Gate.oneInFlight,
+        ordering: .acquiringAndReleasing
+      )
+      if exchanged { break }
+      seen = Gate(rawValue: original)
+    }
     base[Place.forgotten].wrappingAdd(1, ordering: .relaxed)
   }
 }

@@ -10,9 +10,10 @@ internal import Units
 struct ClassQueue: ~Copyable {
   private(set) var entries: Slab<QueueEntry>
   private var tenants: TenantTallies
-  private var heads = InlineArray<8, Int32>(repeating: -1)
-  private var tails = InlineArray<8, Int32>(repeating: -1)
-  private(set) var counts = InlineArray<8, Int32>(repeating: 0)
+  private let heads: UnsafeMutablePointer<Int32>
+  private let tails: UnsafeMutablePointer<Int32>
+  /// Requests that wait, by class.
+  let counts: UnsafeMutablePointer<Int32>
   private(set) var count = 0
   private var wheel = DeadlineWheel()
 
@@ -23,7 +24,15 @@ struct ClassQueue: ~Copyable {
   init(capacity: Int, classes: Int, seed: UInt64) {
     entries = Slab(capacity: capacity)
     tenants = TenantTallies(capacity: capacity, classes: classes, seed: seed)
+    let places = PriorityClasses.maximum
+    heads = .allocate(capacity: 3 * places)
+    tails = heads + places
+    counts = tails + places
+    heads.initialize(repeating: -1, count: 2 * places)
+    counts.initialize(repeating: 0, count: places)
   }
+
+  deinit { heads.deallocate() }
 
   /// Puts a request behind those of its class.
   ///

@@ -4,13 +4,21 @@ internal import Units
 ///
 /// Deadlines come in any order, so a class's own order does not find them. Only those that come
 /// before the class's time-out are here, and no time-out is longer than the wheel.
-struct DeadlineWheel {
+struct DeadlineWheel: ~Copyable {
   static let tick = Nanoseconds.milliseconds(10)
   private static let slots: Int64 = 64
-  private var heads = InlineArray<64, Int32>(repeating: -1)
+  // Apart from the struct: what lies in it is moved about with the whole queue.
+  private let heads: UnsafeMutablePointer<Int32>
   /// The tick up to which everything has left.
   private var reached = Int64.min
   private var count = 0
+
+  init() {
+    heads = .allocate(capacity: Int(Self.slots))
+    heads.initialize(repeating: -1, count: Int(Self.slots))
+  }
+
+  deinit { heads.deallocate() }
 
   mutating func insert(
     _ index: Int32,

@@ -91,7 +91,7 @@ extension WorkerAdmission {
   }
 
   /// True when a request of a lower class waits with another worker.
-  private func waitsElsewhere(below priority: Int) -> Bool {
+  private mutating func waitsElsewhere(below priority: Int) -> Bool {
     guard cells.workers > 1, priority < 7 else { return false }
     let mask = ~UInt64(0) << UInt64(8 * (priority + 1))
     for other in 0..<cells.workers where other != worker {
@@ -121,7 +121,7 @@ extension WorkerAdmission {
   /// Half of the requests finish within the median, which for a wide range of services is about 0.7
   /// of the mean. Below half of the limit it is tried all the same: a service that is refused
   /// everything would never be seen to have recovered.
-  private func mayFinish(_ request: AdmissionRequest) -> Bool {
+  private mutating func mayFinish(_ request: AdmissionRequest) -> Bool {
     guard request.deadline != .never else { return true }
     let left = (request.deadline - now).seconds
     guard left > 0 else { return false }
@@ -134,19 +134,19 @@ extension WorkerAdmission {
   }
 
   /// When a queued request has to leave so that it can still finish.
-  private func due(_ request: AdmissionRequest) -> Instant {
+  private mutating func due(_ request: AdmissionRequest) -> Instant {
     guard request.deadline != .never else { return .never }
     let reserve = 2e9 * cells.number(ServiceCells.Place.latency)
     return request.deadline + Nanoseconds(-Int64(Bounds.clamp(reserve, 0, 1e13)))
   }
 
   /// The same for the wheel, which holds only what leaves before its class's time-out.
-  private func wheelDue(_ due: Instant, _ priority: Int) -> Instant {
+  private mutating func wheelDue(_ due: Instant, _ priority: Int) -> Instant {
     due < now + QueueTimeout.calm(priority) ? due : .never
   }
 
   /// What a request counts for in its tenant's tally: its route's weight over the mean, in quarters.
-  private func cost(of route: Int32) -> UInt16 {
+  private mutating func cost(of route: Int32) -> UInt16 {
     let weight = cells.number(cells.weights + place(of: route))
     let scale = cells.number(ServiceCells.Place.scale)
     let usual = cells.number(ServiceCells.Place.latency)
@@ -154,5 +154,5 @@ extension WorkerAdmission {
     return UInt16(Bounds.whole(4 * weight * scale / usual, in: 1...4_096))
   }
 
-  func place(of route: Int32) -> Int { Int(min(max(route, 0), routes - 1)) }
+  mutating func place(of route: Int32) -> Int { Int(min(max(route, 0), routes - 1)) }
 }

@@ -54,7 +54,7 @@ extension WorkerAdmission {
     return Permit(record, cells)
   }
 
-  private func joinCohort(_ wanted: UInt64, _ weight: Double) -> UInt32 {
+  private mutating func joinCohort(_ wanted: UInt64, _ weight: Double) -> UInt32 {
     let number = UInt32(wanted >> 32)
     let size = Int(wanted & 0xFFFF)
     let before = cells.join(ServiceCells.Place.cohortSent, cohort: number, size: size)
@@ -156,7 +156,7 @@ extension WorkerAdmission {
     }
   }
 
-  private func giveBack(_ gate: Gate) -> Bool {
+  private mutating func giveBack(_ gate: Gate) -> Bool {
     gate.inFlight == 0 || cells.replace(gate, by: gate.rawValue - Gate.oneInFlight)
   }
 
@@ -259,7 +259,7 @@ extension WorkerAdmission {
     }
   }
 
-  private func isDue(_ index: Int32) -> Bool {
+  private mutating func isDue(_ index: Int32) -> Bool {
     index >= 0 && queue.entries[index].pointee.due < now
   }
 }

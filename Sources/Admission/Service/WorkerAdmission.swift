@@ -186,7 +186,7 @@ public struct WorkerAdmission: ~Copyable {
     enterOutbox(index)
   }
 
-  func refusal(_ reason: RefusalReason) -> Refusal {
+  mutating func refusal(_ reason: RefusalReason) -> Refusal {
     let gate = cells.gate
     let latency = cells.number(ServiceCells.Place.latency)
     var seconds = Double(gate.waiting) * latency / Double(max(gate.limit, 1))
