@@ -10,8 +10,8 @@ struct TrialTests {
 
     var scenario = trial.scenario
     if scenario.length == 60 {
-      scenario.length = 24
-      scenario.measured = 8...22
+      scenario.length = 40
+      scenario.measured = 15...38
     }
     let report = Simulation.run(scenario, seed: 1)
 
