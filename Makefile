@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 20
 BENCH_SCENARIOS ?= h1,reject-h1,large,latency,idle
 BENCH_ROUNDS ?= 7
 BENCH_FLAGS ?=
-SWIFT_SOURCES := Sources Tests Package.swift
+SWIFT_SOURCES := Sources Tests loadtest Package.swift
 
 .DEFAULT_GOAL := help
 .PHONY: help run test build setup lint format sanitize smoke fuzz bench instructions allocations soak leave clean

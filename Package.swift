@@ -45,6 +45,13 @@ let package = Package(
     ),
     // A small service to stand behind the edge in `make run`, the README and the smoke test.
     .executableTarget(name: "demo", swiftSettings: house),
+    // The load harness: what is sent and what is judged.
+    .target(
+      name: "LoadKit",
+      dependencies: ["Configuration", "HTTPCodec", "Units"],
+      path: "loadtest/LoadKit",
+      swiftSettings: house
+    ),
     .target(
       name: "Edge",
       dependencies: [
@@ -134,6 +141,11 @@ let package = Package(
         "Edge", "Configuration", "Routing", "Upstream", "HTTPCodec", "Reactor", "Telemetry",
         "Units", "CLinux", .product(name: "Logging", package: "swift-log"),
       ],
+      swiftSettings: house
+    ),
+    .testTarget(
+      name: "LoadKitTests",
+      dependencies: ["LoadKit", "Configuration", "Units"],
       swiftSettings: house
     ),
     // Runs the built executable as an operator would.
