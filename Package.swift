@@ -19,6 +19,7 @@ let package = Package(
   name: "spillway",
   products: [
     .executable(name: "spillway", targets: ["spillway"]),
+    .executable(name: "loadtest", targets: ["loadtest"]),
     // For the fuzz targets, a package of their own.
     .library(name: "HTTPCodec", targets: ["HTTPCodec"]),
     .library(name: "Routing", targets: ["Routing"]),
@@ -45,12 +46,27 @@ let package = Package(
     ),
     // A small service to stand behind the edge in `make run`, the README and the smoke test.
     .executableTarget(name: "demo", swiftSettings: house),
-    // The load harness: what is sent and what is judged.
+    // The load harness: what is sent and what is judged; sockets; commands.
     .target(
       name: "LoadKit",
       dependencies: ["Configuration", "HTTPCodec", "Units"],
       path: "loadtest/LoadKit",
       swiftSettings: house
+    ),
+    .target(
+      name: "LoadEngine",
+      dependencies: ["LoadKit", "HTTPCodec", "Reactor", "Telemetry", "Units", "CLinux"],
+      path: "loadtest/LoadEngine",
+      swiftSettings: house
+    ),
+    .executableTarget(
+      name: "loadtest",
+      dependencies: [
+        "LoadEngine", "LoadKit", "Configuration", "Reactor", "Telemetry", "Units",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ] + (plainAllocator ? [] : ["CJemalloc"]),
+      path: "loadtest/loadtest",
+      swiftSettings: house + (plainAllocator ? [] : [.define("JEMALLOC")])
     ),
     .target(
       name: "Edge",
@@ -146,6 +162,11 @@ let package = Package(
     .testTarget(
       name: "LoadKitTests",
       dependencies: ["LoadKit", "Configuration", "Units"],
+      swiftSettings: house
+    ),
+    .testTarget(
+      name: "LoadEngineTests",
+      dependencies: ["LoadEngine", "LoadKit", "Configuration", "Reactor", "Units", "CLinux"],
       swiftSettings: house
     ),
     // Runs the built executable as an operator would.
