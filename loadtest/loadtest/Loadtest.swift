@@ -5,6 +5,6 @@ struct Loadtest: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "loadtest",
     abstract: "Open-loop HTTP load, simulated services, and proof of what happened.",
-    subcommands: [BackendCommand.self]
+    subcommands: [RunCommand.self, BackendCommand.self]
   )
 }
