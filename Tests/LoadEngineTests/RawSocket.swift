@@ -27,10 +27,8 @@ final class RawSocket {
       &patience,
       socklen_t(MemoryLayout<timeval>.size)
     )
-    guard result == 0 else {
-      Glibc.close(descriptor)
-      return nil
-    }
+    // `deinit` closes the descriptor in this case too.
+    guard result == 0 else { return nil }
   }
 
   deinit { Glibc.close(descriptor) }

@@ -52,6 +52,15 @@ final class RunningBackend: @unchecked Sendable {
     return Double(answer[range.upperBound...].prefix { "0123456789.".contains($0) })
   }
 
+  /// Asks again and again, with pauses that leave the machine its ports; false after a minute.
+  func waits(for name: String, toBe value: Double) -> Bool {
+    for _ in 0..<6_000 {
+      if stat(name) == value { return true }
+      Thread.sleep(forTimeInterval: 0.01)
+    }
+    return false
+  }
+
   func post(_ target: String) -> String {
     RawSocket.request("POST \(target)", port: controlPort) ?? ""
   }

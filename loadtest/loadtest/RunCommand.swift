@@ -33,6 +33,9 @@ struct RunCommand: ParsableCommand {
   @Option(help: "A file for the report as JSON.")
   var json: String?
 
+  @Option(help: "A file for the report as a page with plots.")
+  var html: String?
+
   @Flag(help: "Say nothing but the result.")
   var quiet = false
 
@@ -73,6 +76,7 @@ struct RunCommand: ParsableCommand {
       Console.fail("\(error)\n")
     }
     Console.say(TextReport(report).text)
+    if let html { Self.write(Data(HTMLReport(report).text.utf8), to: html) }
     if let json { try Self.write(report, to: json) }
     if !report.problems.isEmpty { throw ExitCode(3) }
     if !report.isPassed { throw ExitCode(1) }
@@ -81,8 +85,12 @@ struct RunCommand: ParsableCommand {
   private static func write(_ report: RunReport, to path: String) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    Self.write(try encoder.encode(report), to: path)
+  }
+
+  private static func write(_ data: Data, to path: String) {
     do {
-      try encoder.encode(report).write(to: URL(fileURLWithPath: path))
+      try data.write(to: URL(fileURLWithPath: path))
     } catch {
       Console.fail("cannot write \(path): \(error.localizedDescription)\n")
     }

@@ -7,13 +7,15 @@ internal import Units
 extension LoadClient {
   func start(_ due: DueCall) {
     account.offered(due.place)
+    // To send what its caller gave up would make a late harness later still.
+    guard now() < due.intended + kinds[due.kind].timeout else { return refuse(due, .harnessLate) }
     let index = calls.allocate()
-    guard index >= 0 else { return refuse(due) }
+    guard index >= 0 else { return refuse(due, .noRoom) }
     let owner = Owner(kind: OwnerKind.call, index: index, generation: calls.generation(index))
     let timer = reactor.timers.allocate(for: owner)
     guard timer >= 0 else {
       calls.release(index)
-      return refuse(due)
+      return refuse(due, .noRoom)
     }
     calls[index].initialize(
       to: Call(
@@ -27,9 +29,9 @@ extension LoadClient {
     begin(index)
   }
 
-  private func refuse(_ due: DueCall) {
+  private func refuse(_ due: DueCall, _ reason: ErrorReason) {
     let latency = now() - due.intended
-    account.ended(due.place, reason: account.place(of: .noRoom), latency: latency)
+    account.ended(due.place, reason: account.place(of: reason), latency: latency)
     readyCallers += isClosedLoop ? 1 : 0
   }
 

@@ -42,6 +42,8 @@ public enum ErrorReason: UInt8, CaseIterable, Sendable {
   case noConnection
   /// The harness had no room to follow this request.
   case noRoom
+  /// The harness came to it when its time was up already.
+  case harnessLate
   /// Stopped by the user.
   case stopped
 
@@ -57,10 +59,16 @@ public enum ErrorReason: UInt8, CaseIterable, Sendable {
     case .tooManyInterim: "too-many-interim"
     case .noConnection: "no-connection"
     case .noRoom: "no-room"
+    case .harnessLate: "harness-late"
     case .stopped: "stopped"
     }
   }
 
   /// Whether the harness, not the target, is why the request was not answered.
-  public var isOurs: Bool { self == .noConnection || self == .noRoom || self == .stopped }
+  public var isOurs: Bool {
+    switch self {
+    case .noConnection, .noRoom, .harnessLate, .stopped: true
+    default: false
+    }
+  }
 }

@@ -171,6 +171,8 @@ public struct ReportBuilder: Measured {
         )
       case .noRoom:
         problems.append("\(count) requests (\(percent) %) were more than the harness can follow")
+      case .harnessLate:
+        problems.append("\(count) requests (\(percent) %) were due while the harness was too late")
       default: problems.append("the run was stopped, with \(count) requests under way")
       }
     }
