@@ -1,4 +1,5 @@
 import Configuration
+import Foundation
 import LoadKit
 import Testing
 import Units
@@ -73,6 +74,19 @@ struct ScenarioTests {
     #expect(pay.retries?.attempts == 3 && pay.retries?.causes == [.shed, .timeout])
     #expect(scenario.kinds[1].priority == 1 && scenario.kinds[1].timeout == .seconds(1))
     #expect(scenario.expectations.count == 3)
+  }
+
+  @Test func `the scenarios that come along are right`() throws {
+    let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .deletingLastPathComponent().deletingLastPathComponent()
+      .appendingPathComponent("loadtest/scenarios")
+    let files = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+
+    #expect(!files.isEmpty)
+    for file in files {
+      let scenario = try ScenarioSource.load(folder.appendingPathComponent(file).path)
+      #expect(file == scenario.name + ".yaml")
+    }
   }
 
   @Test func `classes need no list, in the order they are met`() throws {
