@@ -39,8 +39,17 @@ final class RawSocket {
       let count = bytes.withUnsafeBytes {
         Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
       }
+      if count < 0, errno == EINTR { continue }
       guard count > 0 else { return }
       bytes = bytes.dropFirst(count)
+    }
+  }
+
+  /// A ring that lived on this thread may still interrupt its calls.
+  private func receive(_ bytes: UnsafeMutableRawPointer, _ count: Int) -> Int {
+    while true {
+      let result = recv(descriptor, bytes, count, 0)
+      if result >= 0 || errno != EINTR { return result }
     }
   }
 
@@ -48,7 +57,7 @@ final class RawSocket {
   func read(through end: String) -> String {
     var text = ""
     var byte: UInt8 = 0
-    while !text.hasSuffix(end), recv(descriptor, &byte, 1, 0) == 1 {
+    while !text.hasSuffix(end), receive(&byte, 1) == 1 {
       text.unicodeScalars.append(Unicode.Scalar(byte))
     }
     return text
@@ -59,7 +68,7 @@ final class RawSocket {
     var bytes: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 65_536)
     while true {
-      let count = recv(descriptor, &buffer, buffer.count, 0)
+      let count = receive(&buffer, buffer.count)
       guard count > 0 else { break }
       bytes += buffer[..<count]
     }
