@@ -7,10 +7,13 @@ FUZZ_SECONDS ?= 20
 BENCH_SCENARIOS ?= h1,reject-h1,large,latency,idle
 BENCH_ROUNDS ?= 7
 BENCH_FLAGS ?=
-SWIFT_SOURCES := Sources Tests Package.swift
+# Seeds of each scenario, and names of some where not all shall run.
+SIMULATE_SEEDS ?= 3
+SIMULATE_FLAGS ?=
+SWIFT_SOURCES := Sources Tests loadtest Package.swift
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build setup lint format sanitize smoke fuzz bench instructions allocations soak leave clean
+.PHONY: help run test build setup lint format sanitize smoke fuzz bench simulate decision instructions allocations soak leave clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +57,13 @@ bench: ## Measure beside nginx, HAProxy and other peers that are found
 	@bench/bench.py --scenarios $(BENCH_SCENARIOS) --rounds $(BENCH_ROUNDS) \
 	  --peer bench/spillway.json --bin spillway=.build/release/spillway \
 	  --peer bench/spillway-epoll.json --bin spillway-epoll=.build/release/spillway $(BENCH_FLAGS)
+
+simulate: ## Run admission through every scenario of overload; fails when a goal is missed
+	swift build -c release --product admission-sim
+	@.build/release/admission-sim --seeds $(SIMULATE_SEEDS) $(SIMULATE_FLAGS)
+
+decision: ## Measure one decision of admission: nanoseconds and allocations
+	@bench/decision/run.sh
 
 instructions: ## Count user-space instructions per proxied request (callgrind)
 	@scripts/setup.sh instructions

@@ -19,6 +19,7 @@ let package = Package(
   name: "spillway",
   products: [
     .executable(name: "spillway", targets: ["spillway"]),
+    .executable(name: "loadtest", targets: ["loadtest"]),
     // For the fuzz targets, a package of their own.
     .library(name: "HTTPCodec", targets: ["HTTPCodec"]),
     .library(name: "Routing", targets: ["Routing"]),
@@ -45,11 +46,33 @@ let package = Package(
     ),
     // A small service to stand behind the edge in `make run`, the README and the smoke test.
     .executableTarget(name: "demo", swiftSettings: house),
+    // The load harness: what is sent and what is judged; sockets; commands.
+    .target(
+      name: "LoadKit",
+      dependencies: ["Configuration", "HTTPCodec", "Units"],
+      path: "loadtest/LoadKit",
+      swiftSettings: house
+    ),
+    .target(
+      name: "LoadEngine",
+      dependencies: ["LoadKit", "HTTPCodec", "Reactor", "Telemetry", "Units", "CLinux"],
+      path: "loadtest/LoadEngine",
+      swiftSettings: house
+    ),
+    .executableTarget(
+      name: "loadtest",
+      dependencies: [
+        "LoadEngine", "LoadKit", "Configuration", "Reactor", "Telemetry", "Units",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ] + (plainAllocator ? [] : ["CJemalloc"]),
+      path: "loadtest/loadtest",
+      swiftSettings: house + (plainAllocator ? [] : [.define("JEMALLOC")])
+    ),
     .target(
       name: "Edge",
       dependencies: [
-        "Configuration", "Routing", "Upstream", "HTTPCodec", "Reactor", "Telemetry", "Units",
-        "CLinux",
+        "Configuration", "Routing", "Upstream", "HTTPCodec", "TLS", "Reactor", "Telemetry",
+        "Units", "CLinux",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: house
@@ -73,6 +96,14 @@ let package = Package(
       swiftSettings: house
     ),
     .target(name: "Telemetry", dependencies: ["Units", "CLinux"], swiftSettings: house),
+    // Prints what admission reaches in simulation: `make simulate`.
+    .executableTarget(
+      name: "admission-sim",
+      dependencies: ["Simulation", "Admission"],
+      swiftSettings: house
+    ),
+    .target(name: "Simulation", dependencies: ["Admission", "Units"], swiftSettings: house),
+    .target(name: "Admission", dependencies: ["Units"], swiftSettings: house),
     .target(name: "Units", swiftSettings: house),
     // epoll, accept4 and io_uring as static inline functions: Glibc's own module lacks them.
     .systemLibrary(name: "CLinux", pkgConfig: "liburing", providers: [.apt(["liburing-dev"])]),
@@ -91,6 +122,11 @@ let package = Package(
       providers: [.apt(["libjemalloc-dev"])]
     ),
     .testTarget(name: "HousePlanTests", swiftSettings: house),
+    .testTarget(
+      name: "AdmissionTests",
+      dependencies: ["Admission", "Simulation", "Units"],
+      swiftSettings: house
+    ),
     .testTarget(name: "UnitsTests", dependencies: ["Units"], swiftSettings: house),
     .testTarget(
       name: "TelemetryTests",
@@ -136,11 +172,23 @@ let package = Package(
       ],
       swiftSettings: house
     ),
+    .testTarget(
+      name: "LoadKitTests",
+      dependencies: ["LoadKit", "Configuration", "Units"],
+      swiftSettings: house
+    ),
+    .testTarget(
+      name: "LoadEngineTests",
+      dependencies: ["LoadEngine", "LoadKit", "Configuration", "Reactor", "Units", "CLinux"],
+      swiftSettings: house
+    ),
     // Runs the built executable as an operator would.
     .testTarget(name: "ProcessTests", swiftSettings: house),
     .testTarget(
       name: "WireTests",
-      dependencies: ["Edge", "Configuration", "Reactor", "Telemetry", "Units"],
+      dependencies: [
+        "Edge", "Configuration", "TLS", "HTTPCodec", "Reactor", "Telemetry", "Units", "COpenSSL",
+      ],
       swiftSettings: house
     ),
   ]

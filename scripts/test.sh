@@ -25,7 +25,7 @@ stage() {
   printf '== %s: done in %d s\n' "$name" "$((SECONDS - started))"
 }
 
-stage "format" swift format lint --strict --recursive Sources Tests Package.swift
+stage "format" swift format lint --strict --recursive Sources Tests loadtest Package.swift
 stage "packaging" scripts/check-packaging.sh
 stage "scripts" scripts/check-scripts.sh
 stage "debug build, warnings are errors" swift build --build-tests

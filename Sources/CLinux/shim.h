@@ -8,6 +8,7 @@
 #include <features.h>
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <liburing.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -42,6 +44,13 @@ extern long clinux_syscall(long number, ...) __asm__("syscall");
 
 static inline int64_t clinux_recv(int fd, void *bytes, size_t count) {
   return clinux_result(clinux_syscall(SYS_recvfrom, (long)fd, bytes, count, 0L, NULL, NULL));
+}
+
+// Bytes of a stream that were sent and that the peer's kernel has not acknowledged (SIOCOUTQ).
+static inline int64_t clinux_unacknowledged(int fd) {
+  int count = 0;
+  int64_t result = clinux_result(ioctl(fd, SIOCOUTQ, &count));
+  return result < 0 ? result : count;
 }
 
 static inline int64_t clinux_peek(int fd, void *byte) {

@@ -11,12 +11,14 @@ public enum ConfigurationSource {
   /// - Parameters:
   ///   - text: The whole document.
   ///   - file: What faults name.
+  ///   - folder: Where relative paths of files begin; the file's own folder when it is `nil`.
   ///   - version: The version where the text does not name one.
   /// - Returns: The settings with all defaults.
   /// - Throws: Every fault at once.
   public static func parse(
     _ text: String,
     file: String,
+    folder: String? = nil,
     version: Int = 1
   ) throws(ConfigurationError) -> LoadedConfiguration {
     let reader = Reader()
@@ -26,7 +28,10 @@ public enum ConfigurationSource {
     } catch {
       throw ConfigurationError(file: file, faults: [error], text: text)
     }
-    let (settings, places) = SettingsReader.read(Field(node: node, path: "", reader: reader))
+    let (settings, places) = SettingsReader.read(
+      Field(node: node, path: "", reader: reader),
+      folder: folder ?? Self.folder(of: file)
+    )
     Validation.judge(settings, places)
     guard reader.faults.isEmpty else {
       throw ConfigurationError(
@@ -35,13 +40,21 @@ public enum ConfigurationSource {
         text: text
       )
     }
-    return LoadedConfiguration(
+    var loaded = LoadedConfiguration(
       settings: settings,
       text: text,
       checksum: "sha256:" + SHA256.hex(of: text),
       version: settings.version ?? version,
       fromLastGood: false
     )
+    loaded.files = places.files
+    return loaded
+  }
+
+  /// The folder that a file lies in, empty for that of the process.
+  public static func folder(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "" }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
   }
 
   /// The text of a file, as far as the bound on its size allows.
@@ -63,9 +76,15 @@ public enum ConfigurationSource {
   }
 
   /// The copy of the configuration that was accepted last, when there is one that still is valid.
-  public static func lastGood(in directory: String, version: Int = 1) -> LoadedConfiguration? {
+  ///
+  /// `folder`: That of the file it is a copy of, where the files that it names are.
+  public static func lastGood(
+    in directory: String,
+    folder: String = "",
+    version: Int = 1
+  ) -> LoadedConfiguration? {
     guard let text = read("\(directory)/\(lastGoodName)"),
-      var loaded = try? parse(text, file: lastGoodName, version: version)
+      var loaded = try? parse(text, file: lastGoodName, folder: folder, version: version)
     else { return nil }
     loaded.fromLastGood = true
     return loaded

@@ -102,9 +102,59 @@ extension ListenerSetting {
       "allow: \(YAMLWriter.list(allow.map(\.text)))",
       "deny: \(YAMLWriter.list(deny.map(\.text)))",
       "trustedProxies: \(YAMLWriter.list(trustedProxies.map(\.text)))",
+      "proxyProtocol: \(proxyProtocol.rawValue)",
+      "h2: \(http2.flow)",
       "paths: {repeatedSlashes: \(paths.repeatedSlashes.rawValue), "
         + "encodedSlash: \(paths.encodedSlash.rawValue)}",
-    ]
+    ] + (tls.map { ["tls: \($0.flow)"] } ?? [])
+  }
+}
+
+extension HTTP2Setting {
+  fileprivate var flow: String {
+    let budgets = Self.budgets.map { name, path in
+      "\(name): {burst: \(self[keyPath: path].burst), perSecond: \(self[keyPath: path].perSecond)}"
+    }
+    return "{maximumStreams: \(maximumStreams), window: \(window), "
+      + "connectionWindow: \(connectionWindow), resetsPerSecond: \(resets.perSecond), "
+      + "resetBurst: \(resets.burst), settingsTimeout: \(Quantity.text(settingsTimeout)), "
+      + "pingInterval: \(Quantity.text(pingInterval)), "
+      + "pingTimeout: \(Quantity.text(pingTimeout)), "
+      + "budgets: {\(budgets.joined(separator: ", "))}}"
+  }
+}
+
+extension TLSSetting {
+  fileprivate var flow: String {
+    let files = certificates.map { entry in
+      let ocsp = entry.ocsp.map { ", ocsp: \(YAMLWriter.quote($0))" } ?? ""
+      return "{certificate: \(YAMLWriter.quote(entry.certificate)), "
+        + "key: \(YAMLWriter.quote(entry.key))\(ocsp)}"
+    }
+    let clients =
+      switch clientCertificates {
+      case .off: "{mode: off}"
+      case .optional(let file): "{mode: optional, authorities: \(YAMLWriter.quote(file))}"
+      case .required(let file): "{mode: required, authorities: \(YAMLWriter.quote(file))}"
+      }
+    return "{certificates: [\(files.joined(separator: ", "))], clientCertificates: \(clients), "
+      + "minimumVersion: \"\(minimumVersion.rawValue)\"}"
+  }
+}
+
+extension ServiceTLSSetting {
+  fileprivate var flow: String {
+    var parts: [String] = []
+    if let authorities { parts.append("authorities: \(YAMLWriter.quote(authorities))") }
+    if let serverName { parts.append("serverName: \(YAMLWriter.quote(serverName))") }
+    if !names.isEmpty { parts.append("names: \(YAMLWriter.list(names))") }
+    if !pins.isEmpty { parts.append("pins: \(YAMLWriter.list(pins))") }
+    if let credential {
+      parts.append("certificate: \(YAMLWriter.quote(credential.certificate))")
+      parts.append("key: \(YAMLWriter.quote(credential.key))")
+    }
+    parts.append("insecure: \(isInsecure), minimumVersion: \"\(minimumVersion.rawValue)\"")
+    return "{\(parts.joined(separator: ", "))}"
   }
 }
 
@@ -123,17 +173,24 @@ extension ServiceSetting {
   fileprivate var lines: [String] {
     [
       "name: \(name)",
-      "protocol: http1",
+      "protocol: \(wireProtocol.rawValue)",
       "exposure: \(exposure.rawValue)",
       "endpoints: \(YAMLWriter.list(endpoints.map(\.description)))",
       "balance: \(balance.rawValue)",
       connections,
     ]
+      + (tls.map { ["tls: \($0.flow)"] } ?? [])
+      + (proxyProtocol.map { ["proxyProtocol: \($0.rawValue)"] } ?? [])
   }
 
   /// A default maximum stands in a comment: written out it would count as stated.
   private var connections: String {
-    let rest = "idle: \(Quantity.text(idle)), connectTimeout: \(Quantity.text(connectTimeout))}"
+    let isHTTP2 = wireProtocol == .h2c
+    let pings =
+      isHTTP2
+      ? ", pingAfter: \(Quantity.text(pingAfter)), pingTimeout: \(Quantity.text(pingTimeout))" : ""
+    let rest =
+      "idle: \(Quantity.text(idle)), connectTimeout: \(Quantity.text(connectTimeout))\(pings)}"
     guard let maximumConnections else {
       return "connections: {\(rest)  # maximum: \(Self.defaultMaximumConnections)"
     }

@@ -95,6 +95,16 @@ public struct CIDR: Sendable, Hashable {
   }
 }
 
+/// Whether a balancer says who the client is before its bytes (the PROXY protocol, v1 and v2).
+public enum ProxyProtocol: String, Sendable, CaseIterable {
+  /// Nobody's prelude is believed: it counts as bytes of a client, and is refused as such.
+  case off
+  /// Trusted peers may send one.
+  case optional
+  /// Trusted peers must send one, and nobody else may connect.
+  case required
+}
+
 public struct ListenerSetting: Sendable, Equatable {
   public struct Limits: Sendable, Equatable {
     public var headBytes = 16_384
@@ -122,8 +132,13 @@ public struct ListenerSetting: Sendable, Equatable {
   public var connectionsPerAddress = 1_000
   public var allow: [CIDR] = []
   public var deny: [CIDR] = []
+  /// Peers whose word about the client counts; preludes are taken from them alone.
   public var trustedProxies: [CIDR] = []
+  public var proxyProtocol = ProxyProtocol.off
+  public var http2 = HTTP2Setting()
   public var paths = PathPolicy()
+  /// `nil` for cleartext.
+  public var tls: TLSSetting?
 
   public init(name: String, address: BindAddress) {
     self.name = name
@@ -153,11 +168,21 @@ public struct ServiceSetting: Sendable, Equatable {
   public var name: String
   public var exposure = Exposure.public
   public var endpoints: [Endpoint]
+  public var wireProtocol = ServiceProtocol.http1
+  /// How TLS is spoken, exactly where `wireProtocol` is secure.
+  public var tls: ServiceTLSSetting?
+  /// `nil` for no prelude; with one, a connection carries one request only.
+  public var proxyProtocol: ProxyPreludeVersion?
   public var balance = Balance.p2c
   /// Most connections of the process; `nil` is `defaultMaximumConnections`, which nobody planned for.
   public var maximumConnections: Int?
   public var idle = Nanoseconds.seconds(60)
   public var connectTimeout = Nanoseconds.seconds(1)
+  /// Silence of a connection of HTTP/2 that has requests under way, before it is asked for a sign of
+  /// life.
+  public var pingAfter = Nanoseconds.seconds(15)
+  /// Time for that sign, before the connection counts as broken.
+  public var pingTimeout = Nanoseconds.seconds(5)
 
   public static let defaultMaximumConnections = 1_024
 
@@ -223,6 +248,8 @@ public struct LoadedConfiguration: Sendable {
   public var version: Int
   /// The file itself was refused; this is the copy that was accepted before.
   public var fromLastGood: Bool
+  /// The files that it names.
+  public var files: [FileReference] = []
 
   public init(
     settings: Settings,

@@ -42,7 +42,13 @@ extension Reactor {
   }
 
   /// Names a new owner: a connection that leaves a pool has another one than before.
-  public func setOwner(_ socket: Int32, _ owner: Owner) { sockets[socket].pointee.owner = owner }
+  public func setOwner(_ socket: Int32, _ owner: Owner) {
+    // What a vectored read filled beyond its first block is on its way to the owner still.
+    if surplus.socket == socket, surplus.owner == sockets[socket].pointee.owner {
+      surplus.owner = owner
+    }
+    sockets[socket].pointee.owner = owner
+  }
 
   /// The descriptor, for options and addresses.
   public func descriptor(_ socket: Int32) -> Int32 { sockets[socket].pointee.descriptor }

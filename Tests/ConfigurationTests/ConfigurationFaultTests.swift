@@ -65,9 +65,27 @@ import Testing
     Bad(4, "    address: 127.0.0.1:9901", "4:14: listeners[0].address", "the admin server"),
     Bad(
       4,
-      "    address: 127.0.0.1:1\n    tls: {}",
-      "5:5: listeners[0].tls",
-      "not available in this version"
+      "    address: 127.0.0.1:1\n    proxyProtocol: required",
+      "5:20: listeners[0].proxyProtocol",
+      "needs trustedProxies"
+    ),
+    Bad(
+      4,
+      "    address: 127.0.0.1:1\n    proxyProtocol: optional\n    trustedProxies: []",
+      "5:20: listeners[0].proxyProtocol",
+      "needs trustedProxies"
+    ),
+    Bad(
+      4,
+      "    address: 127.0.0.1:1\n    proxyProtocol: always\n    trustedProxies: [10.0.0.0/8]",
+      "5:20: listeners[0].proxyProtocol",
+      "off, optional, required"
+    ),
+    Bad(
+      4,
+      "    address: 127.0.0.1:1\n    proxyProtocol: required\n    trustedProxies: [0.0.0.0/0]",
+      "6:21: listeners[0].trustedProxies",
+      "name the balancers"
     ),
     Bad(
       4,
@@ -117,9 +135,22 @@ import Testing
     ),
     Bad(
       7,
-      "    endpoints: [a:1]\n    protocol: h2c",
+      "    endpoints: [a:1]\n    protocol: auto",
       "8:15: services[0].protocol",
       "not available in this version"
+    ),
+    Bad(7, "    endpoints: [a:1]\n    protocol: h3", "8:15: services[0].protocol", "h2c"),
+    Bad(
+      7,
+      "    endpoints: [a:1]\n    connections: {pingAfter: 1s}",
+      "8:30: services[0].connections.pingAfter",
+      "services of HTTP/2"
+    ),
+    Bad(
+      7,
+      "    endpoints: [a:1]\n    protocol: h2c\n    connections: {pingTimeout: 0s}",
+      "9:32: services[0].connections.pingTimeout",
+      "1ms"
     ),
     Bad(
       7,

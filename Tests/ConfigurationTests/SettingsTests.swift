@@ -103,6 +103,10 @@ import Units
         endpoints: [10.0.0.1:9000, shop.internal:9000, "unix:/run/shop.sock"]
         balance: round-robin
         connections: {maximum: 10, idle: 1m, connectTimeout: 250ms}
+      - name: calls
+        protocol: h2c
+        endpoints: [10.0.0.1:9001]
+        connections: {maximum: 10, pingAfter: 20s, pingTimeout: 1500ms}
     routes:
       - name: orders
         match:

@@ -82,7 +82,11 @@ private enum Rewriting {
           )
           #expect(outcome == .complete)
           var writer = ByteWriter(base, capacity: 4_096)
-          DownstreamHead.write(start, head, fields, framing, into: &writer)
+          DownstreamHead.write(
+            ResponseView(bytes: start, fields: fields, head: head),
+            framing,
+            into: &writer
+          )
           #expect(!writer.isFull)
           return split(base, writer.count)
         }

@@ -20,12 +20,12 @@ struct SnapshotTableTests {
   @Test func `a full table refuses the next and takes it after a retirement`() throws {
     var table = SnapshotTable()
     var slots: [Int32] = []
-    for version in 0..<SnapshotTable.capacity {
+    for version in 0..<SnapshotTable.defaultCapacity {
       #expect(table.adopt(try snapshot(version)))
       slots.append(table.use())
     }
     #expect(!table.adopt(try snapshot(1_000)))
-    #expect(table.newest.configVersion == SnapshotTable.capacity - 1)
+    #expect(table.newest.configVersion == SnapshotTable.defaultCapacity - 1)
     table.release(slots[5])
     #expect(table.adopt(try snapshot(1_001)))
     #expect(table.newest.configVersion == 1_001)
@@ -58,11 +58,23 @@ struct SnapshotTableTests {
     let mailbox = WorkerMailbox()
     mailbox.deliver(try snapshot(1), sockets: [])
     mailbox.deliver(try snapshot(2), sockets: nil)
-    let (taken, sockets) = mailbox.takeSnapshot()
-    #expect(taken?.configVersion == 2)
-    #expect(sockets?.isEmpty == true)
-    #expect(mailbox.takeSnapshot().0 == nil)
+    let post = mailbox.takePost()
+    #expect(post.snapshot?.configVersion == 2)
+    #expect(post.sockets?.isEmpty == true)
+    #expect(mailbox.takePost().snapshot == nil)
     mailbox.advance(to: .closing)
     #expect(mailbox.stage == .closing)
+  }
+
+  @Test func `sockets that a later delivery has no more are not lost`() throws {
+    let sockets = (10...12).map { WorkerSocket(descriptor: $0, place: 0) }
+    let mailbox = WorkerMailbox()
+    mailbox.deliver(try snapshot(1), sockets: Array(sockets[...1]))
+    mailbox.deliver(try snapshot(2), sockets: [sockets[1]])
+    mailbox.deliver(try snapshot(3), sockets: nil)
+    mailbox.deliver(try snapshot(4), sockets: [sockets[2]])
+    let post = mailbox.takePost()
+    #expect(post.sockets?.map(\.descriptor) == [12])
+    #expect(post.superseded.map(\.descriptor) == [10, 11])
   }
 }

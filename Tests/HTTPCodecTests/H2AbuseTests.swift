@@ -172,6 +172,38 @@ struct H2AbuseTests {
     expect(.fieldFlood, within: 200, result)
   }
 
+  @Test func `who was not told of a stream is not told of its end`() {
+    var settings = AbuseSettings()
+    settings.fields = AbuseLimit(burst: 1, perSecond: 0)
+    let server = H2Peer(isServer: true, H2Settings(abuse: settings))
+    server.receive(H2Frames.hello)
+    let lines = H2Frames.get + (0..<60).map { ("x-\($0)", "a") }
+
+    // The list ends the session while its bytes are read, with the reset behind it.
+    let notes = server.receive(H2Frames.headers(1, lines) + H2Frames.reset(1))
+
+    #expect(server.session.failure == .abuse(.fieldFlood))
+    #expect(notes == [])
+    #expect(server.workspace.streamCount == 0)
+  }
+
+  @Test func `DATA of single bytes`() {
+    server.receive(H2Frames.headers(1, H2Frames.post, flags: H2Frames.endHeaders))
+    let result = flood { _ in H2Frames.data(1, [0x61]) }
+    expect(.tinyFrameFlood, within: 10_100, result)
+  }
+
+  @Test func `frames on streams that the client passed over or reset`() {
+    let late = H2Frames.headers(5, H2Frames.get) + H2Frames.headers(3, H2Frames.get)
+    server.receive(late)
+    #expect(server.session.failure == .violation(.protocolError))
+
+    let other = H2Peer(isServer: true)
+    other.receive(H2Frames.hello + H2Frames.headers(1, H2Frames.post, flags: 4))
+    other.receive(H2Frames.reset(1) + H2Frames.data(1, [1]))
+    #expect(other.session.failure == .violation(.streamClosed))
+  }
+
   @Test func `zero-length headers, CVE-2019-9516`() {
     let result = flood(together: 1) { index in
       var block = H2Frames.block(H2Frames.get)

@@ -212,6 +212,31 @@ struct H2ExchangeTests {
     #expect(server.session.failure == nil)
   }
 
+  @Test func `a request that was reset before it was sent is closed as unprocessed`() {
+    let id = client.request("POST", ends: false)
+    client.session.reset(stream(client, id), .cancel)
+
+    _ = client.send()
+
+    #expect(client.notes.last == .closed(id, 8, isReceived: false, isSent: false))
+    #expect(client.isUnprocessed == [true])
+    #expect(client.session.openStreams == 0)
+    #expect(client.session.failure == nil)
+  }
+
+  @Test func `a request that GOAWAY overtakes is closed as unprocessed`() {
+    exchange(client, server)
+    _ = client.request("POST")
+    server.session.shutDown()
+    client.receive(server.send())
+
+    _ = client.send()
+
+    #expect(client.isUnprocessed == [true])
+    #expect(client.session.openStreams == 0)
+    #expect(client.session.failure == nil)
+  }
+
   @Test func `streams behind the last of GOAWAY are closed as unprocessed`() {
     exchange(client, server)
     let id = client.request()

@@ -23,6 +23,8 @@ final class H2Peer {
   /// Everything told so far, but body bytes that are gathered in `bodies`.
   var notes: [H2Note] = []
   var bodies: [Int32: [UInt8]] = [:]
+  /// Of each stream that is gone, whether its request may go elsewhere.
+  var isUnprocessed: [Bool] = []
   /// Streams by number.
   var indices: [Int32: Int32] = [:]
   private var numbers: [Int32: Int32] = [:]
@@ -85,6 +87,7 @@ final class H2Peer {
   func drainClosed() {
     while let closed = session.nextClosed() {
       let id = numbers[closed.stream] ?? -1
+      isUnprocessed.append(closed.isUnprocessed)
       notes.append(
         .closed(id, closed.code.rawValue, isReceived: closed.isReceived, isSent: closed.isSent)
       )

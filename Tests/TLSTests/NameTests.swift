@@ -97,4 +97,15 @@ struct NameTests {
     #expect(server.warnings.map(\.reason) == [.neverChosen])
     #expect(server.warnings.map(\.file) == [twin.certificate])
   }
+
+  @Test func `to verify nobody in particular is no session`() throws {
+    #expect(TLSSession(client: try Contexts.client(), host: "") == nil)
+    let blank = try Contexts.client { $0.names = [""] }
+    #expect(TLSSession(client: blank, host: Contexts.host) == nil)
+    // Without a name to ask for, names to compare with are enough.
+    let listed = try Contexts.client { $0.names = [Contexts.host] }
+    let pair = Contexts.connected(try Contexts.server(), listed, host: "")
+    #expect(pair.client.session.isOpen)
+    #expect(pair.server.session.serverName == nil)
+  }
 }

@@ -62,6 +62,15 @@ struct EndpointTests {
     #expect(other?.place != first?.place)
   }
 
+  @Test func `an address that is spoken to by other rules is another endpoint`() {
+    let directory = EndpointDirectory()
+    let clear = directory.lease(service: "a", address: "1")
+    let secure = directory.lease(service: "a", address: "1", variant: "tls 1 a.test")
+    let renewed = directory.lease(service: "a", address: "1", variant: "tls 2 a.test")
+    #expect(Set([clear, secure, renewed].map { $0?.place }).count == 3)
+    #expect(directory.lease(service: "a", address: "1", variant: "tls 1 a.test") === secure)
+  }
+
   @Test func `a place that was given back is used again under a new epoch`() {
     let directory = EndpointDirectory()
     var lease = directory.lease(service: "a", address: "1")

@@ -24,18 +24,23 @@ final class EdgeUnderTest: @unchecked Sendable {
   private var version = 1
   private var isStopped = false
 
-  /// `sockets` and `blocks` are the bounds of a worker's reactor.
+  /// `sockets` and `blocks` are the bounds of a worker's reactor, `snapshots` that of the
+  /// configurations it holds.
   init(
     configuration: String,
     backend: Backend,
     sockets bound: Int? = nil,
-    blocks: Int? = nil
+    blocks: Int? = nil,
+    handshakes: HandshakeBounds? = nil,
+    snapshots: Int? = nil
   ) throws {
     let loaded = try ConfigurationSource.parse(configuration, file: "wire.yaml")
     var options = EdgeServer.Options()
     options.backend = backend == .epoll ? .epoll : .ioUring
     if let bound { options.bounds.sockets = bound }
     if let blocks { options.bounds.blocks = blocks }
+    if let snapshots { options.snapshots = snapshots }
+    if let handshakes { options.handshakes = handshakes }
     let sockets = InheritedSockets(environment: [:], processID: 0)
     edge = try EdgeInstance(loaded, sockets: sockets, options: options)
     try edge.start()

@@ -22,11 +22,15 @@ enum Document {
 
   /// Reads one document.
   ///
+  /// - Parameters:
+  ///   - text: The whole document.
+  ///   - needs: What the fault of an empty one asks for.
+  /// - Returns: The root.
   /// - Throws: The first fault.
-  static func read(_ text: String) throws(Fault) -> Node {
+  static func read(_ text: String, needs: String = "listeners and routes") throws(Fault) -> Node {
     try checkBounds(text)
     return try onDeepStack { () -> Result<Node, Fault> in
-      Result { () throws(Fault) -> Node in try compose(text) }
+      Result { () throws(Fault) -> Node in try compose(text, needs: needs) }
     }.get()
   }
 
@@ -84,10 +88,10 @@ enum Document {
 
   // MARK: Composing
 
-  private static func compose(_ text: String) throws(Fault) -> Node {
+  private static func compose(_ text: String, needs: String) throws(Fault) -> Node {
     do {
       guard let root = try Parser(yaml: text).singleRoot() else {
-        throw whole("the file is empty; it needs at least listeners and routes")
+        throw whole("the file is empty; it needs at least \(needs)")
       }
       var room = maximumNodes
       try check(root, room: &room)

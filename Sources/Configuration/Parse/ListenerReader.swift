@@ -1,19 +1,19 @@
 internal import Routing
 internal import Units
+internal import Yams
 
 enum ListenerReader {
   private static let known = [
     "name", "address", "exposure", "limits", "connections", "allow", "deny", "trustedProxies",
-    "paths",
+    "paths", "tls", "proxyProtocol", "h2",
   ]
-  private static let later = ["tls", "proxyProtocol", "h2"]
 
   static func read(
     _ field: Field,
     _ settings: inout Settings,
     _ places: inout SettingsReader.Places
   ) {
-    let fields = field.map(known, later: later)
+    let fields = field.map(known)
     guard let name = fields["name"], let address = fields["address"] else {
       field.fault("a listener needs a name and an address")
       return
@@ -31,6 +31,10 @@ enum ListenerReader {
     listener.allow = fields["allow"]?.list().compactMap(AddressReader.range) ?? []
     listener.deny = fields["deny"]?.list().compactMap(AddressReader.range) ?? []
     listener.trustedProxies = fields["trustedProxies"]?.list().compactMap(AddressReader.range) ?? []
+    if let field = fields["proxyProtocol"] {
+      if let mode = field.choice(ProxyProtocol.self) { listener.proxyProtocol = mode }
+      judgeProxies(listener, field, fields["trustedProxies"])
+    }
     if let field = fields["paths"] {
       let fields = field.map(["repeatedSlashes", "encodedSlash"])
       if let slashes = fields["repeatedSlashes"]?.choice(PathPolicy.RepeatedSlashes.self) {
@@ -40,9 +44,31 @@ enum ListenerReader {
         listener.paths.encodedSlash = slash
       }
     }
+    if let field = fields["h2"] { listener.http2 = HTTP2Reader.read(field) }
+    if let field = fields["tls"] { listener.tls = TLSReader.read(field, &places) }
     settings.listeners.append(listener)
     places.listeners.append(name)
     places.listenerAddresses.append(address)
+  }
+
+  /// Who may say who the client is has to be known, and must not be everybody.
+  private static func judgeProxies(
+    _ listener: ListenerSetting,
+    _ field: Field,
+    _ proxies: Field?
+  ) {
+    guard listener.proxyProtocol != .off else { return }
+    // Whoever may open a UNIX socket is trusted as it is.
+    if case .ip = listener.address, proxies == nil || proxies?.list().isEmpty == true {
+      field.fault(
+        "needs trustedProxies, the balancers' ranges: preludes of others are not believed"
+      )
+    }
+    guard listener.exposure == .public, listener.trustedProxies.contains(where: { $0.prefix == 0 })
+    else { return }
+    proxies?.fault(
+      "has a range of all addresses, so anybody could say who the client is; name the balancers"
+    )
   }
 
   private static func limits(_ field: Field) -> ListenerSetting.Limits {
@@ -72,15 +98,11 @@ enum ListenerReader {
 
 enum ServiceReader {
   private static let known = [
-    "name", "protocol", "exposure", "endpoints", "balance", "connections",
+    "name", "protocol", "exposure", "endpoints", "balance", "connections", "tls", "proxyProtocol",
   ]
   private static let later = [
-    "health", "breaker", "outlier", "retryBudget", "admission", "discovery", "versions", "tls",
+    "health", "breaker", "outlier", "retryBudget", "admission", "discovery", "versions",
   ]
-
-  private enum WireProtocol: String, CaseIterable {
-    case http1
-  }
 
   static func read(
     _ field: Field,
@@ -98,7 +120,19 @@ enum ServiceReader {
     }
     var service = ServiceSetting(name: name.name(), endpoints: read.map(\.endpoint))
     if list.isEmpty { endpoints.fault("must name at least one endpoint") }
-    _ = fields["protocol"]?.choice(WireProtocol.self, later: ["h2c", "https", "h2", "auto"])
+    if let spoken = fields["protocol"]?.choice(ServiceProtocol.self, later: ["h2", "auto"]) {
+      service.wireProtocol = spoken
+    }
+    service.tls = tls(fields["tls"], service, &places)
+    if let tls = service.tls, !tls.isInsecure, tls.authorities == nil {
+      noteSystemAuthorities(fields["tls"] ?? fields["protocol"] ?? field, of: settings, &places)
+    }
+    ServiceTLSReader.judge(service, read.map(\.field))
+    service.proxyProtocol = fields["proxyProtocol"]?.choice(ProxyPreludeVersion.self)
+    if service.wireProtocol == .h2c, service.proxyProtocol != nil {
+      fields["proxyProtocol"]?
+        .fault("names one client, but a connection of h2c is shared by all; use http1 or https")
+    }
     if let exposure = fields["exposure"]?.choice(Exposure.self) { service.exposure = exposure }
     if let balance = fields["balance"]?
       .choice(ServiceSetting.Balance.self, later: ["least-requests", "ring-hash"])
@@ -106,16 +140,52 @@ enum ServiceReader {
       service.balance = balance
     }
     if let field = fields["connections"] {
-      let fields = field.map(["maximum", "idle", "connectTimeout"])
+      let fields = field.map(["maximum", "idle", "connectTimeout", "pingAfter", "pingTimeout"])
+      for name in ["pingAfter", "pingTimeout"] where service.wireProtocol == .http1 {
+        fields[name]?.fault("is for services of HTTP/2: set protocol: h2c, or remove it")
+      }
       let wait = Nanoseconds.milliseconds(1)...Nanoseconds.seconds(86_400)
       if let field = fields["maximum"] { service.maximumConnections = field.number(1...1_000_000) }
       if let field = fields["idle"] { service.idle = field.duration(wait) }
       if let field = fields["connectTimeout"] {
         service.connectTimeout = field.duration(.milliseconds(1)...(.seconds(60)))
       }
+      if let field = fields["pingAfter"] { service.pingAfter = field.duration(wait) }
+      if let field = fields["pingTimeout"] { service.pingTimeout = field.duration(wait) }
     }
     settings.services.append(service)
     places.services.append(name)
     places.endpoints.append(read.map(\.field))
+  }
+
+  /// The system's authorities are a file that nobody names; where they are asked for stands for it.
+  private static func noteSystemAuthorities(
+    _ field: Field,
+    of settings: Settings,
+    _ places: inout SettingsReader.Places
+  ) {
+    places.files.append(
+      FileReference(
+        path: "",
+        field: "services[\(settings.services.count)].tls",
+        line: field.node.mark?.line ?? 1,
+        column: field.node.mark?.column ?? 1
+      )
+    )
+  }
+
+  /// The block of a service that speaks TLS, with defaults where there is none.
+  private static func tls(
+    _ field: Field?,
+    _ service: ServiceSetting,
+    _ places: inout SettingsReader.Places
+  ) -> ServiceTLSSetting? {
+    guard let field else { return service.wireProtocol.isSecure ? ServiceTLSSetting() : nil }
+    let tls = ServiceTLSReader.read(field, &places)
+    guard service.wireProtocol.isSecure else {
+      field.fault("needs protocol: https; the service is spoken to in clear")
+      return nil
+    }
+    return tls
   }
 }

@@ -1,8 +1,11 @@
-internal import Units
+public import Units
 
 /// Durations and sizes as operators write them.
-enum Quantity {
-  static func duration(_ text: String, bareMilliseconds: Bool) -> Nanoseconds? {
+public enum Quantity {
+  /// The span, or `nil` when the text is none.
+  ///
+  /// `bareMilliseconds`: A number without a unit counts milliseconds.
+  public static func duration(_ text: String, bareMilliseconds: Bool) -> Nanoseconds? {
     if bareMilliseconds, let value = Int64(text), value >= 0, value < 1 << 40 {
       return .milliseconds(value)
     }
@@ -18,7 +21,8 @@ enum Quantity {
     return nil
   }
 
-  static func size(_ text: String) -> Int? {
+  /// The number of bytes, or `nil` when the text is none.
+  public static func size(_ text: String) -> Int? {
     let units: [(String, Double)] = [
       ("KiB", 1_024), ("MiB", 1_048_576), ("GiB", 1_073_741_824), ("B", 1),
     ]
@@ -40,7 +44,7 @@ enum Quantity {
   }
 
   /// A duration as one would write it.
-  static func text(_ span: Nanoseconds) -> String {
+  public static func text(_ span: Nanoseconds) -> String {
     let value = span.rawValue
     if value % 1_000_000 != 0 { return "\(value / 1_000)us" }
     if value % 1_000_000_000 != 0 || value == 0 { return "\(value / 1_000_000)ms" }

@@ -1,4 +1,4 @@
-internal import Units
+public import Units
 internal import Yams
 
 /// Reads one node of a document and notes every fault, so that all are reported at once.
@@ -18,12 +18,12 @@ final class Reader {
 }
 
 /// A node and how one gets there.
-struct Field {
+public struct Field {
   var node: Node
   var path: String
   let reader: Reader
 
-  func fault(_ message: String) { reader.fault(self, message) }
+  public func fault(_ message: String) { reader.fault(self, message) }
 
   private func at(_ key: String, _ node: Node) -> Field {
     Field(node: node, path: path.isEmpty ? key : "\(path).\(key)", reader: reader)
@@ -37,7 +37,7 @@ struct Field {
   ///   - known: Names that mean something.
   ///   - later: Names of features that this version does not have yet.
   /// - Returns: The fields that are there and known.
-  func map(_ known: [String], later: [String] = []) -> [String: Field] {
+  public func map(_ known: [String], later: [String] = []) -> [String: Field] {
     guard case .mapping(let mapping) = node else {
       fault("must be a map; write its fields on lines of their own")
       return [:]
@@ -74,7 +74,7 @@ struct Field {
     return "unknown field; did you mean \(near)?"
   }
 
-  func list() -> [Field] {
+  public func list() -> [Field] {
     guard case .sequence(let sequence) = node else {
       fault("must be a list; write [a, b] or lines that begin with a dash")
       return []
@@ -86,7 +86,7 @@ struct Field {
 
   // MARK: - Scalars
 
-  func text() -> String {
+  public func text() -> String {
     guard case .scalar(let scalar) = node else {
       fault("must be text")
       return ""
@@ -94,7 +94,7 @@ struct Field {
     return scalar.string
   }
 
-  func number(_ range: ClosedRange<Int>) -> Int {
+  public func number(_ range: ClosedRange<Int>) -> Int {
     guard let value = Int(text()) else {
       if case .scalar = node { fault("must be a whole number") }
       return range.lowerBound
@@ -106,7 +106,7 @@ struct Field {
     return value
   }
 
-  func share() -> Double {
+  public func share() -> Double {
     let written = text()
     let value =
       written.hasSuffix("%")
@@ -124,7 +124,10 @@ struct Field {
   ///   - range: Shortest and longest.
   ///   - bareMilliseconds: A bare number counts milliseconds: the name says so.
   /// - Returns: The duration, or the shortest one beside a fault.
-  func duration(_ range: ClosedRange<Nanoseconds>, bareMilliseconds: Bool = false) -> Nanoseconds {
+  public func duration(
+    _ range: ClosedRange<Nanoseconds>,
+    bareMilliseconds: Bool = false
+  ) -> Nanoseconds {
     let written = text()
     guard case .scalar = node else { return range.lowerBound }
     guard let value = Quantity.duration(written, bareMilliseconds: bareMilliseconds) else {
@@ -140,7 +143,7 @@ struct Field {
   }
 
   /// A size such as `64KiB`, `500B`, `1MiB` or a number of bytes.
-  func size(_ range: ClosedRange<Int>) -> Int {
+  public func size(_ range: ClosedRange<Int>) -> Int {
     let written = text()
     guard case .scalar = node else { return range.lowerBound }
     guard let value = Quantity.size(written) else {
@@ -154,7 +157,7 @@ struct Field {
     return value
   }
 
-  func choice<T: RawRepresentable & CaseIterable>(_: T.Type, later: [String] = []) -> T?
+  public func choice<T: RawRepresentable & CaseIterable>(_: T.Type, later: [String] = []) -> T?
   where T.RawValue == String {
     let written = text()
     if let value = T(rawValue: written) { return value }
@@ -168,7 +171,7 @@ struct Field {
   }
 
   /// A name in kebab-case, as metrics and logs carry it.
-  func name() -> String {
+  public func name() -> String {
     let written = text()
     guard case .scalar = node else { return written }
     let isKebab =
@@ -183,9 +186,9 @@ struct Field {
 }
 
 /// What one would have wanted to write.
-enum Spelling {
+public enum Spelling {
   /// The known word within two edits, or a third of its length.
-  static func nearest(_ word: String, in known: [String]) -> String? {
+  public static func nearest(_ word: String, in known: [String]) -> String? {
     let ranked = known.map { ($0, distance(Array(word.lowercased()), Array($0.lowercased()))) }
     guard let best = ranked.min(by: { ($0.1, $0.0) < ($1.1, $1.0) }) else { return nil }
     return best.1 <= max(2, best.0.count / 3) ? best.0 : nil

@@ -6,6 +6,9 @@ struct SettingsReader {
   /// Where things stand in the document, for faults that are found later.
   struct Places {
     var root: Field
+    /// Where relative paths begin; empty for the process's own folder.
+    var folder = ""
+    var files: [FileReference] = []
     var admin: Field?
     var listeners: [Field] = []
     var listenerAddresses: [Field] = []
@@ -24,9 +27,10 @@ struct SettingsReader {
   ]
   private static let later = ["overload", "classHeader", "identity", "rateLimits", "stores"]
 
-  static func read(_ root: Field) -> (Settings, Places) {
+  static func read(_ root: Field, folder: String = "") -> (Settings, Places) {
     var settings = Settings()
     var places = Places(root: root)
+    places.folder = folder
     let fields = root.map(known, later: later)
     if let field = fields["environment"] { settings.environment = field.text() }
     if let field = fields["version"] { settings.version = field.number(0...Int.max) }

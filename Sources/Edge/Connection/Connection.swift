@@ -4,6 +4,7 @@ internal import Units
 /// One client's transport, speaking HTTP/1.1; it carries one exchange at a time.
 ///
 /// ```
+/// prelude -> idle                             a balancer says who the client is
 /// idle -> head -> exchange -> idle            next request
 ///                    |-> discard -> idle      refused, its body is being dropped
 ///                    |-> closing -> lingering -> gone
@@ -13,6 +14,8 @@ internal import Units
 /// An idle connection holds this entry, a socket entry and a timer: no buffer, no object.
 struct Connection: BitwiseCopyable {
   enum Phase: UInt8, BitwiseCopyable {
+    /// A PROXY prelude is to come; who the client is, and what it may, is not known yet.
+    case prelude
     /// Between requests.
     case idle
     /// A head has begun.

@@ -1,4 +1,5 @@
 internal import Reactor
+internal import TLS
 internal import Telemetry
 internal import Units
 
@@ -26,4 +27,8 @@ struct UpstreamConnection: BitwiseCopyable {
   /// When it goes if nobody needs it.
   var idleUntil: Instant
   var idleTimeout: Nanoseconds
+  /// A prelude named one client: nobody else's request may follow.
+  var isOneClients: Bool
+  /// What ALPN agreed on, or what is spoken in clear.
+  var applicationProtocol = ApplicationProtocol.http1
 }

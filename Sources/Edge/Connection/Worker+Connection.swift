@@ -5,34 +5,40 @@ internal import Units
 
 /// A client connection's events, from its first byte to its end.
 extension Worker {
-  func connectionReceived(_ index: Int32, _ block: Int32, _ count: Int) {
+  func connectionReceived(_ index: Int32, _ block: Int32, _ start: Int, _ count: Int) {
     let connection = connections[index]
     connection.pointee.bytesIn += Int64(count)
     switch connection.pointee.phase {
     case .lingering, .closing, .gone:
       reactor.pool.release(block)
+    case .prelude:
+      guard append(&connection.pointee.input, block, start, count) else {
+        return closeConnection(index, reset: true)
+      }
+      readPrelude(index)
     case .idle, .head:
       // Only a line end can complete anything: a head that dribbles in is not parsed for each byte.
       let canComplete =
         connection.pointee.phase == .idle
-        || memchr(reactor.pool.bytes(block), 0x0A, count) != nil
+        || memchr(reactor.pool.bytes(block) + start, 0x0A, count) != nil
         || connection.pointee.input.total + count >= limits(connection).headBytes
-      guard append(&connection.pointee.input, block, count) else {
+      guard append(&connection.pointee.input, block, start, count) else {
         return closeConnection(index, reset: true)
       }
+      if speaksHTTP2(index) { return }
       if canComplete { readHeads(index) }
     case .exchange:
-      guard append(&connection.pointee.input, block, count) else {
+      guard append(&connection.pointee.input, block, start, count) else {
         return abandon(index)
       }
       pumpRequest(connection.pointee.exchange)
     case .discard:
-      guard append(&connection.pointee.input, block, count) else {
+      guard append(&connection.pointee.input, block, start, count) else {
         return closeConnection(index, reset: true)
       }
       discard(index)
     case .tunnel:
-      tunnelFromClient(index, block, count)
+      tunnelFromClient(index, block, start, count)
     }
   }
 
@@ -50,6 +56,8 @@ extension Worker {
       connection.pointee.flags.remove(.lingers)
     case .gone:
       break
+    case .prelude:
+      preludeEnded(index)
     case .head:
       meter.clientAborted()
       closeConnection(index, reset: false)
@@ -88,7 +96,7 @@ extension Worker {
       guard connection.pointee.flags.contains(.waitsForReader) else { break }
       connection.pointee.flags.remove(.waitsForReader)
       readHeads(index)
-    case .discard, .lingering, .gone:
+    case .prelude, .discard, .lingering, .gone:
       break
     }
   }
@@ -183,7 +191,11 @@ extension Worker {
     connection.pointee.phase = .closing
     connection.pointee.exchange = -1
     drop(&connection.pointee.input)
-    if lingering, !connection.pointee.flags.contains(.peerEnded) {
+    if connection.pointee.transport.isStream {
+      if !connection.pointee.flags.contains(.resets) {
+        finishWriting(connection.pointee.transport)
+      }
+    } else if lingering, !connection.pointee.flags.contains(.peerEnded) {
       connection.pointee.flags.insert(.lingers)
       // Its bytes are dropped, but they must be read.
       resumeReading(connection)
@@ -229,9 +241,13 @@ extension Worker {
     drop(&connection.pointee.input)
     closeTransport(connection.pointee.transport, reset: reset)
     reactor.timers.release(connection.pointee.timer)
-    let listener = Int(connection.pointee.listener)
-    listeners[listener].connectionClosed(connection)
-    meter.connectionClosed(listeners[listener].metrics)
+    if connection.pointee.transport.isStream {
+      streamConnections -= 1
+    } else {
+      let listener = Int(connection.pointee.listener)
+      listeners[listener].clientLeft(connection.pointee.flags, connection.pointee.peer)
+      meter.connectionClosed(listeners[listener].metrics)
+    }
     connections.release(index)
   }
 

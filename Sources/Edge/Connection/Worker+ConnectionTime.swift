@@ -12,6 +12,10 @@ extension Worker {
       return reactor.timers.set(connection.pointee.timer, at: connection.pointee.deadline)
     }
     switch connection.pointee.phase {
+    case .prelude:
+      preludeTimedOut(index)
+    case .idle where isShakingHands(connection.pointee.transport):
+      handshakeTimedOut(index)
     case .idle where queuedBytes(connection.pointee.transport) > 0:
       // The last reply is not read yet: this is no idle client but a slow one.
       if connection.pointee.paceMark == Connection.unpaced {
@@ -89,6 +93,7 @@ extension Worker {
       return judgePaceFromNow(connection)
     }
     let isReading = queuedBytes(connection.pointee.transport) > 0
+    if isReading, awaitsTurn(connection.pointee.transport) { return judgePaceFromNow(connection) }
     meter.timedOut(isReading ? .slowReader : moved == 0 ? .bodyIdle : .slowBody)
     let exchange = connection.pointee.exchange
     guard exchange >= 0, !isReading, exchanges[exchange].pointee.phase != .relaying else {

@@ -6,34 +6,42 @@ internal import Units
 extension Worker {
   /// Puts received bytes behind what is unread; the block's reference moves to the input.
   ///
-  /// A small arrival is copied behind the first stretch where there is room, so that a head that
-  /// comes in pieces lies in one piece.
+  /// A small arrival is copied behind what is there where there is room, so that a head that comes
+  /// in pieces lies in one piece, and a body that comes byte by byte in few.
   ///
   /// - Returns: `false` when the table of stretches is full and the bytes were dropped: the
   ///   connection must be given up.
-  func append(_ input: UnsafeMutablePointer<Input>, _ block: Int32, _ count: Int) -> Bool {
+  func append(
+    _ input: UnsafeMutablePointer<Input>,
+    _ block: Int32,
+    _ start: Int,
+    _ count: Int
+  ) -> Bool {
     guard !input.pointee.isEmpty else {
       input.pointee.block = block
-      input.pointee.start = 0
-      input.pointee.end = Int32(count)
+      input.pointee.start = Int32(start)
+      input.pointee.end = Int32(start + count)
       return true
     }
     if input.pointee.firstMore < 0, reactor.pool.isUnique(input.pointee.block) {
       let room = BlockPool.blockSize - Int(input.pointee.end)
       if count <= room {
         (reactor.pool.bytes(input.pointee.block) + Int(input.pointee.end))
-          .update(from: reactor.pool.bytes(block), count: count)
+          .update(from: reactor.pool.bytes(block) + start, count: count)
         input.pointee.end += Int32(count)
         reactor.pool.release(block)
         return true
       }
     }
+    if input.pointee.lastMore >= 0, joinLast(input, block, start, count) { return true }
     let stretch = stretches.allocate()
     guard stretch >= 0 else {
       reactor.pool.release(block)
       return false
     }
-    stretches[stretch].initialize(to: Stretch(block: block, start: 0, end: Int32(count), next: -1))
+    stretches[stretch].initialize(
+      to: Stretch(block: block, start: Int32(start), end: Int32(start + count), next: -1)
+    )
     if input.pointee.lastMore >= 0 {
       stretches[input.pointee.lastMore].pointee.next = stretch
     } else {
@@ -41,6 +49,25 @@ extension Worker {
     }
     input.pointee.lastMore = stretch
     input.pointee.moreBytes += Int32(count)
+    return true
+  }
+
+  private func joinLast(
+    _ input: UnsafeMutablePointer<Input>,
+    _ block: Int32,
+    _ start: Int,
+    _ count: Int
+  ) -> Bool {
+    let last = stretches[input.pointee.lastMore]
+    let end = Int(last.pointee.end)
+    guard end + count <= BlockPool.blockSize, reactor.pool.isUnique(last.pointee.block) else {
+      return false
+    }
+    (reactor.pool.bytes(last.pointee.block) + end)
+      .update(from: reactor.pool.bytes(block) + start, count: count)
+    last.pointee.end += Int32(count)
+    input.pointee.moreBytes += Int32(count)
+    reactor.pool.release(block)
     return true
   }
 

@@ -10,13 +10,20 @@ extension Worker {
   ///   out closed: then the kernel is asked first.
   /// Returns: The connection, or -1.
   func takeIdle(_ place: Int32, mustBeOpen: Bool) -> Int32 {
-    let endpoint = endpoints + Int(place)
-    while endpoint.pointee.newestIdle >= 0 {
-      let index = endpoint.pointee.newestIdle
-      unlinkIdle(index)
-      if !mustBeOpen || isQuiet(upstreams[index].pointee.transport) { return index }
-      meter.staleConnection(upstreams[index].pointee.metrics)
-      closeUpstream(index, reset: false)
+    var index = endpoints[Int(place)].newestIdle
+    while index >= 0 {
+      let older = upstreams[index].pointee.older
+      switch mustBeOpen ? quiet(upstreams[index].pointee.transport) : .quiet {
+      case .quiet:
+        unlinkIdle(index)
+        return index
+      case .unknown: break
+      case .broken:
+        unlinkIdle(index)
+        meter.staleConnection(upstreams[index].pointee.metrics)
+        closeUpstream(index, reset: false)
+      }
+      index = older
     }
     return -1
   }
@@ -93,6 +100,11 @@ extension Worker {
     let endpoint = endpoints + Int(upstream.pointee.endpoint)
     // One in the pool was unlinked before; all others count as in flight while an exchange has them.
     if upstream.pointee.exchange >= 0 { endpoint.pointee.inFlight -= 1 }
+    if upstream.pointee.transport.isStream {
+      drop(&upstream.pointee.input)
+      closeTransport(upstream.pointee.transport, reset: reset)
+      return upstreams.release(index)
+    }
     endpoint.pointee.connections -= 1
     drop(&upstream.pointee.input)
     closeTransport(upstream.pointee.transport, reset: reset)
@@ -102,8 +114,12 @@ extension Worker {
     upstreams.release(index)
   }
 
-  /// Closes every idle connection to an endpoint that left the configuration.
+  /// Closes every idle connection to an endpoint that left the configuration; sessions end with their
+  /// streams.
   func closeIdle(_ place: Int32) {
     while endpoints[Int(place)].newestIdle >= 0 { idleBroken(endpoints[Int(place)].newestIdle) }
+    while endpoints[Int(place)].firstSession >= 0 {
+      dismissSession(endpoints[Int(place)].firstSession)
+    }
   }
 }

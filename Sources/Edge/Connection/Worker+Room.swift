@@ -15,7 +15,7 @@ extension Worker {
   /// late is still better than a refusal.
   private static let roomPatience = Nanoseconds.seconds(1)
   /// How often it looks.
-  private static let roomInterval = Nanoseconds.milliseconds(1)
+  static let roomInterval = Nanoseconds.milliseconds(1)
 
   /// Reserves a connection to a service, at the cost of idle ones.
   func reserveRoom(_ service: Int32, _ maximum: Int32) -> Bool {
@@ -47,10 +47,7 @@ extension Worker {
     exchange.pointee.attempts -= 1
     exchange.pointee.endpoint = exchange.pointee.previousEndpoint
     if exchange.pointee.flags.contains(.hasRepeated) { exchange.pointee.flags.insert(.wantsFresh) }
-    attempt(index)
-    if exchanges.generation(index) & 1 == 1, exchange.pointee.phase == .waiting {
-      pumpRequest(index)
-    }
+    attemptAndPump(index)
   }
 
   /// Takes what other workers wish for and grants what lies idle now.
@@ -81,7 +78,7 @@ extension Worker {
         found = oldest
       }
     }
-    guard found >= 0 else { return false }
+    guard found >= 0 else { return closeIdleSession(of: service) }
     idleBroken(found)
     return true
   }

@@ -90,7 +90,8 @@ struct Exchange: BitwiseCopyable {
   var deadline: Instant
   /// End of the connect or of the attempt, whichever is under way.
   var attemptDeadline: Instant
-  /// End of the wait for room among the service's connections; `.never` before it began.
+  /// End of the wait for room among the service's connections, or for a service of HTTP/2 to say
+  /// whether it takes WebSockets; `.never` before it began.
   var roomUntil: Instant
   /// Since when a tunnel or a stream is silent.
   var lastActivity: Instant

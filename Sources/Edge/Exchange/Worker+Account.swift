@@ -137,7 +137,9 @@ extension Worker {
     let connection = exchange.pointee.connection
     meter.truncated()
     releaseUpstream(index, reusable: false)
-    if exchange.pointee.responseFraming == .untilClose {
+    if exchange.pointee.responseFraming == .untilClose
+      || connections[connection].pointee.transport.isStream
+    {
       connections[connection].pointee.flags.insert(.resets)
     }
     account(index)

@@ -22,6 +22,7 @@ extension Worker {
     exchange.pointee.previousEndpoint = exchange.pointee.endpoint
     exchange.pointee.endpoint = place
 
+    if service.pointee.isHTTP2 { return attemptStream(index, place, service) }
     if !exchange.pointee.flags.contains(.wantsFresh) {
       let idle = takeIdle(place, mustBeOpen: !canRepeat(exchange))
       if idle >= 0 {
@@ -76,23 +77,26 @@ extension Worker {
     }
     let generation = upstreams.generation(upstream)
     let timer = reactor.timers.allocate(for: owner(.upstreamTimer, upstream, generation))
-    let socket =
+    var code = ENOBUFS
+    let transport =
       timer < 0
-      ? -ENOBUFS
-      : reactor.connect(
+      ? nil
+      : connect(
         to: snapshot.address(of: place, in: service),
-        owner: owner(.upstream, upstream, generation)
+        isSecure: service.pointee.secure >= 0,
+        owner(.upstream, upstream, generation),
+        &code
       )
-    guard socket >= 0 else {
+    guard let transport else {
       if timer >= 0 { reactor.timers.release(timer) }
       upstreams.release(upstream)
       shared.returnConnection(service.pointee.place)
-      return connectFailed(index, place, code: -socket)
+      return connectFailed(index, place, .connect(code))
     }
     upstreams[upstream].initialize(
       to: UpstreamConnection(
         phase: .connecting,
-        transport: .socket(socket),
+        transport: transport,
         timer: timer,
         exchange: index,
         endpoint: place,
@@ -102,7 +106,8 @@ extension Worker {
         older: -1,
         input: Input(),
         idleUntil: .never,
-        idleTimeout: service.pointee.idleTimeout
+        idleTimeout: service.pointee.idleTimeout,
+        isOneClients: service.pointee.prelude != .none
       )
     )
     endpoints[Int(place)].connections += 1
@@ -110,6 +115,22 @@ extension Worker {
     meter.upstreamOpened(service.pointee.metrics)
     exchange.pointee.upstream = upstream
     setAttemptDeadline(exchange, reactor.now + service.pointee.connectTimeout)
+  }
+
+  /// Begins to connect; `code` is the error number where the result is `nil`.
+  private func connect(
+    to address: UnsafePointer<KernelAddress>,
+    isSecure: Bool,
+    _ owner: Owner,
+    _ code: inout Int32
+  ) -> Transport? {
+    if isSecure { return connectSecure(to: address, owner, &code) }
+    let socket = reactor.connect(to: address, owner: owner)
+    guard socket >= 0 else {
+      code = -socket
+      return nil
+    }
+    return .socket(socket)
   }
 
   /// Gives an idle connection to the exchange.
@@ -127,19 +148,30 @@ extension Worker {
     upstream.pointee.phase = .busy
     endpoints[Int(upstream.pointee.endpoint)].connected()
     let exchange = upstream.pointee.exchange
+    // Below TLS it went out before the handshake.
+    if upstream.pointee.transport.isSocket,
+      !sendPrelude(upstream, on: upstream.pointee.transport.index)
+    {
+      return fail(exchange, .buffersExhausted)
+    }
     sendRequest(exchange)
     if exchanges[exchange].pointee.upstream == index { pumpRequest(exchange) }
+  }
+
+  /// The connection is there: from now on it is the answer that is waited for.
+  func startWaiting(_ exchange: UnsafeMutablePointer<Exchange>) {
+    let snapshot = snapshots[exchange.pointee.snapshot]
+    let route = snapshot.route(exchange.pointee.route)
+    exchange.pointee.phase = .waiting
+    exchange.pointee.attemptStarted = reactor.now
+    setAttemptDeadline(exchange, reactor.now + route.pointee.perTryTimeout)
   }
 
   /// Sends the head, with what of the body travels in its block.
   private func sendRequest(_ index: Int32) {
     let exchange = exchanges[index]
     let upstream = upstreams[exchange.pointee.upstream]
-    let snapshot = snapshots[exchange.pointee.snapshot]
-    let route = snapshot.route(exchange.pointee.route)
-    exchange.pointee.phase = .waiting
-    exchange.pointee.attemptStarted = reactor.now
-    setAttemptDeadline(exchange, reactor.now + route.pointee.perTryTimeout)
+    startWaiting(exchange)
     reactor.pool.retain(exchange.pointee.requestBlock)
     let count = Int(exchange.pointee.requestCount)
     meter.sentUpstream(count)
@@ -154,21 +186,40 @@ extension Worker {
   }
 
   /// A connect did not work out: another endpoint at once, while there are attempts left.
-  func connectFailed(_ index: Int32, _ place: Int32, code: Int32) {
+  func connectFailed(_ index: Int32, _ place: Int32, _ reason: ReplyReason) {
     let exchange = exchanges[index]
     let service = snapshots[exchange.pointee.snapshot].service(exchange.pointee.service)
+    noteConnectFailure(place)
+    meter.connectFailed(service.pointee.metrics)
+    connectElsewhere(index, reason)
+  }
+
+  /// Lets an endpoint rest that took no connection.
+  func noteConnectFailure(_ place: Int32) {
     endpoints[Int(place)].connectFailed(
       at: reactor.now,
       jitter: Double(random.next() >> 11) * 0x1p-53
     )
-    meter.connectFailed(service.pointee.metrics)
+  }
+
+  /// Another endpoint, while there are attempts left.
+  ///
+  /// `reason`: What the client is told when there are none.
+  func connectElsewhere(_ index: Int32, _ reason: ReplyReason) {
+    let exchange = exchanges[index]
+    let service = snapshots[exchange.pointee.snapshot].service(exchange.pointee.service)
     guard Int(exchange.pointee.attempts) < Self.maximumAttempts,
       service.pointee.endpointCount > 1
     else {
-      return fail(index, code == ETIMEDOUT ? .connectTimeout : .connectFailed)
+      return fail(index, reason)
     }
+    attemptAndPump(index)
+  }
+
+  /// One more attempt, which may find a connection at once and have more of the body to send.
+  func attemptAndPump(_ index: Int32) {
     attempt(index)
-    if exchanges.generation(index) & 1 == 1, exchange.pointee.phase == .waiting {
+    if exchanges.generation(index) & 1 == 1, exchanges[index].pointee.phase == .waiting {
       pumpRequest(index)
     }
   }
@@ -180,7 +231,7 @@ extension Worker {
     // Not the endpoint's fault: it may be chosen again.
     exchange.pointee.endpoint = -1
     meter.repeatedOnFresh()
-    attempt(index)
+    attemptAndPump(index)
   }
 
   // MARK: - Time
@@ -203,9 +254,10 @@ extension Worker {
     case .connecting where !isOverall:
       meter.timedOut(.connect)
       let place = exchange.pointee.endpoint
+      noteHandshakeTimeout(exchange.pointee.upstream)
       closeUpstream(exchange.pointee.upstream, reset: false)
       exchange.pointee.upstream = -1
-      connectFailed(index, place, code: ETIMEDOUT)
+      connectFailed(index, place, .connectTimeout)
     case .connecting, .waiting:
       meter.timedOut(isOverall ? .request : .perTry)
       fail(index, .upstreamTimeout)
@@ -216,5 +268,12 @@ extension Worker {
     case .tunnel:
       reactor.timers.set(exchange.pointee.timer, at: .never)
     }
+  }
+}
+
+extension ReplyReason {
+  /// What a connect that failed with an error number means to the client.
+  static func connect(_ code: Int32) -> ReplyReason {
+    code == ETIMEDOUT ? .connectTimeout : .connectFailed
   }
 }

@@ -5,26 +5,38 @@ internal import Units
 
 /// The stages of a request, in order, until it has an exchange or an answer.
 extension Worker {
-  /// Takes a whole head off the input and carries it through the pipeline.
+  /// Takes a whole head that lies at the front of the input.
   func begin(_ index: Int32, _ head: RequestHead) {
+    let connection = connections[index]
+    begin(
+      index,
+      RequestView(
+        bytes: bytes(&connection.pointee.input),
+        fields: UnsafePointer(requestFields),
+        head: head,
+        path: UnsafePointer(path),
+        pathLength: 0,
+        identifier: UnsafePointer(path),
+        identifierLength: 0,
+        peer: connection.pointee.peer,
+        peerIsUnix: connection.pointee.flags.contains(.peerIsUnix),
+        isTrusted: connection.pointee.flags.contains(.isTrusted),
+        isSecure: connection.pointee.transport.isSecure
+      )
+    )
+  }
+
+  /// Carries a request through the pipeline.
+  ///
+  /// `given`: Without the path and the id, which are found here.
+  func begin(_ index: Int32, _ given: RequestView) {
     let connection = connections[index]
     connection.pointee.phase = .exchange
     connection.pointee.exchange = -1
     connection.pointee.requests += 1
     stopJudging(connection)
 
-    var view = RequestView(
-      bytes: bytes(&connection.pointee.input),
-      fields: UnsafePointer(requestFields),
-      head: head,
-      path: UnsafePointer(path),
-      pathLength: 0,
-      identifier: UnsafePointer(path),
-      identifierLength: 0,
-      peer: connection.pointee.peer,
-      peerIsUnix: connection.pointee.flags.contains(.peerIsUnix),
-      isTrusted: connection.pointee.flags.contains(.isTrusted)
-    )
+    var view = given
     identify(&view)
 
     if let refusal = refuse(view, connection) {
@@ -154,9 +166,11 @@ extension Worker {
       return answer(index, view, refusal, route: route)
     }
     let connection = connections[index]
-    // The head, and a body that makeExchange took along.
-    let taken = Int(view.head.headLength) + Int(exchanges[exchange].pointee.bytesIn)
-    consume(&connection.pointee.input, taken)
+    if !view.isHTTP2 {
+      // The head, and a body that makeExchange took along.
+      let taken = Int(view.head.headLength) + Int(exchanges[exchange].pointee.bytesIn)
+      consume(&connection.pointee.input, taken)
+    }
     connection.pointee.exchange = exchange
     attempt(exchange)
     // A reply of our own may have ended it already.
@@ -177,7 +191,12 @@ extension Worker {
     let block = reactor.pool.acquire()
     guard block >= 0 else { return nil }
     var writer = ByteWriter(reactor.pool.bytes(block), capacity: BlockPool.blockSize)
-    let isUpgrade = view.head.wantsUpgrade && !UpgradeField.namesHTTP2(view)
+    let compiled = snapshots.newest.route(route)
+    let toHTTP2 = snapshots.newest.service(compiled.pointee.service).pointee.isHTTP2
+    // HTTP/2 has a form for WebSockets only (RFC 8441); other upgrades go on as plain requests.
+    let isUpgrade =
+      view.head.wantsUpgrade
+      && (toHTTP2 ? WebSocketRequest.isAskedFor(by: view) : !UpgradeField.namesHTTP2(view))
     guard let layout = UpstreamHead.write(view, isUpgrade: isUpgrade, into: &writer) else {
       reactor.pool.release(block)
       refusal = .headTooLarge
@@ -196,9 +215,6 @@ extension Worker {
       exchanges.release(exchange)
       return nil
     }
-    let compiled = snapshots.newest.route(route)
-    let framing: BodyFraming =
-      view.head.isChunked ? .chunked : view.head.contentLength > 0 ? .length : .none
     var flags: Exchange.Flags = .canReplay
     if view.head.minorVersion == 0 { flags.insert(.isHTTP10) }
     if view.head.keepsAlive { flags.insert(.keepsAlive) }
@@ -227,11 +243,11 @@ extension Worker {
         pathLength: UInt16(view.pathLength),
         identifierStart: UInt16(layout.identifierStart),
         identifierLength: UInt16(view.identifierLength),
-        methodLength: view.head.methodLength,
+        methodLength: UInt16(layout.methodLength),
         responseFraming: .none,
         endpoint: -1,
         previousEndpoint: -1,
-        request: BodyReader(framing, length: view.head.contentLength),
+        request: view.body,
         response: BodyReader(.none, length: 0),
         started: reactor.now,
         attemptStarted: reactor.now,
@@ -254,7 +270,7 @@ extension Worker {
     let entry = exchanges[exchange]
     let connection = connections[entry.pointee.connection]
     entry.pointee.request.bound = limits(connection).bodyBytes
-    guard entry.pointee.request.framing == .length else { return }
+    guard entry.pointee.request.framing == .length, !view.isHTTP2 else { return }
     let available = connection.pointee.input.count - Int(view.head.headLength)
     let length = Int(entry.pointee.request.left)
     let used = Int(entry.pointee.requestCount)

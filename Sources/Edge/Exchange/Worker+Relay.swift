@@ -52,6 +52,7 @@ extension Worker {
         guard emit(input, 0, count, transport, framing, &passed) else { return .exhausted }
         reader.pointee.seen += Int64(count)
         consume(input, count)
+        guard reader.pointee.seen <= reader.pointee.bound else { return .tooLarge }
       case .chunked:
         switch relayChunks(reader, from: input, to: transport, framing: framing, passed: &passed) {
         case .wantsMore, .complete: break
@@ -122,7 +123,9 @@ extension Worker {
       case .incomplete:
         guard join(input) else { return .wantsMore }
       case .complete:
-        if framing == .chunked {
+        if transport.isStream {
+          guard holdTrailers(transport, start, Int(section.fieldCount)) else { return .exhausted }
+        } else if framing == .chunked {
           guard put(transport, "0\r\n") else { return .exhausted }
           for index in 0..<Int(section.fieldCount) {
             let field = responseFields[index]
@@ -143,7 +146,7 @@ extension Worker {
   }
 
   /// Fields that would change routing, framing or identity after the fact.
-  private static func isForbiddenInTrailers(_ field: KnownField) -> Bool {
+  static func isForbiddenInTrailers(_ field: KnownField) -> Bool {
     switch field {
     case .host, .contentLength, .transferEncoding, .connection, .keepAlive, .proxyConnection, .te,
       .trailer, .upgrade, .expect, .via, .xForwardedFor, .xForwardedProto, .xForwardedHost,

@@ -8,9 +8,10 @@ extension Worker {
   /// Passes a response head on.
   ///
   /// - Returns: Whether the exchange goes on reading; `false` once it ended.
-  func responseHead(_ index: Int32, _ head: ResponseHead) -> Bool {
+  func responseHead(_ index: Int32, _ view: ResponseView) -> Bool {
     let exchange = exchanges[index]
-    guard head.status >= 200 || head.isUpgrade else { return interim(index, head) }
+    let head = view.head
+    guard head.status >= 200 || head.isUpgrade else { return interim(index, view) }
     if head.isUpgrade,
       !exchange.pointee.flags.contains(.wantsUpgrade) || !exchange.pointee.request.isComplete
     {
@@ -19,27 +20,34 @@ extension Worker {
       fail(index, .upstreamMalformed)
       return false
     }
-    exchange.pointee.status = head.status
+    if exchange.pointee.flags.contains(.wantsUpgrade), !head.isUpgrade, head.status < 300,
+      connections[exchange.pointee.connection].pointee.transport.isStream
+    {
+      // To the client of an extended CONNECT every 2xx means that the tunnel stands.
+      fail(index, .upstreamMalformed)
+      return false
+    }
+    exchange.pointee.status = head.isUpgrade ? 101 : head.status
     exchange.pointee.headAt = reactor.now
     noteLatency(exchange)
     if head.isUpgrade {
-      guard writeHead(index, head, tunnelFraming) else { return false }
+      guard writeHead(index, view, tunnelFraming) else { return false }
       beginTunnel(index)
       return false
     }
     let framing = frame(exchange, head)
-    exchange.pointee.response = BodyReader(head.framing, length: head.contentLength)
+    exchange.pointee.response = view.body
     exchange.pointee.responseFraming = framing.body
     if !head.keepsAlive { exchange.pointee.flags.insert(.upstreamCloses) }
     exchange.pointee.phase = .relaying
     // The rest has the whole exchange's time; a stream without end has the idle bound instead.
-    if head.framing == .chunked || head.framing == .untilClose, isEventStream(index, head) {
+    if head.framing == .chunked || head.framing == .untilClose, MediaType.isStream(view) {
       exchange.pointee.deadline = .never
       touchStream(exchange)
     } else {
       setAttemptDeadline(exchange, .never)
     }
-    guard writeHead(index, head, framing) else { return false }
+    guard writeHead(index, view, framing) else { return false }
     if exchange.pointee.response.isComplete {
       responseComplete(index)
       return false
@@ -64,7 +72,9 @@ extension Worker {
   ) -> DownstreamHead.Framing {
     let isOld = exchange.pointee.flags.contains(.isHTTP10)
     var body = head.framing
-    if body == .untilClose || body == .chunked { body = isOld ? .untilClose : .chunked }
+    let isStream = connections[exchange.pointee.connection].pointee.transport.isStream
+    // A stream ends by itself: nothing is framed inside it.
+    if body == .untilClose || body == .chunked { body = isOld || isStream ? .untilClose : .chunked }
     if body == .untilClose { exchange.pointee.flags.remove(.keepsAlive) }
     if shouldRetire(exchange.pointee.connection) { exchange.pointee.flags.remove(.keepsAlive) }
     // A client that waits for 100 and reads a final response may or may not send its body.
@@ -104,26 +114,21 @@ extension Worker {
 
   private func writeHead(
     _ index: Int32,
-    _ head: ResponseHead,
+    _ view: ResponseView,
     _ framing: DownstreamHead.Framing
   ) -> Bool {
     let exchange = exchanges[index]
     let upstream = upstreams[exchange.pointee.upstream]
     let connection = connections[exchange.pointee.connection]
+    if connection.pointee.transport.isStream { return submitHead(index, view, framing) }
     let block = reactor.pool.acquire()
     guard block >= 0 else {
       fail(index, .buffersExhausted)
       return false
     }
     var writer = ByteWriter(reactor.pool.bytes(block), capacity: BlockPool.blockSize)
-    DownstreamHead.write(
-      bytes(&upstream.pointee.input),
-      head,
-      responseFields,
-      framing,
-      into: &writer
-    )
-    consume(&upstream.pointee.input, Int(head.headLength))
+    DownstreamHead.write(view, framing, into: &writer)
+    if !view.isHTTP2 { consume(&upstream.pointee.input, Int(view.head.headLength)) }
     guard !writer.isFull else {
       reactor.pool.release(block)
       exchange.pointee.phase = .waiting
@@ -141,7 +146,7 @@ extension Worker {
   }
 
   /// 100 and 103: passed on to those who understand them (RFC 9110 section 15.2).
-  private func interim(_ index: Int32, _ head: ResponseHead) -> Bool {
+  private func interim(_ index: Int32, _ view: ResponseView) -> Bool {
     let exchange = exchanges[index]
     exchange.pointee.interims += 1
     guard exchange.pointee.interims <= Self.maximumInterims else {
@@ -150,12 +155,12 @@ extension Worker {
     }
     guard !exchange.pointee.flags.contains(.isHTTP10) else {
       let upstream = upstreams[exchange.pointee.upstream]
-      consume(&upstream.pointee.input, Int(head.headLength))
+      if !view.isHTTP2 { consume(&upstream.pointee.input, Int(view.head.headLength)) }
       return true
     }
     return writeHead(
       index,
-      head,
+      view,
       DownstreamHead.Framing(body: .none, keepsLength: false, connection: nil, isUpgrade: false)
     )
   }
@@ -169,12 +174,6 @@ extension Worker {
     endpoints[Int(exchange.pointee.endpoint)].latency.observe(latency.seconds, at: reactor.now)
     let service = snapshots[exchange.pointee.snapshot].service(exchange.pointee.service)
     meter.upstreamAnswered(service.pointee.metrics, latency)
-  }
-
-  private func isEventStream(_ index: Int32, _ head: ResponseHead) -> Bool {
-    let upstream = upstreams[exchanges[index].pointee.upstream]
-    let start = UnsafePointer(bytes(&upstream.pointee.input))
-    return MediaType.isStream(start, head, responseFields)
   }
 
   /// Whatever comes on a stream starts its idle time anew.
@@ -192,7 +191,8 @@ extension Worker {
     let isClean =
       exchange.pointee.request.isComplete && upstream.pointee.input.isEmpty
       && !exchange.pointee.flags.contains(.upstreamCloses)
-      && queuedBytes(upstream.pointee.transport) == 0
+      && queuedBytes(upstream.pointee.transport) == 0 && !upstream.pointee.isOneClients
+      && !hasLeftover(upstream.pointee.transport)
     releaseUpstream(index, reusable: isClean)
     let connection = exchange.pointee.connection
     let body = exchange.pointee.request
@@ -205,7 +205,7 @@ extension Worker {
   /// After a reply: the next request, the rest of this one's body, or the end.
   func settle(_ index: Int32, _ body: BodyReader, keepsAlive: Bool) {
     let connection = connections[index]
-    guard keepsAlive else {
+    guard keepsAlive, !connection.pointee.transport.isStream else {
       return closeWhenSent(index, lingering: !body.isComplete || !connection.pointee.input.isEmpty)
     }
     guard !body.isComplete else { return connectionFreed(index) }
@@ -223,7 +223,9 @@ extension Worker {
     let upstream = exchange.pointee.upstream
     guard upstream >= 0 else { return }
     exchange.pointee.upstream = -1
-    guard reusable else { return closeUpstream(upstream, reset: false) }
+    guard reusable, !upstreams[upstream].pointee.transport.isStream else {
+      return closeUpstream(upstream, reset: false)
+    }
     endpoints[Int(exchange.pointee.endpoint)].inFlight -= 1
     if exchange.pointee.flags.contains(.upstreamPaused) {
       resume(upstreams[upstream].pointee.transport)

@@ -20,6 +20,10 @@ extension Worker {
     guard forward(&upstream.pointee.input, to: connection.pointee.transport),
       forward(&connection.pointee.input, to: upstream.pointee.transport)
     else { return endTunnel(index, reset: true) }
+    // A stream may have had its end before it became a tunnel.
+    if connection.pointee.flags.contains(.peerEnded) {
+      tunnelClientEnded(exchange.pointee.connection)
+    }
   }
 
   private func forward(_ input: UnsafeMutablePointer<Input>, to transport: Transport) -> Bool {
@@ -40,12 +44,19 @@ extension Worker {
   }
 
   /// Queues what was received; a small message is copied, since it would hold a whole block.
-  private func passOn(_ block: Int32, _ count: Int, to transport: Transport) -> Bool {
-    if count <= Self.copyThreshold, append(transport, reactor.pool.bytes(block), count: count) {
+  private func passOn(
+    _ block: Int32,
+    _ start: Int,
+    _ count: Int,
+    to transport: Transport
+  ) -> Bool {
+    if count <= Self.copyThreshold,
+      append(transport, reactor.pool.bytes(block) + start, count: count)
+    {
       reactor.pool.release(block)
       return true
     }
-    return write(transport, block: block, start: 0, count: count)
+    return write(transport, block: block, start: start, count: count)
   }
 
   private func touchTunnel(
@@ -56,34 +67,34 @@ extension Worker {
     setDeadline(connection, reactor.now + limits(connection).upgradeIdle)
   }
 
-  func tunnelFromClient(_ index: Int32, _ block: Int32, _ count: Int) {
+  func tunnelFromClient(_ index: Int32, _ block: Int32, _ start: Int, _ count: Int) {
     let connection = connections[index]
     let exchange = exchanges[connection.pointee.exchange]
     let transport = upstreams[exchange.pointee.upstream].pointee.transport
     exchange.pointee.bytesIn += Int64(count)
     meter.sentUpstream(count)
     touchTunnel(exchange, connection)
-    guard passOn(block, count, to: transport) else {
+    guard passOn(block, start, count, to: transport) else {
       return endTunnel(connection.pointee.exchange, reset: true)
     }
-    guard queuedBytes(transport) > Self.highWatermark else { return }
+    guard isFull(transport) else { return }
     pauseReading(connection)
-    notifyWhenDrained(transport, below: Self.lowWatermark)
+    notifyWhenThereIsRoom(transport)
   }
 
-  func tunnelFromUpstream(_ index: Int32, _ block: Int32, _ count: Int) {
+  func tunnelFromUpstream(_ index: Int32, _ block: Int32, _ start: Int, _ count: Int) {
     let exchange = exchanges[index]
     let connection = connections[exchange.pointee.connection]
     exchange.pointee.bytesOut += Int64(count)
     connection.pointee.bytesOut += Int64(count)
     touchTunnel(exchange, connection)
-    guard passOn(block, count, to: connection.pointee.transport) else {
+    guard passOn(block, start, count, to: connection.pointee.transport) else {
       return endTunnel(index, reset: true)
     }
-    guard queuedBytes(connection.pointee.transport) > Self.highWatermark else { return }
+    guard isFull(connection.pointee.transport) else { return }
     exchange.pointee.flags.insert(.upstreamPaused)
     pause(upstreams[exchange.pointee.upstream].pointee.transport)
-    notifyWhenDrained(connection.pointee.transport, below: Self.lowWatermark)
+    notifyWhenThereIsRoom(connection.pointee.transport)
   }
 
   func tunnelClientDrained(_ index: Int32) {

@@ -9,7 +9,7 @@ extension Worker {
   static let highWatermark = 65_536
   static let lowWatermark = 16_384
 
-  func upstreamReceived(_ index: Int32, _ block: Int32, _ count: Int) {
+  func upstreamReceived(_ index: Int32, _ block: Int32, _ start: Int, _ count: Int) {
     let upstream = upstreams[index]
     guard upstream.pointee.phase == .busy else {
       reactor.pool.release(block)
@@ -27,9 +27,9 @@ extension Worker {
     }
     meter.receivedUpstream(count)
     if exchanges[exchange].pointee.phase == .tunnel {
-      return tunnelFromUpstream(exchange, block, count)
+      return tunnelFromUpstream(exchange, block, start, count)
     }
-    guard append(&upstream.pointee.input, block, count) else {
+    guard append(&upstream.pointee.input, block, start, count) else {
       return failOrAbandon(exchange, .buffersExhausted)
     }
     pumpResponse(exchange)
@@ -58,9 +58,12 @@ extension Worker {
     case .connecting:
       let exchange = upstream.pointee.exchange
       let place = upstream.pointee.endpoint
+      let isStream = upstream.pointee.transport.isStream
       closeUpstream(index, reset: false)
       exchanges[exchange].pointee.upstream = -1
-      connectFailed(exchange, place, code: code)
+      // A session has noted it once for all that waited for it.
+      if isStream { return connectElsewhere(exchange, .connect(code)) }
+      connectFailed(exchange, place, .connect(code))
     case .busy:
       let exchange = upstream.pointee.exchange
       if exchanges[exchange].pointee.phase == .tunnel { return endTunnel(exchange, reset: true) }
@@ -74,13 +77,14 @@ extension Worker {
     _ exchange: UnsafeMutablePointer<Exchange>,
     on transport: Transport
   ) -> Bool {
-    exchange.pointee.phase == .waiting && exchange.pointee.flags.contains(.isReused)
+    !transport.isStream && exchange.pointee.phase == .waiting
+      && exchange.pointee.flags.contains(.isReused)
       && !exchange.pointee.flags.contains(.hasResponse)
       && queuedBytes(transport) >= Int(exchange.pointee.requestCount)
   }
 
   /// The connection ended before the response did.
-  private func upstreamBroke(_ index: Int32) {
+  func upstreamBroke(_ index: Int32) {
     let exchange = exchanges[index]
     let isUntouched =
       !exchange.pointee.flags.contains(.hasResponse) && exchange.pointee.phase == .waiting
@@ -148,6 +152,7 @@ extension Worker {
     let transport = upstreams[exchange.pointee.upstream].pointee.transport
     resumeReading(connection)
     guard !connection.pointee.input.isEmpty else {
+      if endsWithStream(exchange, connection) { return completeRequest(index) }
       if connection.pointee.deadline == .never { judgePaceFromNow(connection) }
       return
     }
@@ -164,8 +169,9 @@ extension Worker {
       return
     }
     var passed: Int64 = 0
+    // A stream frames and ends what it carries by itself.
     let framing: BodyFraming =
-      exchange.pointee.request.framing == .chunked ? .chunked : .length
+      exchange.pointee.request.framing == .length || transport.isStream ? .length : .chunked
     let outcome = relay(
       &exchange.pointee.request,
       from: &connection.pointee.input,
@@ -184,16 +190,18 @@ extension Worker {
       return failOrAbandon(index, .buffersExhausted)
     case .complete:
       exchange.pointee.flags.remove(.canReplay)
+      if transport.isStream { finishWriting(transport) }
       stopJudging(connection)
       if !connection.pointee.input.isEmpty { pauseReading(connection) }
     case .tooLarge:
       return failOrAbandon(index, .bodyTooLarge)
     case .wantsMore:
+      if endsWithStream(exchange, connection) { return completeRequest(index) }
       if connection.pointee.deadline == .never { judgePaceFromNow(connection) }
     }
-    if queuedBytes(transport) > Self.highWatermark {
+    if isFull(transport) {
       if !exchange.pointee.request.isComplete { pauseReading(connection) }
-      notifyWhenDrained(transport, below: Self.lowWatermark)
+      notifyWhenThereIsRoom(transport)
     }
   }
 
@@ -213,7 +221,10 @@ extension Worker {
     _ transport: Transport
   ) -> Keeping {
     let used = Int(exchange.pointee.requestCount)
-    guard canRepeat(exchange), exchange.pointee.request.framing == .length,
+    // A stream that was not processed may be repeated whatever the method.
+    let isOfUse =
+      canRepeat(exchange) || transport.isStream && exchange.pointee.flags.contains(.canReplay)
+    guard isOfUse, exchange.pointee.request.framing == .length,
       used + Int(clamping: exchange.pointee.request.left) <= BlockPool.blockSize
     else { return .notKept }
     let count = Int(
@@ -230,7 +241,10 @@ extension Worker {
     exchange.pointee.request.seen += Int64(count)
     exchange.pointee.bytesIn += Int64(count)
     exchange.pointee.flags.remove(.expectsContinue)
-    if exchange.pointee.request.left == 0 { exchange.pointee.request.state = .complete }
+    if exchange.pointee.request.left == 0 {
+      exchange.pointee.request.state = .complete
+      if transport.isStream { finishWriting(transport) }
+    }
     meter.sentUpstream(count)
     return .sent
   }
@@ -241,7 +255,7 @@ extension Worker {
   func pumpResponse(_ index: Int32) {
     let exchange = exchanges[index]
     let upstream = upstreams[exchange.pointee.upstream]
-    while exchange.pointee.phase == .waiting {
+    while exchange.pointee.phase == .waiting, !upstream.pointee.transport.isStream {
       guard !upstream.pointee.input.isEmpty else { return }
       exchange.pointee.flags.insert(.hasResponse)
       var head = ResponseHead()
@@ -260,7 +274,12 @@ extension Worker {
         meter.refused(fault)
         return fail(index, .upstreamMalformed)
       case .complete:
-        guard responseHead(index, head) else { return }
+        let view = ResponseView(
+          bytes: UnsafePointer(bytes(&upstream.pointee.input)),
+          fields: UnsafePointer(responseFields),
+          head: head
+        )
+        guard responseHead(index, view) else { return }
       }
     }
     guard exchange.pointee.phase == .relaying else { return }
@@ -294,12 +313,12 @@ extension Worker {
       responseComplete(index)
     case .wantsMore:
       if exchange.pointee.deadline == .never { touchStream(exchange) }
-      guard queuedBytes(connection.pointee.transport) > Self.highWatermark else { return }
+      guard isFull(connection.pointee.transport) else { return }
       if !exchange.pointee.flags.contains(.upstreamPaused) {
         exchange.pointee.flags.insert(.upstreamPaused)
         pause(upstream.pointee.transport)
       }
-      notifyWhenDrained(connection.pointee.transport, below: Self.lowWatermark)
+      notifyWhenThereIsRoom(connection.pointee.transport)
       if connection.pointee.deadline == .never { judgePaceFromNow(connection) }
     }
   }
@@ -310,9 +329,11 @@ extension Worker {
     exchange.pointee.response.state = .complete
     if exchange.pointee.responseFraming == .chunked {
       let connection = connections[exchange.pointee.connection]
-      guard endChunks(connection.pointee.transport) else {
+      guard passTrailers(exchange, connection) || endChunks(connection.pointee.transport) else {
         return failOrAbandon(index, .buffersExhausted)
       }
+    } else {
+      _ = passTrailers(exchange, connections[exchange.pointee.connection])
     }
     responseComplete(index)
   }

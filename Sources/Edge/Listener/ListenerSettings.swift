@@ -1,6 +1,8 @@
+internal import Configuration
 internal import HTTPCodec
 internal import Reactor
 internal import Routing
+internal import TLS
 internal import Telemetry
 internal import Units
 
@@ -17,6 +19,10 @@ struct ListenerLimits: BitwiseCopyable {
   var upgradeIdle: Nanoseconds
   var maximumAge: Nanoseconds
   var requestsPerConnection: Int
+  /// Times that an HTTP/2 client has to acknowledge SETTINGS, may be silent, and has to answer PING.
+  var settingsTimeout: Nanoseconds
+  var pingInterval: Nanoseconds
+  var pingTimeout: Nanoseconds
 
   var headBytes: Int { head.maximumBytes }
 }
@@ -32,7 +38,14 @@ struct ListenerSettings: Sendable {
   var perAddress: Int
   var allow: [AddressRange]
   var deny: [AddressRange]
+  /// Peers that are believed: what they say of the client, and their preludes.
   var trusted: [AddressRange]
+  /// Whether trusted peers say who the client is before its bytes.
+  var proxyProtocol: ProxyProtocol
+  /// Sessions of HTTP/2 that begin from now on.
+  var http2: H2Settings
+  /// How TLS is spoken, `nil` for cleartext.
+  var tls: TLSServerContext?
   /// The listener's cells in the metrics.
   var metrics: ConnectionMetrics
   /// The listener's name in the access log.

@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Configuration
 internal import Glibc
 internal import Reactor
 internal import Routing
@@ -16,10 +17,11 @@ struct WorkerListener {
   var metrics: ConnectionMetrics { settings.metrics }
   let shared: SharedState
 
-  func connectionClosed(_ connection: UnsafeMutablePointer<Connection>) {
+  /// A client's transport is gone.
+  func clientLeft(_ flags: Connection.Flags, _ peer: IPBytes) {
     shared.returnClient(settings.place)
-    guard connection.pointee.flags.contains(.isCounted) else { return }
-    shared.returnAddress(connection.pointee.peer)
+    guard flags.contains(.isCounted) else { return }
+    shared.returnAddress(peer)
   }
 }
 
@@ -110,13 +112,20 @@ extension Worker {
       return
     }
     let address = peer.ip
-    guard peer.isUnix || listener.admits(address) else {
+    let isTrusted = peer.isUnix || listener.trusts(address)
+    // Who the client is, a balancer's prelude says: it is judged when that has come.
+    let awaitsPrelude = isTrusted && listener.proxyProtocol != .off
+    let isCounted = !peer.isUnix && !awaitsPrelude
+    guard isTrusted || listener.proxyProtocol != .required else {
+      return refuseConnection(descriptor, .untrusted)
+    }
+    guard !isCounted || listener.admits(address) else {
       return refuseConnection(descriptor, .denied)
     }
     guard shared.reserveClient(listener.place, listener.maximumConnections) else {
       return refuseConnection(descriptor, .total)
     }
-    guard peer.isUnix || shared.reserveAddress(address, listener.perAddress) else {
+    guard !isCounted || shared.reserveAddress(address, listener.perAddress) else {
       shared.returnClient(listener.place)
       return refuseConnection(descriptor, .perAddress)
     }
@@ -125,31 +134,35 @@ extension Worker {
     let timer =
       connection < 0
       ? -1 : reactor.timers.allocate(for: owner(.connectionTimer, connection, generation))
-    let socket: Int32
+    let transport: Transport?
     if timer < 0 {
       close(descriptor)
-      socket = -1
+      transport = nil
     } else {
-      socket = reactor.adopt(descriptor, owner: owner(.connection, connection, generation))
+      let owner = owner(.connection, connection, generation)
+      transport =
+        listener.tls == nil || awaitsPrelude
+        ? adoptPlain(descriptor, owner) : adoptSecure(descriptor, owner, listener: place)
     }
-    guard socket >= 0 else {
+    guard let transport else {
       if timer >= 0 { reactor.timers.release(timer) }
       if connection >= 0 { connections.release(connection) }
       shared.returnClient(listener.place)
-      if !peer.isUnix { shared.returnAddress(address) }
+      if isCounted { shared.returnAddress(address) }
       meter.acceptFailed()
       return
     }
     var flags: Connection.Flags = []
-    if peer.isUnix { flags.insert(.peerIsUnix) } else { flags.insert(.isCounted) }
-    if peer.isUnix || listener.trusts(address) { flags.insert(.isTrusted) }
+    if peer.isUnix { flags.insert(.peerIsUnix) }
+    if isCounted { flags.insert(.isCounted) }
+    if isTrusted { flags.insert(.isTrusted) }
     connections[connection].initialize(
       to: Connection(
-        transport: .socket(socket),
+        transport: transport,
         timer: timer,
         exchange: -1,
         listener: place,
-        phase: .idle,
+        phase: awaitsPrelude ? .prelude : .idle,
         flags: flags,
         peerPort: peer.port,
         requests: 0,
@@ -164,12 +177,18 @@ extension Worker {
         peer: address
       )
     )
-    // A client that connects and says nothing has the time for a head, not that of keep-alive.
+    // A client that connects and says nothing has the time for a head, not that of keep-alive; a
+    // prelude has to come within the same time.
     // While we close, one that comes out of the queue has the time of those that were there.
     let patience = listener.limits.headTimeout
     let time = isClosingIdle ? min(patience, Self.firstWord) : patience
     setDeadline(connections[connection], reactor.now + time)
     meter.connectionOpened(listener.metrics)
+  }
+
+  private func adoptPlain(_ descriptor: Int32, _ owner: Owner) -> Transport? {
+    let socket = reactor.adopt(descriptor, owner: owner)
+    return socket >= 0 ? .socket(socket) : nil
   }
 
   /// Spreads the ends of connections that began together, so that they do not come back together.
@@ -185,15 +204,16 @@ extension Worker {
   }
 }
 
-/// Why a connection was closed before its first byte.
+/// Why a connection was closed before its first byte, a balancer's prelude aside.
 enum ConnectionRefusal: Int, CaseIterable {
-  case denied, total, perAddress
+  case denied, total, perAddress, untrusted
 
   var label: String {
     switch self {
     case .denied: "denied"
     case .total: "connections"
     case .perAddress: "connections-per-address"
+    case .untrusted: "untrusted-proxy"
     }
   }
 }

@@ -14,17 +14,16 @@ enum DownstreamHead {
   }
 
   /// Writes the head, through its empty line.
-  static func write(
-    _ bytes: UnsafePointer<UInt8>,
-    _ head: ResponseHead,
-    _ fields: UnsafePointer<HeadField>,
-    _ framing: Framing,
-    into writer: inout ByteWriter
-  ) {
+  static func write(_ view: ResponseView, _ framing: Framing, into writer: inout ByteWriter) {
+    let (bytes, head, fields) = (view.bytes, view.head, view.fields)
     writer.text("HTTP/1.1 ")
-    writer.decimal(UInt64(head.status))
-    writer.byte(UInt8(ascii: " "))
-    writer.bytes(bytes + Int(head.reasonStart), Int(head.reasonLength))
+    if view.webSocketAccept != nil {
+      writer.text("101 Switching Protocols")
+    } else {
+      writer.decimal(UInt64(head.status))
+      writer.byte(UInt8(ascii: " "))
+      writer.bytes(bytes + Int(head.reasonStart), Int(head.reasonLength))
+    }
     writer.crlf()
     var runStart = -1
     let count = Int(head.fieldCount)
@@ -41,7 +40,14 @@ enum DownstreamHead {
     }
     if runStart >= 0 { writer.bytes(bytes + runStart, Int(head.headLength) - 2 - runStart) }
     if framing.body == .chunked { writer.text("transfer-encoding: chunked\r\n") }
-    writer.text(head.minorVersion == 0 ? "via: 1.0 spillway\r\n" : "via: 1.1 spillway\r\n")
+    writer.text("via: ")
+    writer.text(view.version)
+    writer.text(" spillway\r\n")
+    if let accept = view.webSocketAccept {
+      writer.text("upgrade: websocket\r\nsec-websocket-accept: ")
+      for index in accept.indices { writer.byte(accept[index]) }
+      writer.crlf()
+    }
     if let connection = framing.connection {
       writer.text("connection: ")
       writer.text(connection)
@@ -50,8 +56,9 @@ enum DownstreamHead {
     writer.crlf()
   }
 
+  /// Whether the client gets the field.
   @inline(__always)
-  private static func isKept(
+  static func isKept(
     _ field: HeadField,
     _ bytes: UnsafePointer<UInt8>,
     _ head: ResponseHead,

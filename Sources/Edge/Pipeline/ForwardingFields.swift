@@ -7,15 +7,19 @@ internal import Reactor
 /// believes them would believe the attacker.
 enum ForwardingFields {
   static func write(_ view: RequestView, into writer: inout ByteWriter) {
-    writer.text(view.head.minorVersion == 0 ? "via: 1.0 spillway\r\n" : "via: 1.1 spillway\r\n")
+    if view.isHTTP2 {
+      writer.text("via: 2.0 spillway\r\n")
+    } else {
+      writer.text(view.head.minorVersion == 0 ? "via: 1.0 spillway\r\n" : "via: 1.1 spillway\r\n")
+    }
     writer.text("x-forwarded-for: ")
     if view.isTrusted { values(view, .xForwardedFor, &writer) }
     let start = writer.count
     if view.peerIsUnix { writer.text("unknown") } else { AddressText.write(view.peer, &writer) }
     let address = start..<writer.count
     writer.text("\r\nx-forwarded-proto: ")
-    let scheme = given(view, .xForwardedProto)
-    if scheme >= 0 { value(view, scheme, &writer) } else { writer.text("http") }
+    let proto = given(view, .xForwardedProto)
+    if proto >= 0 { value(view, proto, &writer) } else { scheme(view, &writer) }
     let host = given(view, .xForwardedHost)
     // HTTP/1.0 may name no host, and an empty field would say that it is known to be none.
     if host >= 0 || view.head.authorityLength > 0 {
@@ -31,7 +35,13 @@ enum ForwardingFields {
       authority(view, &writer)
       writer.text("\"")
     }
-    writer.text(";proto=http\r\n")
+    writer.text(";proto=")
+    scheme(view, &writer)
+    writer.text("\r\n")
+  }
+
+  private static func scheme(_ view: RequestView, _ writer: inout ByteWriter) {
+    if view.isSecure { writer.text("https") } else { writer.text("http") }
   }
 
   /// A trusted peer's field of this kind, unless it is empty, or -1.

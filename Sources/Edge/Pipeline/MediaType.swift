@@ -3,15 +3,26 @@ internal import HTTPCodec
 /// The few media types that change how a response is relayed.
 enum MediaType {
   /// Whether the response is a stream that may last for hours: server-sent events, gRPC.
-  static func isStream(
-    _ bytes: UnsafePointer<UInt8>,
-    _ head: ResponseHead,
-    _ fields: UnsafePointer<HeadField>
-  ) -> Bool {
-    for index in 0..<Int(head.fieldCount) where fields[index].known == .contentType {
-      let value = bytes + Int(fields[index].valueStart)
-      let count = Int(fields[index].valueLength)
+  static func isStream(_ view: ResponseView) -> Bool {
+    for index in 0..<Int(view.head.fieldCount) where view.fields[index].known == .contentType {
+      let value = view.bytes + Int(view.fields[index].valueStart)
+      let count = Int(view.fields[index].valueLength)
       return begins(value, count, "text/event-stream") || begins(value, count, "application/grpc")
+    }
+    return false
+  }
+
+  /// Whether it is a call of gRPC: `application/grpc`, or that with a `+` and the encoding.
+  static func isGRPC(
+    _ bytes: UnsafePointer<UInt8>,
+    _ fields: UnsafePointer<HeadField>,
+    _ count: Int
+  ) -> Bool {
+    for index in 0..<count where fields[index].known == .contentType {
+      let value = bytes + Int(fields[index].valueStart)
+      let length = Int(fields[index].valueLength)
+      guard begins(value, length, "application/grpc") else { return false }
+      return length == 16 || value[16] == UInt8(ascii: "+") || value[16] == UInt8(ascii: ";")
     }
     return false
   }

@@ -18,11 +18,25 @@ struct RequestView {
   var peer: IPBytes
   var peerIsUnix: Bool
   var isTrusted: Bool
+  /// The client came over TLS.
+  var isSecure = false
+  /// The head came over HTTP/2: it lies in the codec's memory and not in the connection's input.
+  var isHTTP2 = false
+  /// Set where a CONNECT of HTTP/2 asks for a WebSocket, to be a GET with an upgrade.
+  var webSocketKey: (UInt64, UInt64)?
 
   /// The line of a field, its end included: from its name to the next field's.
   func lineEnd(_ index: Int) -> Int {
     index + 1 < Int(head.fieldCount)
       ? Int(fields[index + 1].nameStart) : Int(head.headLength) - 2
+  }
+
+  /// The body that follows, before its first byte; over HTTP/2 a stream ends what has no length.
+  var body: BodyReader {
+    let framing: BodyFraming =
+      head.isChunked
+      ? (isHTTP2 ? .untilClose : .chunked) : head.contentLength > 0 ? .length : .none
+    return BodyReader(framing, length: head.contentLength)
   }
 
   /// The first field of a kind, or -1.

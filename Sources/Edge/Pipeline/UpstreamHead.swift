@@ -8,6 +8,7 @@ internal import Reactor
 enum UpstreamHead {
   /// Where parts of the written head lie, from its start.
   struct Layout {
+    var methodLength = 0
     var pathStart = 0
     var identifierStart = 0
     var count = 0
@@ -20,7 +21,12 @@ enum UpstreamHead {
   {
     var layout = Layout()
     let head = view.head
-    writer.bytes(view.bytes + Int(head.methodStart), Int(head.methodLength))
+    if view.webSocketKey != nil {
+      writer.text("GET")
+    } else {
+      writer.bytes(view.bytes + Int(head.methodStart), Int(head.methodLength))
+    }
+    layout.methodLength = writer.count
     writer.byte(UInt8(ascii: " "))
     layout.pathStart = writer.count
     writer.bytes(view.path, view.pathLength)
@@ -33,7 +39,9 @@ enum UpstreamHead {
     writer.crlf()
     copyFields(view, into: &writer)
     if head.isChunked { writer.text("transfer-encoding: chunked\r\n") }
-    if isUpgrade {
+    if let key = view.webSocketKey {
+      WebSocketRequest.write(key, into: &writer)
+    } else if isUpgrade {
       writer.text("connection: upgrade\r\n")
       copyLines(view, .upgrade, into: &writer)
     } else if head.acceptsTrailers {

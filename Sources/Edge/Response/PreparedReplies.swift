@@ -30,6 +30,7 @@ final class PreparedReplies: @unchecked Sendable {
   let memory: UnsafeMutablePointer<UInt8>
   private let replies: UnsafeMutablePointer<Reply>
   private let classCount: Int
+  private let answerCount: Int
 
   /// - Parameters:
   ///   - classes: The names of the priority classes.
@@ -44,6 +45,7 @@ final class PreparedReplies: @unchecked Sendable {
       return Run(offset: Int32(start), count: Int32(bytes.count - start))
     }
     classCount = classes.count + 1
+    answerCount = answers.count
     for reason in ReplyReason.allCases {
       let wording = reason.wording
       var head = "HTTP/1.1 \(wording.status) \(ReasonPhrase.text(wording.status))\r\n"
@@ -88,6 +90,26 @@ final class PreparedReplies: @unchecked Sendable {
         )
       )
     }
+    for reason in ReplyReason.allCases {
+      var head = "HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\n"
+      head += "grpc-status: \(reason.grpcStatus)\r\ngrpc-message: \(reason.wording.token)\r\n"
+      var retryAfter: Int32 = -1
+      if reason.wording.status == 503 {
+        head += "grpc-retry-pushback-ms: "
+        retryAfter = Int32(head.utf8.count)
+        head += "\(Self.retrySeconds.lowerBound)000\r\n"
+      }
+      table.append(
+        Reply(
+          status: reason.wording.status,
+          isPlain: true,
+          head: run(head),
+          bodyStart: run(""),
+          bodyEnd: run(""),
+          retryAfter: retryAfter
+        )
+      )
+    }
     memory = .allocate(capacity: max(1, bytes.count))
     memory.initialize(from: bytes, count: bytes.count)
     replies = .allocate(capacity: table.count)
@@ -102,6 +124,13 @@ final class PreparedReplies: @unchecked Sendable {
   /// `className`: The class's place, highest first, or -1 before a route is known.
   func problem(_ reason: ReplyReason, className: Int) -> Reply {
     replies[Int(reason.rawValue) * classCount + className + 1]
+  }
+
+  /// The same for a call of gRPC: no body, and the status that its clients look at ("trailers-only").
+  ///
+  /// `status` is the one that is counted; over the wire it is 200.
+  func call(_ reason: ReplyReason) -> Reply {
+    replies[ReplyReason.allCases.count * classCount + answerCount + Int(reason.rawValue)]
   }
 
   func answer(_ index: Int32) -> Reply {

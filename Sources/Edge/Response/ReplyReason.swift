@@ -23,7 +23,13 @@ enum ReplyReason: UInt8, CaseIterable {
   case upstreamReset
   case upstreamMalformed
   case upstreamTimeout
+  case upstreamRefused
+  case upgradeRefused
   case buffersExhausted
+  case tlsRequired
+  case upstreamCertificate
+  case upstreamTLSFailed
+  case upstreamTLSRefused
 
   struct Wording {
     var status: UInt16
@@ -32,6 +38,24 @@ enum ReplyReason: UInt8, CaseIterable {
     var detail: StaticString
     /// The error type of RFC 9209, or nothing where the client is at fault.
     var proxyError: StaticString?
+  }
+
+  /// What a client of gRPC is told instead of an HTTP status.
+  ///
+  /// Source: gRPC's status codes, and its mapping of HTTP statuses for those that have one there.
+  var grpcStatus: Int {
+    switch self {
+    case .noRoute, .methodNotAllowed, .methodNotImplemented: 12
+    case .upstreamTimeout, .bodyTimeout, .headTimeout: 4
+    case .bodyTooLarge, .headTooLarge, .targetTooLong: 8
+    case .noEndpoint, .connectFailed, .connectTimeout, .connectionLimit, .upstreamReset,
+      .upstreamMalformed, .upstreamRefused, .upgradeRefused, .buffersExhausted,
+      .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused:
+      14
+    case .malformedRequest, .codingNotImplemented, .versionNotSupported, .malformedBody,
+      .pathRefused, .tlsRequired:
+      13
+    }
   }
 
   /// What a client reads.
@@ -141,8 +165,17 @@ enum ReplyReason: UInt8, CaseIterable {
         detail: "CONNECT and TRACE are not served here.",
         proxyError: nil
       )
+    case .tlsRequired:
+      Wording(
+        status: 400,
+        token: "tls-required",
+        title: "TLS required",
+        detail: "This port speaks HTTPS; the request came without TLS.",
+        proxyError: nil
+      )
     case .noEndpoint, .connectFailed, .connectTimeout, .connectionLimit, .upstreamReset,
-      .upstreamMalformed, .upstreamTimeout, .buffersExhausted:
+      .upstreamMalformed, .upstreamTimeout, .upstreamRefused, .upgradeRefused,
+      .buffersExhausted, .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused:
       upstreamWording
     }
   }
@@ -194,8 +227,32 @@ enum ReplyReason: UInt8, CaseIterable {
         status: 502,
         token: "upstream-malformed",
         title: "The service's answer is malformed",
-        detail: "The service's answer is not valid HTTP/1.1.",
+        detail: "The service's answer is not valid HTTP.",
         proxyError: "http_protocol_error"
+      )
+    case .upstreamCertificate:
+      Wording(
+        status: 502,
+        token: "upstream-certificate",
+        title: "The service's certificate is refused",
+        detail: "No endpoint of the service showed a TLS certificate that proves who it is.",
+        proxyError: "tls_certificate_error"
+      )
+    case .upstreamTLSFailed:
+      Wording(
+        status: 502,
+        token: "upstream-tls",
+        title: "TLS with the service failed",
+        detail: "The TLS handshake with the service did not succeed.",
+        proxyError: "tls_protocol_error"
+      )
+    case .upstreamTLSRefused:
+      Wording(
+        status: 502,
+        token: "upstream-tls-refused",
+        title: "The service refused TLS",
+        detail: "The service ended the TLS handshake with an alert.",
+        proxyError: "tls_alert_received"
       )
     case .upstreamTimeout:
       Wording(
@@ -204,6 +261,22 @@ enum ReplyReason: UInt8, CaseIterable {
         title: "The service did not answer in time",
         detail: "The time for this request ran out.",
         proxyError: "http_response_timeout"
+      )
+    case .upstreamRefused:
+      Wording(
+        status: 503,
+        token: "upstream-refused",
+        title: "The service took no more requests",
+        detail: "The service refused the request without processing it.",
+        proxyError: "destination_unavailable"
+      )
+    case .upgradeRefused:
+      Wording(
+        status: 502,
+        token: "upgrade-refused",
+        title: "The service takes no WebSockets",
+        detail: "The service speaks HTTP/2 without extended CONNECT.",
+        proxyError: "http_upgrade_failed"
       )
     default:
       Wording(

@@ -11,7 +11,11 @@ extension Worker {
   func answer(_ index: Int32, _ view: RequestView, _ reason: ReplyReason, route: Int32) {
     let className =
       route >= 0 ? Int(snapshots.newest.route(route).pointee.classPlace) : -1
-    let reply = snapshots.newest.replies.problem(reason, className: className)
+    let isCall = MediaType.isGRPC(view.bytes, view.fields, Int(view.head.fieldCount))
+    let reply =
+      isCall
+      ? snapshots.newest.replies.call(reason)
+      : snapshots.newest.replies.problem(reason, className: className)
     meter.replied(reason)
     finish(index, view, reply, reason, route)
   }
@@ -30,10 +34,7 @@ extension Worker {
     _ route: Int32
   ) {
     let connection = connections[index]
-    var body = BodyReader(
-      view.head.isChunked ? .chunked : view.head.contentLength > 0 ? .length : .none,
-      length: view.head.contentLength
-    )
+    var body = view.body
     // A client that waits for 100 will not send the body: nothing to drop, but no next request
     // can be told from a body that comes all the same, so the connection ends.
     let isDroppable = canDiscard(body) && !view.head.expectsContinue
@@ -52,7 +53,7 @@ extension Worker {
     )
     accountReply(index, view, reply.status, reason, route)
     guard isSent else { return closeConnection(index, reset: true) }
-    consume(&connection.pointee.input, Int(view.head.headLength))
+    if !view.isHTTP2 { consume(&connection.pointee.input, Int(view.head.headLength)) }
     if body.framing == .chunked, keepsAlive { body.state = .complete }
     settle(index, body, keepsAlive: keepsAlive)
   }
@@ -66,7 +67,9 @@ extension Worker {
     meter.replied(reason)
     let snapshot = snapshots[exchange.pointee.snapshot]
     let className = Int(snapshot.route(exchange.pointee.route).pointee.classPlace)
-    let reply = snapshot.replies.problem(reason, className: className)
+    let reply =
+      isCall(exchange)
+      ? snapshot.replies.call(reason) : snapshot.replies.problem(reason, className: className)
     let body = exchange.pointee.request
     let isDroppable = canDiscard(body) && !exchange.pointee.flags.contains(.expectsContinue)
     let keepsAlive =
@@ -92,6 +95,21 @@ extension Worker {
     entry.pointee.exchange = -1
     guard isSent else { return closeConnection(connection, reset: true) }
     settle(connection, body, keepsAlive: keepsAlive)
+  }
+
+  /// Whether an exchange is a call of gRPC; its head is read once more, as few of them fail.
+  private func isCall(_ exchange: UnsafeMutablePointer<Exchange>) -> Bool {
+    let bytes = UnsafePointer(reactor.pool.bytes(exchange.pointee.requestBlock))
+    var head = RequestHead()
+    let outcome = RequestParser.parse(
+      bytes,
+      count: Int(exchange.pointee.requestCount),
+      limits: Self.requestLimits,
+      fields: responseFields,
+      into: &head
+    )
+    guard case .complete = outcome else { return false }
+    return MediaType.isGRPC(bytes, responseFields, Int(head.fieldCount))
   }
 
   /// Refuses a head that is no request: the reply, then the end.
@@ -168,6 +186,9 @@ extension Worker {
         writer.bytes(identifier.0, identifier.1)
         writer.run(reply.bodyEnd, of: replies)
       }
+    }
+    if connection.pointee.transport.isStream {
+      return sendReply(connection, block, writer.count, isHead: isHead)
     }
     connection.pointee.bytesOut += Int64(writer.count)
     if append(connection.pointee.transport, writer.base, count: writer.count) {

@@ -7,6 +7,8 @@ public struct EdgeError: Error, CustomStringConvertible {
     case resources
     /// The configuration asks for more than a bound of the process.
     case bound
+    /// Certificates or keys cannot be used.
+    case certificates
   }
 
   public let code: Code

@@ -157,6 +157,8 @@ extension EdgeServer {
       meter: meter,
       shared: shared,
       bounds: options.bounds,
+      handshakes: options.handshakes,
+      snapshots: options.snapshots,
       seed: seed.next()
     )
   }

@@ -1,5 +1,6 @@
 public import Configuration
 internal import Glibc
+public import Logging
 public import Reactor
 public import Telemetry
 internal import Units
@@ -16,6 +17,11 @@ public final class EdgeServer: Sendable {
     public var bounds = Reactor.Bounds()
     /// Descriptors that the process may have; listeners without a bound get 45 % of them.
     public var descriptors = 20_000
+    public var handshakes = HandshakeBounds()
+    /// Configurations that one worker may hold at once: the newest, and older ones of long requests.
+    public var snapshots = SnapshotTable.defaultCapacity
+    /// Hears of certificates that were replaced, or could not be.
+    public var logger: Logger?
 
     public init() {}
   }
@@ -45,6 +51,7 @@ public final class EdgeServer: Sendable {
   let running: Locked<Running>
   /// What names stand for, by name in lower case: the port is each endpoint's own.
   let resolved = Locked<[String: [IPBytes]]>([:])
+  let certificates: CertificateStore
   private let upkeep = Upkeep()
   /// Held while a configuration takes effect, which several threads may want at once.
   private let changes = Locked<Void>(())
@@ -71,16 +78,19 @@ public final class EdgeServer: Sendable {
     edge = EdgeMetrics(registry)
     counters = EdgeCounters(registry, edge)
     compiler = SnapshotCompiler(edge: edge, names: names)
+    certificates = CertificateStore(logger: options.logger)
     mailboxes = (0..<count).map { _ in WorkerMailbox() }
     heartbeats = (0..<count).map { WorkerHeartbeat(worker: $0) }
     let snapshot = try compiler.compile(
       loaded.settings,
       version: loaded.version,
       descriptors: options.descriptors,
+      contexts: try certificates.adopt(loaded.settings, isFresh: true),
       addresses: { Self.literal($0) }
     )
     let sockets = try Self.takeSockets(loaded.settings, count, inherited, [:])
     running = Locked(Running(loaded: loaded, sockets: sockets, snapshot: snapshot))
+    registerCertificates()
   }
 
   /// The number of workers that settings ask for.
@@ -112,22 +122,27 @@ public final class EdgeServer: Sendable {
   public func reload(_ loaded: LoadedConfiguration) throws(EdgeError) {
     let hosts = try Self.hosts(loaded.settings)
     try changes.withLock { _ throws(EdgeError) in
-      try apply(loaded)
+      try apply(loaded, readsFiles: true)
       watchNames(hosts)
     }
   }
 
   /// Gives workers the present configuration with what names stand for now.
-  func republish() throws(EdgeError) {
-    try changes.withLock { _ throws(EdgeError) in try apply(self.loaded) }
+  ///
+  /// `readsFiles`: Whether certificates are read again where they have changed.
+  func republish(readsFiles: Bool = false) throws(EdgeError) {
+    try changes.withLock { _ throws(EdgeError) in
+      try apply(self.loaded, readsFiles: readsFiles)
+    }
   }
 
-  private func apply(_ loaded: LoadedConfiguration) throws(EdgeError) {
+  private func apply(_ loaded: LoadedConfiguration, readsFiles: Bool) throws(EdgeError) {
     let before = running.withLock { $0.sockets }
     let snapshot = try compiler.compile(
       loaded.settings,
       version: loaded.version,
       descriptors: options.descriptors,
+      contexts: try certificates.adopt(loaded.settings, isFresh: readsFiles),
       addresses: { self.addresses(of: $0) }
     )
     let sockets = try Self.takeSockets(loaded.settings, workerCount, inherited, before)

@@ -1,10 +1,12 @@
+internal import CLinux
 internal import Glibc
 internal import Synchronization
 internal import Telemetry
 internal import Units
 internal import Upstream
 
-/// The server's own thread: publishes answers to names, and frees what workers left behind.
+/// The server's own thread: publishes answers to names, replaces certificates and the keys of
+/// tickets, and frees what workers left behind.
 final class Upkeep: Sendable {
   /// Wait between two looks at what can be freed; an idle process wakes no more often.
   private static let idleMilliseconds: Int32 = 1_000
@@ -34,20 +36,37 @@ final class Upkeep: Sendable {
 
   private func run(_ server: EdgeServer) {
     let changed = server.shared.names.changed
+    var paths: [String] = []
+    var watch = FileWatch(paths: paths, at: Self.now)
     while !isEnding.load(ordering: .sequentiallyConsistent) {
       // Answered before the look, so that what comes after it rings again.
       changed.answer()
       let didPublish = server.publishAnswers()
       server.tidy()
+      server.certificates.rotateTickets()
+      let current = server.certificates.paths
+      if current != paths {
+        paths = current
+        watch = FileWatch(paths: paths, at: Self.now)
+        // They may have changed between the reading and the watching.
+        server.renewCertificates()
+      } else if watch.takeChange(at: Self.now) {
+        server.renewCertificates()
+      }
+      let wait = Int32(clamping: max(0, (watch.deadline - Self.now).rawValue / 1_000_000 + 1))
       var bells = [
         pollfd(fd: ending.descriptor, events: Int16(POLLIN), revents: 0),
         pollfd(fd: changed.descriptor, events: Int16(POLLIN), revents: 0),
+        // Below 0, where there is none, poll passes it over.
+        pollfd(fd: watch.descriptor, events: Int16(POLLIN), revents: 0),
       ]
       if didPublish {
         poll(&bells, 1, Self.publishMilliseconds)
       } else {
-        poll(&bells, 2, Self.idleMilliseconds)
+        poll(&bells, 3, min(Self.idleMilliseconds, wait))
       }
     }
   }
+
+  private static var now: Instant { Instant(clinux_monotonic_now()) }
 }

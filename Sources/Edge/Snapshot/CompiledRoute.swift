@@ -34,4 +34,18 @@ struct CompiledService {
   var idleTimeout: Nanoseconds
   /// Most connections of the whole process to this service.
   var maximumConnections: Int32
+  /// Its endpoints speak HTTP/2.
+  var isHTTP2: Bool
+  var pingAfter: Nanoseconds
+  var pingTimeout: Nanoseconds
+  /// Its TLS's place in the snapshot, or -1 in clear.
+  var secure: Int32 = -1
+  var prelude = ClientPrelude.none
+}
+
+/// Whether a connection begins with a PROXY prelude that names its client.
+enum ClientPrelude: UInt8 {
+  case none
+  case version1
+  case version2
 }

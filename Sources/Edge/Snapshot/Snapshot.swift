@@ -26,13 +26,25 @@ final class Snapshot: @unchecked Sendable {
   private let addressTable: UnsafeMutablePointer<KernelAddress>
   private let nameTable: UnsafeMutablePointer<NameID>
   private let routeCount: Int
+  /// Names of endpoints in the order of `places`, where they are spoken to over TLS.
+  private let hosts: [String]
+  private let secure: [ServiceTLS]
   private let leases: [EndpointDirectory.Lease]
   private let nameLeases: [NameTable.Lease]
 
   /// One service with the endpoints that it has now.
   struct ServiceEndpoints {
     var service: CompiledService
-    var endpoints: [(lease: EndpointDirectory.Lease, address: KernelAddress, name: NameTable.Lease)]
+    var endpoints: [Endpoint]
+    var tls: ServiceTLS?
+  }
+
+  struct Endpoint {
+    var lease: EndpointDirectory.Lease
+    var address: KernelAddress
+    var name: NameTable.Lease
+    /// What TLS knows it by; empty in clear.
+    var host = ""
   }
 
   init(
@@ -60,11 +72,17 @@ final class Snapshot: @unchecked Sendable {
     placeCount = total
     var leases: [EndpointDirectory.Lease] = []
     var nameLeases: [NameTable.Lease] = []
+    var hosts: [String] = []
+    var secure: [ServiceTLS] = []
     var next = 0
     for (index, entry) in services.enumerated() {
       var service = entry.service
       service.firstEndpoint = Int32(next)
       service.endpointCount = Int32(entry.endpoints.count)
+      if let tls = entry.tls {
+        service.secure = Int32(secure.count)
+        secure.append(tls)
+      }
       (serviceTable + index).initialize(to: service)
       for endpoint in entry.endpoints {
         (placeTable + next).initialize(to: endpoint.lease.place)
@@ -72,12 +90,15 @@ final class Snapshot: @unchecked Sendable {
         (nameTable + next).initialize(to: endpoint.name.id)
         nameLeases.append(endpoint.name)
         leases.append(endpoint.lease)
+        hosts.append(endpoint.host)
         next += 1
       }
     }
     places = UnsafePointer(placeTable)
     self.leases = leases
     self.nameLeases = nameLeases
+    self.hosts = hosts
+    self.secure = secure
   }
 
   deinit {
@@ -102,6 +123,16 @@ final class Snapshot: @unchecked Sendable {
     in service: UnsafePointer<CompiledService>
   ) -> UnsafePointer<KernelAddress> {
     UnsafePointer(addressTable + index(of: place, in: service))
+  }
+
+  /// The TLS of a service that is spoken to over it.
+  func tls(_ service: UnsafePointer<CompiledService>) -> ServiceTLS {
+    secure[Int(service.pointee.secure)]
+  }
+
+  /// What TLS knows a service's endpoint by.
+  func host(of place: Int32, in service: UnsafePointer<CompiledService>) -> String {
+    hosts[index(of: place, in: service)]
   }
 
   /// An endpoint's address as the access log writes it.

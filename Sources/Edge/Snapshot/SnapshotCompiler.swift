@@ -2,6 +2,7 @@ internal import Configuration
 internal import HTTPCodec
 internal import Reactor
 internal import Routing
+internal import TLS
 internal import Telemetry
 internal import Units
 internal import Upstream
@@ -21,11 +22,19 @@ final class SnapshotCompiler: Sendable {
 
   /// Compiles a configuration.
   ///
-  /// `addresses`: What each endpoint's name stands for now.
+  /// - Parameters:
+  ///   - settings: What an operator wrote.
+  ///   - version: The configuration's number.
+  ///   - descriptors: Those that the process may have.
+  ///   - contexts: The TLS of listeners and services by name.
+  ///   - addresses: What each endpoint's name stands for now.
+  /// - Returns: What workers decide requests by.
+  /// - Throws: When a bound of the process is passed.
   func compile(
     _ settings: Settings,
     version: Int,
     descriptors: Int,
+    contexts: CertificateStore.Contexts,
     addresses: (ServiceSetting.Endpoint) -> [KernelAddress]
   ) throws(EdgeError) -> Snapshot {
     let table: RouteTable
@@ -46,12 +55,18 @@ final class SnapshotCompiler: Sendable {
     var services: [Snapshot.ServiceEndpoints] = []
     for variant in variants.all {
       services.append(
-        try compile(settings.services[variant.service], port: variant.port, addresses)
+        try compile(
+          settings.services[variant.service],
+          port: variant.port,
+          contexts.services[settings.services[variant.service].name],
+          addresses
+        )
       )
     }
     var listeners: [ListenerSettings] = []
     for listener in settings.listeners {
-      listeners.append(try compile(listener, descriptors: descriptors))
+      let tls = contexts.listeners[listener.name]
+      listeners.append(try compile(listener, descriptors: descriptors, tls: tls))
     }
     return Snapshot(
       routes: table,
@@ -131,22 +146,38 @@ final class SnapshotCompiler: Sendable {
   private func compile(
     _ service: ServiceSetting,
     port: UInt16?,
+    _ context: TLSClientContext?,
     _ addresses: (ServiceSetting.Endpoint) -> [KernelAddress]
   ) throws(EdgeError) -> Snapshot.ServiceEndpoints {
     guard let place = services.place(of: service.name) else {
       throw EdgeError(.bound, "more than \(ServiceDirectory.capacity) services were ever named")
     }
-    var resolved: [(EndpointDirectory.Lease, KernelAddress, NameTable.Lease)] = []
+    var tls: ServiceTLS?
+    if let setting = service.tls, let context {
+      tls = ServiceTLS(service, setting, context: context, edge: edge)
+    }
+    var resolved: [Snapshot.Endpoint] = []
     var seen = Set<String>()
     for endpoint in service.endpoints {
       if let port, case .host(_, let own) = endpoint, own != port { continue }
       for address in addresses(endpoint) {
         let text = address.description
         guard seen.insert(text).inserted else { continue }
-        guard let lease = endpoints.lease(service: service.name, address: text) else {
+        let host = tls?.host(of: endpoint) ?? ""
+        let variant = (tls?.variant(host) ?? "") + (service.proxyProtocol?.rawValue ?? "")
+        guard
+          let lease = endpoints.lease(service: service.name, address: text, variant: variant)
+        else {
           throw EdgeError(.bound, "more than \(EndpointDirectory.capacity) endpoints are in use")
         }
-        resolved.append((lease, address, names.lease(for: text)))
+        resolved.append(
+          Snapshot.Endpoint(
+            lease: lease,
+            address: address,
+            name: names.lease(for: text),
+            host: host
+          )
+        )
       }
     }
     return Snapshot.ServiceEndpoints(
@@ -161,15 +192,21 @@ final class SnapshotCompiler: Sendable {
         idleTimeout: service.idle,
         maximumConnections: Int32(
           clamping: service.maximumConnections ?? ServiceSetting.defaultMaximumConnections
-        )
+        ),
+        isHTTP2: service.wireProtocol == .h2c,
+        pingAfter: service.pingAfter,
+        pingTimeout: service.pingTimeout,
+        prelude: ClientPrelude(service.proxyProtocol)
       ),
-      endpoints: resolved.map { (lease: $0.0, address: $0.1, name: $0.2) }
+      endpoints: resolved,
+      tls: tls
     )
   }
 
   private func compile(
     _ listener: ListenerSetting,
-    descriptors: Int
+    descriptors: Int,
+    tls: TLSServerContext?
   ) throws(EdgeError) -> ListenerSettings {
     let place = listenerPlaces.withLock { places -> Int in
       if let place = places[listener.name] { return place }
@@ -183,15 +220,16 @@ final class SnapshotCompiler: Sendable {
       )
     }
     let limits = listener.limits
+    let head = HeadLimits(
+      maximumBytes: limits.headBytes,
+      maximumFields: limits.headers,
+      maximumTarget: limits.targetBytes
+    )
     return ListenerSettings(
       name: listener.name,
       place: place,
       limits: ListenerLimits(
-        head: HeadLimits(
-          maximumBytes: limits.headBytes,
-          maximumFields: limits.headers,
-          maximumTarget: limits.targetBytes
-        ),
+        head: head,
         headTimeout: limits.headTimeout,
         bodyIdle: limits.bodyIdle,
         bodyBytes: limits.bodyBytes,
@@ -199,7 +237,10 @@ final class SnapshotCompiler: Sendable {
         keepAliveIdle: limits.keepAliveIdle,
         upgradeIdle: limits.upgradeIdle,
         maximumAge: limits.maximumAge,
-        requestsPerConnection: limits.requestsPerConnection
+        requestsPerConnection: limits.requestsPerConnection,
+        settingsTimeout: listener.http2.settingsTimeout,
+        pingInterval: listener.http2.pingInterval,
+        pingTimeout: listener.http2.pingTimeout
       ),
       pathPolicy: listener.paths,
       // Both sides of a proxied request need a descriptor: less than half of them may be clients.
@@ -208,9 +249,22 @@ final class SnapshotCompiler: Sendable {
       allow: listener.allow.compactMap(AddressRange.init),
       deny: listener.deny.compactMap(AddressRange.init),
       trusted: listener.trustedProxies.compactMap(AddressRange.init),
+      proxyProtocol: listener.proxyProtocol,
+      http2: H2Settings(listener.http2, head),
+      tls: tls,
       metrics: edge.listener(listener.name),
       nameID: names.id(for: listener.name)
     )
+  }
+}
+
+extension ClientPrelude {
+  init(_ setting: ProxyPreludeVersion?) {
+    switch setting {
+    case nil: self = .none
+    case .v1: self = .version1
+    case .v2: self = .version2
+    }
   }
 }
 

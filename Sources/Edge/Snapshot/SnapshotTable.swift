@@ -10,20 +10,23 @@ struct SnapshotTable: ~Copyable {
 
   /// Configurations that may be in use at once; beyond it a worker keeps what it has until a long
   /// request ends, rather than grow.
-  static let capacity = 256
+  static let defaultCapacity = 256
 
+  private let capacity: Int
   private let slots: UnsafeMutablePointer<Slot>
   private var current = -1
   /// Snapshots that nobody uses any more, to be freed off the request path.
   private(set) var retired: [Snapshot] = []
 
-  init() {
-    slots = .allocate(capacity: Self.capacity)
-    slots.initialize(repeating: Slot(snapshot: nil, users: 0), count: Self.capacity)
+  /// `capacity`: At least two, so that a newest one can come before the last one goes.
+  init(capacity: Int = defaultCapacity) {
+    self.capacity = max(capacity, 2)
+    slots = .allocate(capacity: self.capacity)
+    slots.initialize(repeating: Slot(snapshot: nil, users: 0), count: self.capacity)
   }
 
   deinit {
-    for index in 0..<Self.capacity { slots[index].snapshot?.release() }
+    for index in 0..<capacity { slots[index].snapshot?.release() }
     slots.deallocate()
   }
 
@@ -31,7 +34,7 @@ struct SnapshotTable: ~Copyable {
   ///
   /// - Returns: `false` when every slot is in use.
   mutating func adopt(_ snapshot: Snapshot) -> Bool {
-    guard let free = (0..<Self.capacity).first(where: { slots[$0].snapshot == nil }) else {
+    guard let free = (0..<capacity).first(where: { slots[$0].snapshot == nil }) else {
       return false
     }
     let previous = current
@@ -49,7 +52,7 @@ struct SnapshotTable: ~Copyable {
 
   /// Whether some exchange still uses a snapshot that is not the newest.
   var holdsOld: Bool {
-    (0..<Self.capacity).contains { $0 != current && slots[$0].snapshot != nil }
+    (0..<capacity).contains { $0 != current && slots[$0].snapshot != nil }
   }
 
   /// The snapshot that new requests use.

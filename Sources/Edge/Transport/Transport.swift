@@ -6,6 +6,10 @@ struct Transport: BitwiseCopyable, Equatable {
   enum Kind: Int32 {
     /// `index` is the reactor's socket.
     case socket
+    /// `index` is a stream of an HTTP/2 session, and its link's place.
+    case stream
+    /// `index` is a link of TLS above a socket.
+    case secure
   }
 
   private static let kindShift: Int32 = 28
@@ -18,6 +22,17 @@ struct Transport: BitwiseCopyable, Equatable {
   }
 
   static func socket(_ index: Int32) -> Transport { Transport(.socket, index) }
+  static func stream(_ index: Int32) -> Transport { Transport(.stream, index) }
+  static func secure(_ index: Int32) -> Transport { Transport(.secure, index) }
+
+  /// Whether this is the reactor's socket itself: the one question on the path of cleartext.
+  var isSocket: Bool { rawValue < 1 << Self.kindShift }
+
+  /// Whether this is a stream above another transport: one exchange, and no bytes of HTTP/1.1.
+  var isStream: Bool { rawValue >> Self.kindShift == Kind.stream.rawValue }
+
+  /// Whether TLS stands between this and the socket.
+  var isSecure: Bool { rawValue >> Self.kindShift == Kind.secure.rawValue }
 
   var index: Int32 { rawValue & Self.indexMask }
 }

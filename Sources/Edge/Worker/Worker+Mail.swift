@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Glibc
 internal import Reactor
+internal import TLS
 internal import Units
 internal import Upstream
 
@@ -9,9 +10,11 @@ extension Worker {
   func readMail() {
     readNames()
     readWishes()
-    let (snapshot, sockets) = mailbox.takeSnapshot()
-    if let snapshot {
-      adopt(snapshot, sockets ?? deferred?.sockets)
+    let post = mailbox.takePost()
+    if let sockets = post.sockets { giveBack(deferred?.sockets, unless: sockets) }
+    if let snapshot = post.snapshot {
+      adopt(snapshot, post.sockets ?? deferred?.sockets)
+      giveBack(post.superseded, unless: post.sockets ?? [])
     } else if let deferred {
       adopt(deferred.snapshot, deferred.sockets)
     }
@@ -19,9 +22,9 @@ extension Worker {
     defer { mailbox.reportSeen(stage) }
     switch stage {
     case .serving: break
-    case .draining: isDraining = true
+    case .draining: beginDraining()
     case .closing:
-      isDraining = true
+      beginDraining()
       beginClosing()
     case .stopped: isStopping = true
     }
@@ -61,12 +64,18 @@ extension Worker {
       let state = endpoints + Int(place)
       if state.pointee.epoch != snapshot.epoch(at: index) {
         closeIdle(place)
+        upstreamSessions.forget(Int(place))
         state.pointee = EndpointState()
         state.pointee.epoch = snapshot.epoch(at: index)
       }
       state.pointee.isPresent = true
     }
     for place in before where !endpoints[Int(place)].isPresent { closeIdle(place) }
+  }
+
+  private func isClientSession(_ index: Int32) -> Bool {
+    sessions.generation(index) & 1 == 1
+      && !sessions[index].pointee.flags.contains(.isUpstream)
   }
 
   private func listener(at place: Int) -> Int? {
@@ -82,8 +91,27 @@ extension Worker {
     {
       stopAccepting(index)
     }
+    giveBack(unopened, unless: sockets)
     unopened = []
     open(sockets)
+  }
+
+  /// Ends sockets that were taken for this worker but replaced before it accepted from them.
+  ///
+  /// Who connected to one meanwhile is served, as by any that goes.
+  private func giveBack(_ sockets: [WorkerSocket]?, unless wanted: [WorkerSocket]) {
+    for socket in (sockets ?? []).without(wanted)
+    where !acceptors.contains(where: { $0.descriptor == socket.descriptor }) {
+      if let listener = listener(at: socket.place) {
+        startAccepting(socket, for: Int32(listener))
+      }
+      if let index = acceptors.firstIndex(where: { $0.descriptor == socket.descriptor }) {
+        stopAccepting(index)
+      } else {
+        unopened.removeAll { $0.descriptor == socket.descriptor }
+        shared.sockets.release(descriptor: socket.descriptor)
+      }
+    }
   }
 
   private func open(_ sockets: [WorkerSocket]) {
@@ -95,6 +123,15 @@ extension Worker {
       } else {
         startAccepting(socket, for: Int32(listener))
       }
+    }
+  }
+
+  /// Replies end their connections from now on, and sessions are told to go.
+  private func beginDraining() {
+    guard !isDraining else { return }
+    isDraining = true
+    for index in 0..<Int32(sessions.capacity) where isClientSession(index) {
+      leave(index)
     }
   }
 
@@ -130,8 +167,12 @@ extension Worker {
     isClosingIdle = true
     for index in acceptors.indices { stopAccepting(index) }
     reportClosed()
+    for index in 0..<Int32(sessions.capacity) where isClientSession(index) {
+      turnAway(index)
+    }
     for index in 0..<Int32(connections.capacity) where connections.generation(index) & 1 == 1 {
-      guard connections[index].pointee.phase == .idle else { continue }
+      let phase = connections[index].pointee.phase
+      guard phase == .idle || phase == .prelude else { continue }
       if connections[index].pointee.requests > 0 {
         closeWhenSent(index, lingering: false)
       } else {
@@ -160,11 +201,25 @@ extension Worker {
     }
   }
 
+  /// Closes listening sockets that this worker was to have and never came to.
+  private func giveBackUnread() {
+    let post = mailbox.takePost()
+    let unread = unopened + (deferred?.sockets ?? []) + (post.sockets ?? []) + post.superseded
+    for socket in unread { shared.sockets.release(descriptor: socket.descriptor) }
+  }
+
   /// The end: whatever is open is closed.
   func closeEverything() {
     for index in acceptors.indices { stopAccepting(index) }
+    for acceptor in acceptors where acceptor.descriptor >= 0 {
+      shared.sockets.release(descriptor: acceptor.descriptor)
+    }
+    giveBackUnread()
     for index in 0..<Int32(connections.capacity) where connections.generation(index) & 1 == 1 {
       abandon(index, reset: false, asClient: false)
+    }
+    for index in 0..<Int32(sessions.capacity) where sessions.generation(index) & 1 == 1 {
+      closeSession(index, reset: false)
     }
     for index in 0..<Int32(upstreams.capacity) where upstreams.generation(index) & 1 == 1 {
       if upstreams[index].pointee.phase == .idle { idleBroken(index) }

@@ -1,6 +1,7 @@
 internal import HTTPCodec
 internal import Reactor
 internal import Routing
+internal import TLS
 internal import Telemetry
 internal import Units
 internal import Upstream
@@ -14,7 +15,7 @@ final class Worker {
   /// What an `Owner` names.
   enum OwnerKind: UInt8 {
     case none, listener, connection, connectionTimer, upstream, upstreamTimer, exchangeTimer
-    case housekeeping, listenerTimer, resolver, resolverTimer
+    case housekeeping, listenerTimer, resolver, resolverTimer, session, sessionTimer, secure
   }
 
   let number: Int
@@ -31,6 +32,43 @@ final class Worker {
   var exchanges: Slab<Exchange>
   var upstreams: Slab<UpstreamConnection>
   var stretches: Slab<Stretch>
+  var sessions: Slab<Session>
+  var secureLinks: Slab<SecureLink>
+  /// Those with something to encrypt, and the list that is being worked off.
+  var dirtyLinks: [Owner] = []
+  var flushingLinks: [Owner] = []
+  /// Those with something to decrypt, those with bytes of a handshake, and those that wait for one.
+  var hotLinks = SecureList()
+  var handshakeLinks = SecureList()
+  var waitingLinks = SecureList()
+  /// Links towards services with bytes of their handshake, and how many handshakes are under way.
+  var upstreamHandshakeLinks = SecureList()
+  var upstreamHandshakes = 0
+  /// Sessions that services may let us resume, by endpoint.
+  let upstreamSessions = ClientSessionCache()
+  /// Handshakes under way.
+  var handshakes = 0
+  let handshakeBounds: HandshakeBounds
+  /// A block was wanted for TLS and there was none.
+  var isSecureStarved = false
+  /// Room for what TLS says by itself, and for bringing plaintext together.
+  let scratch: UnsafeMutablePointer<UInt8>
+  /// Links of streams, by the stream's index.
+  let links: UnsafeMutablePointer<StreamLink>
+  let workspace: H2Workspace
+  /// What sessions towards services have beyond others, by the session's index.
+  let serviceSessions: UnsafeMutablePointer<ServiceSession>
+  var serviceSessionCount = 0
+  var serviceStreamCount = 0
+  /// The session that is read or written right now: it is not closed to make room.
+  var servedSession: Int32 = -1
+  /// The stream that upstream connections name whose own one is gone: it takes and gives nothing.
+  let goneStream: Int32
+  /// Sessions that may have something to send.
+  var firstDirtySession: Int32 = -1
+  /// Entries of `connections` that are streams, and streams of all sessions.
+  var streamConnections = 0
+  var streamCount = 0
   let endpoints: UnsafeMutablePointer<EndpointState>
   /// Round-robin cursors by the service's place.
   let cursors: UnsafeMutablePointer<UInt32>
@@ -75,6 +113,8 @@ final class Worker {
     meter: WorkerMeter,
     shared: SharedState,
     bounds: Reactor.Bounds,
+    handshakes: HandshakeBounds,
+    snapshots: Int,
     seed: UInt64
   ) {
     self.number = number
@@ -83,15 +123,28 @@ final class Worker {
     mailbox = mailboxes[number]
     self.meter = meter
     self.shared = shared
-    connections = Slab(capacity: bounds.sockets)
+    let streams = Self.maximumStreams(bounds)
+    connections = Slab(capacity: bounds.sockets + streams)
     exchanges = Slab(capacity: bounds.sockets)
     upstreams = Slab(capacity: bounds.sockets)
     stretches = Slab(capacity: bounds.blocks * 2)
+    sessions = Slab(capacity: bounds.sockets)
+    secureLinks = Slab(capacity: bounds.sockets)
+    handshakeBounds = handshakes
+    scratch = .allocate(capacity: Self.secureScratch)
+    scratch.initialize(repeating: 0, count: Self.secureScratch)
+    // Clients' streams, and those to services: each of an upstream connection, at most.
+    let allStreams = streams + bounds.sockets
+    links = .allocate(capacity: allStreams + 1)
+    goneStream = Int32(allStreams)
+    links[allStreams] = StreamLink(session: -1, receiver: -1, flags: [.isGone, .isReset])
+    workspace = H2Workspace(streams: allStreams)
+    serviceSessions = .allocate(capacity: bounds.sockets)
     endpoints = .allocate(capacity: EndpointDirectory.capacity)
     endpoints.initialize(repeating: EndpointState(), count: EndpointDirectory.capacity)
     cursors = .allocate(capacity: ServiceDirectory.capacity)
     cursors.initialize(repeating: 0, count: ServiceDirectory.capacity)
-    snapshots = SnapshotTable()
+    self.snapshots = SnapshotTable(capacity: snapshots)
     random = SplitMix64(seed: seed)
     date = DateField()
     requestFields = .allocate(capacity: HeadLimits.mostFields)
@@ -110,6 +163,9 @@ final class Worker {
   }
 
   deinit {
+    scratch.deallocate()
+    links.deallocate()
+    serviceSessions.deallocate()
     endpoints.deallocate()
     cursors.deallocate()
     requestFields.deallocate()
@@ -123,13 +179,16 @@ final class Worker {
   func run() {
     readMail()
     while !isStopping {
-      reactor.turn()
+      reactor.turn(limit: secureWait)
       meter.turnBegan(at: reactor.now, waitedSince: reactor.waitStarted)
       while true {
         let event = reactor.next()
         guard event.kind != .none else { break }
         handle(event)
       }
+      serveSecure()
+      flushSessions()
+      flushSecure()
       publishGauges()
     }
     closeEverything()
@@ -151,13 +210,16 @@ final class Worker {
     case .housekeeping: housekeep()
     case .resolver: resolverReady(event)
     case .resolverTimer: resolverTimerFired()
+    case .session: handleSession(index, event)
+    case .sessionTimer: sessionTimerFired(index)
+    case .secure: handleSecure(index, event)
     case .none: break
     }
   }
 
   private func handleConnection(_ index: Int32, _ event: Event) {
     switch event.kind {
-    case .received: connectionReceived(index, event.block, Int(event.value))
+    case .received: connectionReceived(index, event.block, 0, Int(event.value))
     case .endOfStream: connectionEnded(index)
     case .failed: connectionFailed(index)
     case .drained: connectionDrained(index)
@@ -167,7 +229,7 @@ final class Worker {
 
   private func handleUpstream(_ index: Int32, _ event: Event) {
     switch event.kind {
-    case .received: upstreamReceived(index, event.block, Int(event.value))
+    case .received: upstreamReceived(index, event.block, 0, Int(event.value))
     case .endOfStream: upstreamEnded(index)
     case .failed: upstreamFailed(index, code: event.value)
     case .drained: upstreamDrained(index)
@@ -187,12 +249,19 @@ final class Worker {
 
   private func publishGauges() {
     meter.set(
-      connections: connections.count,
+      connections: connections.count - streamConnections + sessions.count - serviceSessionCount,
       exchanges: exchanges.count,
       upstreams: upstreams.count,
       blocks: reactor.blocksInUse,
       snapshots: snapshots.count
     )
+    meter.set(
+      sessions: sessions.count - serviceSessionCount,
+      streams: streamCount - serviceStreamCount
+    )
+    meter.set(serviceSessions: serviceSessionCount, streams: serviceStreamCount)
     meter.exhausted(blocks: reactor.pool.exhaustions, segments: reactor.segmentExhaustions)
+    meter.set(handshakes: handshakes, waiting: waitingLinks.count)
+    meter.set(upstreamHandshakes: upstreamHandshakes)
   }
 }

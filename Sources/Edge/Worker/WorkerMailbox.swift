@@ -17,9 +17,14 @@ final class WorkerMailbox: Sendable {
     case stopped
   }
 
-  private struct Post {
+  /// A configuration on its way to the worker.
+  struct Post {
     var snapshot: Snapshot?
+    /// All sockets to accept from, or `nil` when they stay as they are.
     var sockets: [WorkerSocket]?
+    /// Sockets of an earlier post that the worker never read and this one has no more: they were
+    /// taken for the worker, so it must give them back.
+    var superseded: [WorkerSocket] = []
   }
 
   private let post = Locked(Post())
@@ -37,7 +42,9 @@ final class WorkerMailbox: Sendable {
   func deliver(_ snapshot: Snapshot, sockets: [WorkerSocket]?) {
     post.withLock { post in
       post.snapshot = snapshot
-      if let sockets { post.sockets = sockets }
+      guard let sockets else { return }
+      post.superseded += (post.sockets ?? []).without(sockets)
+      post.sockets = sockets
     }
     ring()
   }
@@ -49,10 +56,10 @@ final class WorkerMailbox: Sendable {
 
   var stage: Stage { stageValue.load(ordering: .sequentiallyConsistent) }
 
-  func takeSnapshot() -> (Snapshot?, [WorkerSocket]?) {
+  func takePost() -> Post {
     post.withLock { post in
       defer { post = Post() }
-      return (post.snapshot, post.sockets)
+      return post
     }
   }
 
@@ -101,4 +108,11 @@ struct WorkerSocket: Sendable {
   var descriptor: Int32
   /// The listener's place in the process.
   var place: Int
+}
+
+extension [WorkerSocket] {
+  /// Those whose descriptor is not among `others`.
+  func without(_ others: [WorkerSocket]) -> [WorkerSocket] {
+    filter { socket in !others.contains { $0.descriptor == socket.descriptor } }
+  }
 }

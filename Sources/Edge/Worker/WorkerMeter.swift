@@ -172,11 +172,15 @@ struct EdgeCounters: Sendable {
   let publishFailures: Counter
   let parseRefusals: CounterRow
   let localReplies: CounterRow
+  let preludes: CounterRow
+  let http2: HTTP2Counters
+  let serviceSessions: ServiceSessionCounters
+  let secure: SecureCounters
 
   init(_ registry: MetricRegistry, _ edge: EdgeMetrics) {
     connectionsRefused = registry.counters(
       "spillway_connections_refused_total",
-      help: "Connections closed before their first byte, by reason.",
+      help: "Connections closed before any byte of theirs was read, by reason.",
       by: "reason",
       values: ConnectionRefusal.allCases.map(\.label)
     )
@@ -236,6 +240,15 @@ struct EdgeCounters: Sendable {
       "spillway_dns_publish_failures_total",
       help: "Times that new addresses could not take effect because a bound was reached."
     )
+    preludes = registry.counters(
+      "spillway_proxy_preludes_total",
+      help: "Connections of trusted peers where the PROXY protocol is spoken, by what came of it.",
+      by: "result",
+      values: PreludeResult.labels
+    )
+    http2 = HTTP2Counters(registry)
+    serviceSessions = ServiceSessionCounters(registry)
+    secure = SecureCounters(registry)
     parseRefusals = edge.parseRefusals(ParseFault.allCases.map { "\($0.reason)" })
     localReplies = edge.localReplies(ReplyReason.allCases.map { "\($0.wording.token)" })
   }

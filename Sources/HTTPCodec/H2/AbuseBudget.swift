@@ -45,6 +45,7 @@ public struct AbuseBudget: Sendable, BitwiseCopyable {
   private var settings: Bucket
   private var priorities: Bucket
   private var emptyFrames: Bucket
+  private var tinyFrames: Bucket
   private var windowUpdates: Bucket
   private var unknownFrames: Bucket
   private var refilled = Instant(.min)
@@ -59,6 +60,7 @@ public struct AbuseBudget: Sendable, BitwiseCopyable {
     settings = Bucket(limits.settings)
     priorities = Bucket(limits.priorities)
     emptyFrames = Bucket(limits.emptyFrames)
+    tinyFrames = Bucket(limits.tinyFrames)
     windowUpdates = Bucket(limits.windowUpdates)
     unknownFrames = Bucket(limits.unknownFrames)
   }
@@ -83,6 +85,7 @@ public struct AbuseBudget: Sendable, BitwiseCopyable {
     settings.add(counted &* Int64(settings.limit.perSecond))
     priorities.add(counted &* Int64(priorities.limit.perSecond))
     emptyFrames.add(counted &* Int64(emptyFrames.limit.perSecond))
+    tinyFrames.add(counted &* Int64(tinyFrames.limit.perSecond))
     windowUpdates.add(counted &* Int64(windowUpdates.limit.perSecond))
     unknownFrames.add(counted &* Int64(unknownFrames.limit.perSecond))
   }
@@ -104,6 +107,7 @@ public struct AbuseBudget: Sendable, BitwiseCopyable {
       case .settingsFlood: settings.take(count)
       case .priorityFlood: priorities.take(count)
       case .emptyFrameFlood: emptyFrames.take(count)
+      case .tinyFrameFlood: tinyFrames.take(count)
       case .windowUpdateFlood: windowUpdates.take(count)
       case .unknownFrameFlood: unknownFrames.take(count)
       // These have bounds, not budgets: the first one over the bound is too much.

@@ -18,6 +18,8 @@ public enum AbuseReason: UInt8, CaseIterable, Equatable, Sendable, BitwiseCopyab
   case priorityFlood
   /// Frames that carry nothing (CVE-2019-9518, CVE-2019-9516).
   case emptyFrameFlood
+  /// DATA frames that carry fewer bytes than their own header has, and end nothing.
+  case tinyFrameFlood
   /// WINDOW_UPDATE, windows opened by a few bytes at a time among them (CVE-2019-9511).
   case windowUpdateFlood
   /// Frames of unknown type, and GOAWAY.
@@ -36,6 +38,7 @@ public enum AbuseReason: UInt8, CaseIterable, Equatable, Sendable, BitwiseCopyab
     case .settingsFlood: "settings-flood"
     case .priorityFlood: "priority-flood"
     case .emptyFrameFlood: "empty-frame-flood"
+    case .tinyFrameFlood: "tiny-frame-flood"
     case .windowUpdateFlood: "window-update-flood"
     case .unknownFrameFlood: "unknown-frame-flood"
     case .unreadOutput: "unread-output"

@@ -40,6 +40,11 @@ public struct AbuseSettings: Equatable, Sendable, BitwiseCopyable {
   public var priorities = AbuseLimit(burst: 500, perSecond: 20)
   /// Frames that carry nothing; those that end a body are not counted.
   public var emptyFrames = AbuseLimit(burst: 100, perSecond: 5)
+  /// DATA frames with fewer bytes than a frame's header has.
+  ///
+  /// Keystrokes and ticks of a stream are so
+  /// small, some thousand a second are not theirs.
+  public var tinyFrames = AbuseLimit(burst: 10_000, perSecond: 2_000)
   /// WINDOW_UPDATE; two for each DATA frame sent are usual, and earned by it.
   public var windowUpdates = AbuseLimit(burst: 1_000, perSecond: 100)
   /// Frames of unknown type; browsers send one now and then (RFC 8701).

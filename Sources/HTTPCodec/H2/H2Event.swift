@@ -62,9 +62,11 @@ public struct H2Closed: BitwiseCopyable {
   public var isReceived: Bool
   /// Whether all of our message was sent.
   public var isSent: Bool
-  /// Whether the peer says that it did nothing with the request, which may go elsewhere then
-  /// (RFC 9113 section 8.7).
-  public var isUnprocessed: Bool { code == .refusedStream }
+  /// Whether any of our message was sent.
+  public var isStarted: Bool
+  /// Whether the peer did nothing with the request, because it says so or because nothing was sent;
+  /// it may go elsewhere then (RFC 9113 section 8.7).
+  public var isUnprocessed: Bool { code == .refusedStream || !isStarted }
 }
 
 /// Why a session cannot go on.
@@ -75,6 +77,24 @@ public enum H2Failure: Equatable, Sendable, BitwiseCopyable {
   case violation(H2ErrorCode)
   /// The peer overdid it; GOAWAY ENHANCE_YOUR_CALM is queued.
   case abuse(AbuseReason)
+  /// The caller waited too long for something; GOAWAY says so.
+  case late(H2Wait)
   /// The library gave up: out of memory, or a mistake of ours.
   case broken
+}
+
+/// What a session's caller may wait for in vain.
+public enum H2Wait: UInt8, CaseIterable, Sendable, BitwiseCopyable {
+  /// The acknowledgement of our SETTINGS (RFC 9113 section 6.5.3).
+  case settings
+  /// The rest of a frame, or of a field section.
+  case frame
+
+  /// A name for metrics and logs, in kebab case.
+  public var reason: StaticString {
+    switch self {
+    case .settings: "settings-timeout"
+    case .frame: "slow-frame"
+    }
+  }
 }

@@ -48,8 +48,13 @@ public struct H2FieldList: ~Copyable {
   ///
   /// Credentials are never indexed: they would stay in a table that the requests of other callers
   /// on the same connection can be measured against (RFC 7541 section 7.1).
+  ///
+  /// Neither is an id that no other request has: it would only push out of the table what others
+  /// share.
   public mutating func add(_ field: HeadField, of bytes: UnsafePointer<UInt8>) {
-    let isCredential = field.known == .authorization || field.known == .proxyAuthorization
+    let isCredential =
+      field.known == .authorization || field.known == .proxyAuthorization
+      || field.known == .xRequestID
     add(
       bytes + Int(field.nameStart),
       Int(field.nameLength),

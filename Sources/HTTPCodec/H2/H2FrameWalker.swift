@@ -4,7 +4,7 @@
 /// done. Walking from header to header costs 5 ns a frame.
 struct H2FrameWalker: BitwiseCopyable {
   /// Frame types of RFC 9113 section 6 and RFC 9218 section 7.1.
-  private enum Kind {
+  enum Kind {
     static let data: UInt8 = 0x0
     static let headers: UInt8 = 0x1
     static let priority: UInt8 = 0x2
@@ -16,7 +16,7 @@ struct H2FrameWalker: BitwiseCopyable {
     static let priorityUpdate: UInt8 = 0x10
   }
 
-  private enum Flag {
+  enum Flag {
     static let endStream: UInt8 = 0x1
     static let acknowledgement: UInt8 = 0x1
     static let endHeaders: UInt8 = 0x4
@@ -35,9 +35,10 @@ struct H2FrameWalker: BitwiseCopyable {
     case nothing
     /// A budget ran out.
     case exhausted
-    /// PRIORITY on the connection, or of a stream on itself: nghttp2 passes over these when it has
-    /// RFC 7540's priorities switched off (RFC 9113 section 6.3, RFC 7540 section 5.3.1).
-    case violation
+    /// What nghttp2 would pass over: PRIORITY on the connection, or of a stream on itself, when it
+    /// has RFC 7540's priorities switched off (RFC 9113 section 6.3, RFC 7540 section 5.3.1), and
+    /// frames on streams that cannot be open (`H2StreamHistory`).
+    case violation(H2ErrorCode)
   }
 
   /// Most CONTINUATION frames of one field section.
@@ -48,12 +49,27 @@ struct H2FrameWalker: BitwiseCopyable {
   private var kept: (UInt64, UInt64) = (0, 0)
   private var keptCount = 0
   private var continuations = 0
+  /// Whether a field section has begun and not ended (RFC 9113 section 4.3).
+  private var isSectionOpen = false
+  /// Whether what is passed over belongs to a body: those have a pace of their own.
+  private var isBody = false
+  /// Whether the peer opens streams, and has to keep to the numbers of those that it ended.
+  private let peerIsClient: Bool
+  private var history = H2StreamHistory()
+  /// Frames that were judged.
+  private(set) var frames: UInt64 = 0
+  /// Frames that were begun, those that only continue a field section not counted.
+  private(set) var messages: UInt32 = 0
+
+  /// Whether a frame, or a field section, is there in part and the connection waits for the rest.
+  var isAmid: Bool { isSectionOpen || keptCount > 0 || (skip > 0 && !isBody) }
 
   /// - Parameters:
-  ///   - prefaceLength: Bytes before the first frame: 24 towards a server.
+  ///   - isServer: Whether the peer is a client, which begins with a preface of 24 bytes.
   ///   - maximumContinuations: The bound for one field section.
-  init(prefaceLength: Int, maximumContinuations: Int) {
-    skip = prefaceLength
+  init(isServer: Bool, maximumContinuations: Int) {
+    peerIsClient = isServer
+    skip = isServer ? 24 : 0
     self.maximumContinuations = maximumContinuations
   }
 
@@ -80,8 +96,14 @@ struct H2FrameWalker: BitwiseCopyable {
         position &+= 1
       }
       guard keptCount == wanted else { return .nothing }
-      if isFaultyPriority { return .violation }
+      if isFaultyPriority { return .violation(.protocolError) }
+      // Inside a field section any other frame is an error already (section 4.3).
+      if peerIsClient, !isSectionOpen, let code = history.judge(kind, flags, stream) {
+        return .violation(code)
+      }
+      frames &+= 1
       guard judge(&budget) else { return .exhausted }
+      isBody = kind == Kind.data
       skip = length &- (wanted &- Self.headerLength)
       kept = (0, 0)
       keptCount = 0
@@ -133,16 +155,26 @@ struct H2FrameWalker: BitwiseCopyable {
     length == 0 || (flags & Flag.padded != 0 && padLength &+ 1 >= length)
   }
 
+  /// Whether there is less in a DATA frame than its header took.
+  private var isTiny: Bool {
+    let padding = flags & Flag.padded != 0 ? padLength &+ 1 : 0
+    return length &- padding < Self.headerLength
+  }
+
   @inline(__always)
   private mutating func judge(_ budget: inout AbuseBudget) -> Bool {
+    if kind != Kind.continuation { messages &+= 1 }
     switch kind {
     case Kind.data:
-      return flags & Flag.endStream != 0 || !isEmpty || budget.charge(.emptyFrameFlood)
+      if flags & Flag.endStream != 0 || !isTiny { return true }
+      return budget.charge(isEmpty ? .emptyFrameFlood : .tinyFrameFlood)
     case Kind.headers:
       continuations = 0
+      isSectionOpen = flags & Flag.endHeaders == 0
       return flags & Flag.endHeaders != 0 || !isEmpty || budget.charge(.emptyFrameFlood)
     case Kind.continuation:
       continuations &+= 1
+      if flags & Flag.endHeaders != 0 { isSectionOpen = false }
       if continuations > maximumContinuations { return budget.charge(.continuationFlood) }
       return length > 0 || budget.charge(.emptyFrameFlood)
     case Kind.priority, Kind.priorityUpdate: return budget.charge(.priorityFlood)

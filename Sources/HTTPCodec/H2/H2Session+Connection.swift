@@ -33,6 +33,21 @@ extension H2Session {
     state.pointee.expect(native.prioritise(entry.pointee.id, priority))
   }
 
+  /// Ends the session here and now because the peer let us wait; `failure` says so.
+  public func giveUp(on wait: H2Wait) { state.pointee.cut(.late(wait)) }
+
+  /// Whether the peer has acknowledged our SETTINGS.
+  public var isAcknowledged: Bool { state.pointee.isAcknowledged }
+
+  /// Whether the rest of a frame other than DATA, or of a field section, is to come.
+  public var isAmidFrame: Bool { !state.pointee.isCut && state.pointee.walker.isAmid }
+
+  /// A number that is another one for each frame or section begun.
+  public var frameNumber: UInt32 { state.pointee.walker.messages }
+
+  /// Frames that came.
+  public var framesReceived: UInt64 { state.pointee.walker.frames }
+
   /// Whether the peer's SETTINGS came; before, its bounds are guesses.
   public var knowsPeer: Bool { state.pointee.knowsPeer }
 

@@ -144,6 +144,16 @@ extension H2Session {
     return isUsable(entry) && entry.pointee.flags.isSuperset(of: [.isBodySent, .wantsTrailers])
   }
 
+  /// Whether all of our message is sent, its end included.
+  public func isSent(_ stream: Int32) -> Bool {
+    state.pointee.stream(stream).pointee.flags.contains(.isSent)
+  }
+
+  /// Bytes that the peer's windows have room for on a stream; below 0 where SETTINGS shrank them.
+  public func window(_ stream: Int32) -> Int {
+    native.window(state.pointee.stream(stream).pointee.id)
+  }
+
   /// Sends trailers and ends the message; to be called when `awaitsTrailers`.
   ///
   /// - Returns: False when it is not the time.

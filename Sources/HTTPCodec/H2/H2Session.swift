@@ -83,8 +83,8 @@ public final class H2Session {
     case .exhausted:
       state.pointee.enforceBudget()
       return count
-    case .violation:
-      state.pointee.cut(.violation(.protocolError))
+    case .violation(let code):
+      state.pointee.cut(.violation(code))
       return count
     }
     restore()
@@ -138,17 +138,17 @@ public final class H2Session {
   public func nextEvent() -> H2Event? {
     while let event = state.pointee.memory.pointee.take() {
       guard state.pointee.isServer else { return event }
-      if state.pointee.isCut { continue }
-      if event.stream >= 0 {
-        let entry = state.pointee.stream(event.stream)
-        if entry.pointee.flags.contains(.isClosed) {
-          if event.kind == .request || event.kind == .oversizedRequest {
-            entry.pointee.flags.remove(.isAnnounced)
-          }
-          continue
-        }
+      let isCut = state.pointee.isCut
+      guard event.stream >= 0 else {
+        if isCut { continue }
+        return event
       }
-      return event
+      let entry = state.pointee.stream(event.stream)
+      guard isCut || entry.pointee.flags.contains(.isClosed) else { return event }
+      // Whoever was never told of a stream must not be told of its end.
+      if event.kind == .request || event.kind == .oversizedRequest {
+        entry.pointee.flags.remove(.isAnnounced)
+      }
     }
     return nil
   }
@@ -208,6 +208,9 @@ public final class H2Session {
     case .notHTTP2, nil: return 0
     case .violation(let code): H2GoAway.write(code, last: native.lastStream, to: output)
     case .abuse: H2GoAway.write(.enhanceYourCalm, last: native.lastStream, to: output)
+    case .late(.settings):
+      H2GoAway.write(.settingsTimeout, last: native.lastStream, to: output)
+    case .late(.frame): H2GoAway.write(.enhanceYourCalm, last: native.lastStream, to: output)
     case .broken: H2GoAway.write(.internalError, last: native.lastStream, to: output)
     }
     return H2GoAway.length

@@ -232,7 +232,10 @@ extension H2State {
   }
 
   mutating func noteSettings(isAcknowledgement: Bool) {
-    guard !isAcknowledgement else { return }
+    guard !isAcknowledgement else {
+      isAcknowledged = true
+      return
+    }
     knowsPeer = true
     memory.pointee.append(H2Event(.settings))
   }

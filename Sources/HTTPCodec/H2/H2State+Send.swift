@@ -78,9 +78,16 @@ extension H2State {
 
   mutating func noteData(_ count: Int) { budget.earnData(count) }
 
+  mutating func noteStarted(_ id: Int32) {
+    guard let index = native?.index(of: id), index >= 0 else { return }
+    stream(index).pointee.flags.insert(.isStarted)
+  }
+
   mutating func noteSent(_ id: Int32) {
     guard let index = native?.index(of: id), index >= 0 else { return }
     stream(index).pointee.flags.insert(.isSent)
+    // News, too, where it was a head that ended the message.
+    list(index)
   }
 
   mutating func noteOwnReset(_ id: Int32) {

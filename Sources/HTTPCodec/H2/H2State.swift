@@ -45,6 +45,7 @@ struct H2State {
   var isGoodbyeSent = false
   var isLeaving = false
   var knowsPeer = false
+  var isAcknowledged = false
   /// All streams, and those with news for the caller.
   var firstStream: Int32 = -1
   var openStreams = 0
@@ -63,7 +64,7 @@ struct H2State {
       allowsExtendedConnect: settings.allowsExtendedConnect
     )
     walker = H2FrameWalker(
-      prefaceLength: isServer ? 24 : 0,
+      isServer: isServer,
       maximumContinuations: settings.maximumContinuations
     )
     budget = AbuseBudget(settings.abuse)
@@ -161,7 +162,8 @@ struct H2State {
         token: entry.token,
         code: entry.code,
         isReceived: entry.flags.contains(.isReceived),
-        isSent: entry.flags.contains(.isSent)
+        isSent: entry.flags.contains(.isSent),
+        isStarted: entry.flags.contains(.isStarted)
       )
     }
     return nil

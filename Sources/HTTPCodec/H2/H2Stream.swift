@@ -31,6 +31,8 @@ struct H2Stream: BitwiseCopyable {
     static let isResetByPeer = Flags(rawValue: 1 << 12)
     /// Its messages must have no body: the answer to HEAD, 204 or 304.
     static let isBodyless = Flags(rawValue: 1 << 13)
+    /// A head of ours is on its way: before, the peer cannot have done anything for it.
+    static let isStarted = Flags(rawValue: 1 << 14)
   }
 
   /// The number on the wire.

@@ -115,7 +115,9 @@ enum NativeCallbacks {
       let id = frame.pointee.hd.stream_id
       let ends = frame.pointee.hd.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
       switch UInt32(frame.pointee.hd.type) {
-      case NGHTTP2_HEADERS.rawValue: if ends { state(context).pointee.noteSent(id) }
+      case NGHTTP2_HEADERS.rawValue:
+        state(context).pointee.noteStarted(id)
+        if ends { state(context).pointee.noteSent(id) }
       case NGHTTP2_DATA.rawValue:
         state(context).pointee.noteData(frame.pointee.hd.length)
         if ends { state(context).pointee.noteSent(id) }

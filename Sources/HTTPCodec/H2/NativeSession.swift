@@ -202,6 +202,16 @@ struct NativeSession: BitwiseCopyable {
   /// Opens the window of the connection only.
   func consume(_ count: Int) -> Bool { nghttp2_session_consume_connection(session, count) == 0 }
 
+  /// Bytes that the peer's windows for the stream and the connection have room for.
+  func window(_ id: Int32) -> Int {
+    Int(
+      min(
+        nghttp2_session_get_remote_window_size(session),
+        nghttp2_session_get_stream_remote_window_size(session, id)
+      )
+    )
+  }
+
   func prioritise(_ id: Int32, _ priority: H2Priority) -> Bool {
     var value = nghttp2_extpri(
       urgency: UInt32(priority.urgency),

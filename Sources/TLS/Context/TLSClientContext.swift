@@ -16,7 +16,7 @@ public final class TLSClientContext: @unchecked Sendable {
   public let settings: TLSClientSettings
   let handle: OpaquePointer
   /// Tells contexts apart for good, which an address cannot.
-  let serial: UInt64
+  public let serial: UInt64
 
   private static let serials = Atomic<UInt64>(0)
 
@@ -103,11 +103,13 @@ public final class TLSClientContext: @unchecked Sendable {
     if settings.asksForStaple { copenssl_ask_status(ssl) }
     let name = settings.serverName ?? host
     // An address is not a name and is not sent (RFC 6066 section 3).
-    if !Self.isAddress(name), copenssl_send_name(ssl, name) != 1 { return false }
+    if !name.isEmpty, !Self.isAddress(name), copenssl_send_name(ssl, name) != 1 { return false }
     guard case .authorities = settings.verification else { return true }
     let names = settings.names.isEmpty ? [host] : settings.names
     var isFirst = true
     for name in names {
+      // To OpenSSL no name would mean that any will do.
+      guard !name.isEmpty else { return false }
       if Self.isAddress(name) {
         // OpenSSL compares one address; a second one would replace it, and the first be refused.
         guard copenssl_expect_address(ssl, name) == 1 else { return false }

@@ -58,6 +58,9 @@ public final class TLSServerContext: @unchecked Sendable {
     protocols.deallocate()
   }
 
+  /// The second since 1970 when the first of the certificates runs out.
+  public var expiry: Int64 { credentials.map(\.leaf.validity.until).min() ?? .max }
+
   /// The default's; names choose another one during the handshake.
   var handle: OpaquePointer { handles[0] }
 

@@ -23,7 +23,7 @@ public struct EdgeMetrics: Sendable {
   public let upstreamBytesIn: Counter
   public let upstreamBytesOut: Counter
 
-  private let registry: MetricRegistry
+  let registry: MetricRegistry
 
   public init(_ registry: MetricRegistry) {
     self.registry = registry

@@ -44,9 +44,13 @@ public final class EndpointDirectory: Sendable {
 
   /// The endpoint's place, the same one as long as somebody holds a lease on it.
   ///
+  /// - Parameters:
+  ///   - service: The service's name.
+  ///   - address: The endpoint's address in text.
+  ///   - variant: What else a connection must agree in to be of use, such as the rules of its TLS.
   /// - Returns: `nil` when the directory is full.
-  public func lease(service: String, address: String) -> Lease? {
-    let key = service + "\n" + address
+  public func lease(service: String, address: String, variant: String = "") -> Lease? {
+    let key = service + "\n" + address + "\n" + variant
     return state.withLock { state in
       if let lease = state.leases[key]?.lease { return lease }
       let place: Int32

@@ -17,6 +17,13 @@ public struct EndpointState: BitwiseCopyable {
   public var newestIdle: Int32 = -1
   public var oldestIdle: Int32 = -1
   public var idleCount: Int32 = 0
+  /// Sessions of HTTP/2 that take another request, linked from the one that had room last.
+  public var firstSession: Int32 = -1
+  /// Streams that its last session of HTTP/2 allowed at once.
+  ///
+  /// A new one is believed to allow as many until it says so itself; 100 before the first, as most
+  /// do (RFC 9113 section 6.5.2).
+  public var sessionStreams: Int32 = 100
   /// Connect failures in a row.
   public var failures: Int32 = 0
   /// Time to the response head, averaged; 0 before the first.

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Configuration
+internal import Edge
 internal import Glibc
 
 /// Judges a configuration file without serving it.
@@ -18,6 +19,7 @@ struct CheckCommand: ParsableCommand {
   func run() throws {
     do {
       let loaded = try ConfigurationSource.load(file)
+      try CertificateCheck.judge(loaded, file: file)
       if effective {
         print(loaded.settings.effectiveYAML(), terminator: "")
       } else {

@@ -32,6 +32,7 @@ final class EdgeHandle: Sendable {
     var options = EdgeServer.Options()
     options.backend = try forcedBackend()
     options.descriptors = DescriptorLimit.raise()
+    options.logger = logger
     if let fault = DescriptorLimit.fault(loaded.settings, limit: options.descriptors) {
       throw StartFault(code: ExitCode.cannotStart, lines: [fault])
     }
@@ -51,12 +52,12 @@ final class EdgeHandle: Sendable {
     _ logger: Logger
   ) throws(StartFault) -> LoadedConfiguration {
     do {
-      return try ConfigurationSource.load(path)
+      return try judged(try ConfigurationSource.load(path), path)
     } catch {
       let lines = error.description.split(separator: "\n").map(String.init)
       // The bad file may name the directory still; if not, the environment may.
       guard let directory = stateDirectory(of: path),
-        let copy = ConfigurationSource.lastGood(in: directory)
+        let copy = lastGood(in: directory, path)
       else { throw StartFault(code: ExitCode.badConfiguration, lines: lines) }
       for line in lines { logger.error("\(line)") }
       logger.warning(
@@ -65,6 +66,21 @@ final class EdgeHandle: Sendable {
       )
       return copy
     }
+  }
+
+  /// A configuration whose certificates can be used too.
+  private static func judged(
+    _ loaded: LoadedConfiguration,
+    _ path: String
+  ) throws(ConfigurationError) -> LoadedConfiguration {
+    try CertificateCheck.judge(loaded, file: path)
+    return loaded
+  }
+
+  private static func lastGood(in directory: String, _ path: String) -> LoadedConfiguration? {
+    let folder = ConfigurationSource.folder(of: path)
+    return ConfigurationSource.lastGood(in: directory, folder: folder)
+      .flatMap { try? judged($0, path) }
   }
 
   /// The state directory that a broken file still names in a line of its own.
@@ -142,7 +158,7 @@ final class EdgeHandle: Sendable {
     let next = version.withLock { $0 + 1 }
     let loaded: LoadedConfiguration
     do {
-      loaded = try ConfigurationSource.load(path, version: next)
+      loaded = try Self.judged(try ConfigurationSource.load(path, version: next), path)
     } catch {
       for line in error.description.split(separator: "\n") { logger.error("\(line)") }
       edge.refused(error.description)

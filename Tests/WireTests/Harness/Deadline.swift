@@ -3,7 +3,7 @@ import Glibc
 /// The end of a wait, so that no test can hang.
 struct Deadline: Sendable {
   /// How long a step may take before the test fails; far above what any step needs.
-  static let patience: Duration = .seconds(5)
+  static let patience: Duration = .seconds(20)
 
   private let end: ContinuousClock.Instant
 

@@ -5,12 +5,20 @@ import Testing
 final class Scene {
   let edge: EdgeUnderTest
   let upstreams: [ScriptedUpstream]
+  let services: [HTTP2Upstream]
   private let settings: EdgeSettings
   private var clients: [RawClient] = []
+  private var sessions: [HTTP2Client] = []
 
-  private init(_ edge: EdgeUnderTest, _ upstreams: [ScriptedUpstream], _ settings: EdgeSettings) {
+  private init(
+    _ edge: EdgeUnderTest,
+    _ upstreams: [ScriptedUpstream],
+    _ services: [HTTP2Upstream],
+    _ settings: EdgeSettings
+  ) {
     self.edge = edge
     self.upstreams = upstreams
+    self.services = services
     self.settings = settings
   }
 
@@ -23,14 +31,43 @@ final class Scene {
     _ backend: Backend,
     _ upstreams: ScriptedUpstream...,
     settings: EdgeSettings = EdgeSettings(),
+    snapshots: Int? = nil,
     _ play: (Scene) throws -> Void
   ) throws {
-    defer { for upstream in upstreams { upstream.stop() } }
-    let text = settings.yaml(endpoints: upstreams.map(\.endpoint))
-    let edge = try EdgeUnderTest(configuration: text, backend: backend)
-    let scene = Scene(edge, upstreams, settings)
+    try Self.play(backend, upstreams, [], settings, snapshots, play)
+  }
+
+  /// The same before services of HTTP/2.
+  static func play(
+    _ backend: Backend,
+    h2c service: HTTP2Upstream,
+    _ others: HTTP2Upstream...,
+    settings: EdgeSettings = EdgeSettings(),
+    _ play: (Scene) throws -> Void
+  ) throws {
+    var settings = settings
+    settings.service = "protocol: h2c" + (settings.service.isEmpty ? "" : ", ") + settings.service
+    try Self.play(backend, [], [service] + others, settings, nil, play)
+  }
+
+  private static func play(
+    _ backend: Backend,
+    _ upstreams: [ScriptedUpstream],
+    _ services: [HTTP2Upstream],
+    _ settings: EdgeSettings,
+    _ snapshots: Int?,
+    _ play: (Scene) throws -> Void
+  ) throws {
+    defer {
+      for upstream in upstreams { upstream.stop() }
+      for service in services { service.stop() }
+    }
+    let endpoints = upstreams.map(\.endpoint) + services.map(\.endpoint)
+    let text = settings.yaml(endpoints: endpoints)
+    let edge = try EdgeUnderTest(configuration: text, backend: backend, snapshots: snapshots)
+    let scene = Scene(edge, upstreams, services, settings)
     defer { edge.stop() }
-    var ports = Set(upstreams.map(\.port)).union([edge.adminPort])
+    var ports = Set(upstreams.map(\.port) + services.map(\.port)).union([edge.adminPort])
     ports.insert(try edge.port("public"))
 
     do {
@@ -42,22 +79,42 @@ final class Scene {
 
     scene.closeClients()
     try scene.expectNothingHeld()
+    ports.remove(0)
+    let sockets = Socket.touching(ports)
     for upstream in upstreams {
       #expect(upstream.failures.isEmpty, "the edge sent what is no HTTP")
       upstream.stop()
     }
+    for service in services {
+      #expect(service.failures.isEmpty, "the edge broke the rules of HTTP/2")
+      service.stop()
+    }
     edge.stop()
-    ports.remove(0)
-    try eventually("no socket is left") { Socket.countTouching(ports) == 0 }
+    var left: [String] = []
+    try? eventually("no socket is left") {
+      left = Socket.open(of: sockets)
+      return left.isEmpty
+    }
+    #expect(left.isEmpty, "no socket is left")
   }
 
   /// The scene's first upstream.
   var upstream: ScriptedUpstream { upstreams[0] }
+  /// The scene's first service of HTTP/2.
+  var service: HTTP2Upstream { services[0] }
 
   /// A new client of a listener.
   func client(_ listener: String = "public", receiveBuffer: Int32? = nil) throws -> RawClient {
     let client = try RawClient(port: edge.port(listener), receiveBuffer: receiveBuffer)
     clients.append(client)
+    return client
+  }
+
+  /// A new client of a listener that speaks HTTP/2.
+  func http2(_ listener: String = "public", receiveBuffer: Int32? = nil) throws -> HTTP2Client {
+    let socket = try Socket.connected(to: edge.port(listener), receiveBuffer: receiveBuffer)
+    let client = try HTTP2Client(socket)
+    sessions.append(client)
     return client
   }
 
@@ -78,7 +135,8 @@ final class Scene {
   func reload(_ change: (inout EdgeSettings) -> Void) throws {
     var next = settings
     change(&next)
-    try edge.reload(next.yaml(endpoints: upstreams.map(\.endpoint)))
+    let endpoints = upstreams.map(\.endpoint) + services.map(\.endpoint)
+    try edge.reload(next.yaml(endpoints: endpoints))
   }
 
   /// A GET on the admin port.
@@ -101,7 +159,9 @@ final class Scene {
 
   func closeClients() {
     for client in clients { client.close() }
+    for client in sessions { client.close() }
     clients = []
+    sessions = []
   }
 
   /// Waits until the edge holds no connection, exchange or buffer.

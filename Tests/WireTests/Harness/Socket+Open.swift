@@ -78,16 +78,45 @@ extension Socket {
     return listener.localPort
   }
 
-  /// How many sockets of this process are bound to, or connected to, one of `ports`.
+  /// The sockets of this process that are bound to, or connected to, one of `ports`.
   ///
   /// Other tests run in this process at the same time, so a plain count of descriptors says nothing.
-  static func countTouching(_ ports: Set<UInt16>) -> Int {
+  /// Ask while the ports are held: a port that is free again may be another test's next one.
+  static func touching(_ ports: Set<UInt16>) -> Set<UInt64> {
+    Set(
+      descriptors.filter { descriptor in
+        ports.contains(port(of: descriptor, getsockname))
+          || ports.contains(port(of: descriptor, getpeername))
+      }.compactMap(cookie)
+    )
+  }
+
+  /// Those of these sockets that are still open in this process, as text.
+  static func open(of cookies: Set<UInt64>) -> [String] {
+    descriptors.filter { cookie(of: $0).map(cookies.contains) ?? false }.map {
+      "\($0): \(port(of: $0, getsockname)) to \(port(of: $0, getpeername))"
+    }
+  }
+
+  private static var descriptors: Range<Int32> {
     var limit = rlimit()
     getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-    return (0..<Int32(clamping: min(limit.rlim_cur, 65_536))).count { descriptor in
-      ports.contains(port(of: descriptor, getsockname))
-        || ports.contains(port(of: descriptor, getpeername))
-    }
+    return 0..<Int32(clamping: min(limit.rlim_cur, 65_536))
+  }
+
+  /// The kernel's name of a socket, unique while the machine runs; `nil` for what is no socket of TCP.
+  ///
+  /// Source: `SO_COOKIE`, socket(7).
+  private static func cookie(of descriptor: Int32) -> UInt64? {
+    var kind: Int32 = 0
+    var kindLength = socklen_t(MemoryLayout<Int32>.size)
+    getsockopt(descriptor, SOL_SOCKET, SO_PROTOCOL, &kind, &kindLength)
+    // A port of UDP is another one.
+    guard kind == Int32(IPPROTO_TCP) else { return nil }
+    var cookie: UInt64 = 0
+    var length = socklen_t(MemoryLayout<UInt64>.size)
+    let result = getsockopt(descriptor, SOL_SOCKET, SO_COOKIE, &cookie, &length)
+    return result == 0 ? cookie : nil
   }
 
   private static func made(_ family: Int32) throws -> Int32 {

@@ -1,0 +1,152 @@
+internal import Units
+
+/// What happens at the boundary of a slot.
+extension LatencyGradientLimit {
+  /// Closes the slot when the wall clock is in another one.
+  ///
+  /// A clock that was set back gives an earlier slot: such a boundary is taken at most once a slot's
+  /// length, so that a clock which jitters around a boundary closes no empty slots.
+  mutating func advanceSlot(_ window: LimitWindow) {
+    let number = Self.slotNumber(window.wallClock, period)
+    guard number != slot else { return }
+    if number < slot, window.now - slotBegan < period { return }
+    slot = number
+    slotBegan = window.now
+    closeSlot(window)
+    if mode == .open { openSlot(window) }
+  }
+
+  private static func slotNumber(_ wallClock: Int64, _ period: Nanoseconds) -> Int64 {
+    let length = max(period.rawValue, 1)
+    let (quotient, remainder) = wallClock.quotientAndRemainder(dividingBy: length)
+    return remainder < 0 ? quotient - 1 : quotient
+  }
+
+  private mutating func closeSlot(_ window: LimitWindow) {
+    wasLimited = dispatched >= 4 && dispatchedLimited > 0.5 * dispatched
+    let hadDrops = dropped > 4 && dropped > 0.1 * dispatched
+    (dispatched, dispatchedLimited, dropped) = (0, 0, 0)
+
+    switch mode {
+    case .wait:
+      finishDrain()
+    case .drain:
+      mode = .wait
+      limited.clear()
+    case .open:
+      if wasLimited { closeLimited(window.now) } else { closeUnlimited(window.now) }
+    }
+    if hadDrops {
+      growth.isOn = false
+      freeSince = window.now
+      value *= Constants.dropped
+    }
+  }
+
+  private mutating func closeLimited(_ now: Instant) {
+    freeSince = now
+    endGrowthIfSlower()
+    if growth.isOn {
+      limited.clear()
+    } else if limited.count >= Constants.samplesNeeded {
+      step()
+    }
+  }
+
+  /// Below the limit the baseline is free to learn, and the limit may not drift: a limit that rose
+  /// while idle is no limit when the step comes.
+  private mutating func closeUnlimited(_ now: Instant) {
+    if idle.count >= Constants.idleSamplesNeeded {
+      let latency = idle.value
+      baseline = baseline == 0 ? latency : baseline + 0.2 * (latency - baseline)
+      idle.clear()
+    }
+    value = min(value, max(16, Constants.idleHeadroom * peaks.most))
+    isSuspect = false
+    limited.clear()
+    drained.clear()
+    if !growth.isOn, now - freeSince > Growth.again { growth.isOn = true }
+    if growth.isOn {
+      growth.clean = 0
+      growth.begin(limit: value)
+    }
+  }
+
+  private mutating func step() {
+    let latency = limited.value
+    let error = limited.relativeError
+    limited.clear()
+    guard latency > 0 else { return }
+    if baseline == 0 { baseline = latency }
+    suspectLatency = latency
+    gradient = latency / baseline
+    var factor = Constants.tolerated / gradient + Constants.headroom / value.squareRoot()
+    if gradient * (1 - 2 * error) > Constants.suspicion { suspect() }
+    if gradient * (1 + error) >= 1.15 { factor = factor.squareRoot() }
+    value = max(
+      Constants.smallest,
+      value * Bounds.clamp(factor, Constants.step.least, Constants.step.most)
+    )
+  }
+
+  private mutating func suspect() {
+    guard !isSuspect else { return }
+    isSuspect = true
+    suspectLimit = value
+  }
+
+  private mutating func finishDrain() {
+    // Requests of the drain that are still out ran for at least a slot: they count at the cap.
+    drained.add(
+      count: max(drainOut.count.rounded(), 0),
+      each: period.seconds,
+      weight: max(drainOut.weight, 0),
+      scale: scale
+    )
+    if drained.count >= Constants.samplesNeeded, drained.value > 0 { judgeDrain() }
+    mode = .open
+    isDeep = false
+    limited.clear()
+  }
+
+  private mutating func judgeDrain() {
+    let latency = drained.value
+    let error = drained.relativeError
+    let count = drained.count
+    drained.clear()
+    var isHigh = latency > baseline * (1 + 3 * error) && latency > 1.25 * baseline
+    if isDeep, isHigh, latency * (1 - 2 * error) > Constants.flat * suspectLatency {
+      // Half of the load left latency where it was, so it is not our queue.
+      value = max(value, suspectLimit * min(4, baseline > 0 ? latency / baseline : 1))
+      baseline = latency
+      isHigh = false
+    } else if baseline == 0 || latency < baseline * (1 - 3 * error) {
+      baseline = latency
+    } else {
+      baseline += count / (count + 100) * (min(latency, 1.25 * baseline) - baseline)
+    }
+    if isHigh { suspect() } else { isSuspect = false }
+  }
+
+  /// Chooses the length of the slot that begins, and whether it is a drain.
+  private mutating func openSlot(_ window: LimitWindow) {
+    guard wasLimited else { return }
+    var length = Constants.slot
+    while length < Constants.longestSlot, length.seconds < 3 * usualLatency {
+      length = length + length
+    }
+    if length != period {
+      period = length
+      slot = Self.slotNumber(window.wallClock, length)
+    }
+    let every = max(4, Constants.longestSlot.rawValue / period.rawValue)
+    guard !growth.isOn, baseline > 0, slot % every == 0 else { return }
+    mode = .drain
+    isDeep = isSuspect
+    drainNumber &+= 1
+    if drainNumber == 0 { drainNumber = 1 }
+    drainOut.clear()
+    if isDeep != lastWasDeep { drained.clear() }
+    lastWasDeep = isDeep
+  }
+}

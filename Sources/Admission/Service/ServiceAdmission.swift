@@ -1,0 +1,272 @@
+internal import Glibc
+internal import Synchronization
+internal import Units
+
+/// What all workers share of one service's admission: the limit, what is in flight, who waits where,
+/// and what is learned.
+///
+/// It belongs in a registry by the service's name and outlives snapshots and permits. Each worker
+/// makes a `WorkerAdmission` of it. No thread ever waits here: whoever first sees that a window of
+/// 10 ms is over closes it, and the others go on with what was published before.
+public final class ServiceAdmission: @unchecked Sendable {
+  // Safe to share: `cells` are atomics; all else that changes is touched only by the thread that
+  // holds `Place.isMerging`.
+  let cells: ServiceCells
+  let settings: ServiceSettings
+  private var limiter: Limiter
+  private let copies: UnsafeMutablePointer<Double>
+  private let routeCopies: UnsafeMutablePointer<Double>
+  private let routesSeen: UnsafeMutablePointer<Double>
+  private let scratch: UnsafeMutablePointer<Double>
+  private var rule = StandingRule()
+  private var arrivalsPerSecond = 0.0
+  private var arrivals = 0.0
+  private var lastTick = Instant(.min)
+  private var standingSince = Instant.never
+  private var guidance = LimitGuidance()
+
+  /// - Parameters:
+  ///   - settings: Sizes, fixed for the life of the service.
+  ///   - limiter: The rule that learns the limit.
+  ///   - weights: Weights of routes learned before, by place; empty for none.
+  public init(
+    settings: ServiceSettings,
+    limiter: Limiter = .standard,
+    weights: [Double] = []
+  ) {
+    self.settings = settings
+    self.limiter = limiter
+    cells = ServiceCells(workers: settings.workers, routes: settings.routes)
+    copies = zeroed(Double.self, settings.workers * WorkerSums.count)
+    routeCopies = zeroed(Double.self, settings.workers * settings.routes * 2)
+    routesSeen = zeroed(Double.self, settings.routes)
+    scratch = zeroed(Double.self, WorkerSums.count)
+    cells.store(UInt64(bitPattern: .min), ServiceCells.Place.nextTick)
+    for route in 0..<settings.routes { routesSeen[route] = 1 }
+    for (route, weight) in weights.prefix(settings.routes).enumerated()
+    where weight.isFinite && weight > 0 {
+      cells.store(Bounds.clamp(weight, 1e-9, 1e9), cells.weights + route)
+      routesSeen[route] = 256
+    }
+    publish()
+  }
+
+  deinit {
+    free(copies)
+    free(routeCopies)
+    free(routesSeen)
+    free(scratch)
+    cells.deallocate()
+  }
+
+  /// Permits that were neither ended nor stored: always 0, or there is a fault in the caller.
+  public var forgottenPermits: UInt64 { cells.load(ServiceCells.Place.forgotten) }
+
+  /// Requests that hold a permit now.
+  public var inFlight: Int { cells.gate.inFlight }
+
+  /// Requests that may hold one.
+  public var limit: Int { cells.gate.limit }
+
+  /// Requests queued with any worker.
+  public var waiting: Int { cells.gate.waiting }
+
+  /// The classes that have a standing queue, a bit each, bit 0 for the highest.
+  ///
+  /// Classes below the highest bit are shed at once, which a caller may look at before it does
+  /// anything dear for a request.
+  public var standingClasses: UInt8 { UInt8(cells.load(ServiceCells.Place.standing)) }
+
+  /// What the limit has learned, for diagnostics and for saving; nothing while a window is being
+  /// closed at this moment, or for limits that keep nothing.
+  public func inspect() -> ServiceInspection? {
+    guard beginMerging() else { return nil }
+    defer { endMerging() }
+    var learned: LearnedLimit?
+    if case .latencyGradient(let rule) = limiter { learned = rule.learned }
+    return ServiceInspection(
+      guidance: guidance,
+      learned: learned,
+      weights: (0..<settings.routes).map { cells.number(cells.weights + $0) }
+    )
+  }
+
+  // MARK: Windows
+
+  /// Closes the window when it is over.
+  ///
+  /// - Parameters:
+  ///   - now: The time of the caller's turn.
+  ///   - wallOffset: What to add to `now` to have the wall clock.
+  ///   - isEarly: True to look before the tick, because a cohort is back.
+  /// - Returns: True when a window was closed: the limit may have changed.
+  func closeWindow(_ now: Instant, wallOffset: Nanoseconds, isEarly: Bool = false) -> Bool {
+    let isTick = now.rawValue >= cells.instant(ServiceCells.Place.nextTick)
+    guard isTick || isEarly, beginMerging() else { return false }
+    defer { endMerging() }
+    // Another worker may have closed it since.
+    let isStillTick = now.rawValue >= cells.instant(ServiceCells.Place.nextTick)
+    guard isStillTick || isEarly else { return false }
+    let (wall, overflow) = now.rawValue.addingReportingOverflow(wallOffset.rawValue)
+    merge(now, wallClock: overflow ? now.rawValue : wall)
+    if isStillTick { tick(now, wallClock: overflow ? now.rawValue : wall) }
+    publish()
+    return true
+  }
+
+  private func beginMerging() -> Bool {
+    cells.base[ServiceCells.Place.isMerging].compareExchange(
+      expected: 0,
+      desired: 1,
+      ordering: .acquiring
+    ).exchanged
+  }
+
+  private func endMerging() {
+    cells.base[ServiceCells.Place.isMerging].store(0, ordering: .releasing)
+  }
+
+  private func merge(_ now: Instant, wallClock: Int64) {
+    for index in 0..<WorkerSums.count { scratch[index] = 0 }
+    var peak = 0.0
+    for worker in 0..<settings.workers {
+      let sums = cells.sums(of: worker)
+      let copy = copies + worker * WorkerSums.count
+      for index in 0..<WorkerSums.count { scratch[index] -= copy[index] }
+      sums.copy(to: copy)
+      for index in 0..<WorkerSums.count { scratch[index] += copy[index] }
+      peak = max(peak, sums.takePeak())
+      mergeRoutes(of: worker, sums)
+    }
+    var window = LimitWindow(scratch)
+    window.now = now
+    window.wallClock = wallClock
+    window.inFlight = Double(cells.gate.inFlight)
+    window.peakInFlight = peak
+    window.cohortFirst = Instant(cells.instant(ServiceCells.Place.cohortFirst))
+    window.cohortLast = Instant(cells.instant(ServiceCells.Place.cohortLast))
+    arrivals += scratch[WorkerSums.Sum.arrivals.rawValue]
+    limiter.observe(window)
+  }
+
+  /// Moves the weights of the routes a worker has seen: a plain mean at first, then a moving one.
+  private func mergeRoutes(of worker: Int, _ sums: WorkerSums) {
+    for group in 0..<(settings.routes + 63) / 64 {
+      var marks = sums.takeMarks(group)
+      while marks != 0 {
+        let route = group * 64 + marks.trailingZeroBitCount
+        marks &= marks - 1
+        let copy = routeCopies + (worker * settings.routes + route) * 2
+        let (count, ratio) = sums.route(route)
+        let (added, addedRatio) = (count - copy[0], ratio - copy[1])
+        (copy[0], copy[1]) = (count, ratio)
+        guard added >= 1, addedRatio > 0 else { continue }
+        routesSeen[route] += added
+        let gain = max(added / routesSeen[route], 1 - pow(2_047.0 / 2_048, added))
+        let old = cells.number(cells.weights + route)
+        let mean = addedRatio / added
+        let new = old > 0 ? old + min(gain, 1) * (mean - old) : mean
+        cells.store(Bounds.clamp(new, 1e-9, 1e9), cells.weights + route)
+      }
+    }
+  }
+
+  private func tick(_ now: Instant, wallClock: Int64) {
+    let length = DeadlineWheel.tick.rawValue
+    let remainder = ((wallClock % length) + length) % length
+    let next = now + Nanoseconds(length - remainder)
+    cells.store(UInt64(bitPattern: next.rawValue), ServiceCells.Place.nextTick)
+    let span = Bounds.clamp((now - lastTick).seconds, 0.001, 1)
+    lastTick = now
+    // The moving mean of the arrival rate: a fifth for each 10 ms.
+    arrivalsPerSecond += (1 - pow(0.8, span / 0.01)) * (arrivals / span - arrivalsPerSecond)
+    arrivals = 0
+
+    var waiting = InlineArray<8, Int32>(repeating: 0)
+    for worker in 0..<settings.workers {
+      let packed = cells.waiting(of: worker)
+      for index in 0..<8 { waiting[index] += Int32((packed >> UInt64(8 * index)) & 0xFF) }
+    }
+    let standing = rule.tick(waiting, isGrowing: limiter.guidance.isGrowing)
+    if standing == 0 {
+      standingSince = .never
+    } else if standingSince == .never {
+      standingSince = now
+    }
+    cells.store(UInt64(standing), ServiceCells.Place.standing)
+    cells.store(UInt64(bitPattern: standingSince.rawValue), ServiceCells.Place.standingSince)
+  }
+
+  private func publish() {
+    let before = guidance
+    guidance = limiter.guidance
+    cells.store(guidance.scale, ServiceCells.Place.scale)
+    cells.store(UInt64(max(guidance.period.rawValue, 1)), ServiceCells.Place.period)
+    let drain: UInt64 = UInt64(guidance.drainSample) << 32 | UInt64(guidance.drainDispatch)
+    cells.store(drain, ServiceCells.Place.drain)
+    cells.store(guidance.latency, ServiceCells.Place.latency)
+    if guidance.cohort != before.cohort || guidance.cohortSize != before.cohortSize {
+      beginCohort()
+    }
+    cells.store(UInt64(queueBound), ServiceCells.Place.queueBound)
+    cells.setLimit(limiter.limit)
+  }
+
+  private func beginCohort() {
+    let place = ServiceCells.Place.self
+    let never = UInt64(bitPattern: Instant.never.rawValue)
+    let number = UInt64(guidance.cohort) << 32
+    cells.store(UInt64(0), place.cohort)
+    cells.store(never, place.cohortFirst)
+    cells.store(never, place.cohortLast)
+    cells.store(number, place.cohortBack)
+    cells.base[place.cohortSent].store(number, ordering: .releasing)
+    guard guidance.cohort != 0 else { return }
+    let sizes = UInt64(guidance.cohortQuorum) << 16 | UInt64(guidance.cohortSize)
+    cells.base[place.cohort].store(number | sizes, ordering: .releasing)
+  }
+
+  /// How many may wait: a quarter second of service, or of arrivals while the limit is not yet found.
+  private var queueBound: Int {
+    let most = Gate.maximumWaiting
+    if guidance.isGrowing { return Bounds.whole(0.25 * arrivalsPerSecond, in: 16...most) }
+    return Bounds.whole(0.25 * guidance.smoothLimit / max(0.001, guidance.latency), in: 16...most)
+  }
+}
+
+extension LimitWindow {
+  /// The differences of the workers' sums.
+  fileprivate init(_ sums: UnsafeMutablePointer<Double>) {
+    self.init()
+    func value(_ sum: WorkerSums.Sum) -> Double { max(sums[sum.rawValue], 0) }
+    func ratio(_ sum: WorkerSums.Sum) -> RatioSum {
+      let first = sums + sum.rawValue
+      return RatioSum(
+        count: max(first[0], 0),
+        latency: max(first[1], 0),
+        weight: max(first[2], 0),
+        residual: max(first[3], 0)
+      )
+    }
+    func pair(_ sum: WorkerSums.Sum) -> RatioSum {
+      let first = sums + sum.rawValue
+      return RatioSum(count: max(first[0], 0), weight: max(first[1], 0))
+    }
+    dispatched = value(.dispatched)
+    dispatchedLimited = value(.dispatchedLimited)
+    dropped = value(.dropped)
+    samples = value(.samples)
+    busySamples = value(.busySamples)
+    latency = value(.latency)
+    cappedLatency = value(.cappedLatency)
+    weight = value(.weight)
+    limited = ratio(.limitedCount)
+    idle = ratio(.idleCount)
+    drain = ratio(.drainCount)
+    cohort = ratio(.cohortCount)
+    drainSent = pair(.drainSentCount)
+    drainGone = pair(.drainGoneCount)
+    cohortSent = pair(.cohortSentCount)
+    cohortGone = pair(.cohortGoneCount)
+  }
+}

@@ -1,0 +1,275 @@
+internal import HTTPCodec
+internal import Reactor
+internal import Units
+
+/// A stream's events: a request, its body, its end.
+extension Worker {
+  func take(_ event: H2Event, of session: Int32, _ block: Int32, base: Int) {
+    if sessions[session].pointee.flags.contains(.isUpstream) {
+      return takeFromService(event, of: session, block, base + Int(event.start))
+    }
+    switch event.kind {
+    case .request, .oversizedRequest: streamRequested(session, event)
+    case .data: streamReceived(event, block, base + Int(event.start))
+    case .trailers: streamTrailers(event)
+    case .malformed: if let fault = event.fault { meter.malformed(fault) }
+    case .response, .interim, .settings, .goAway, .pong: break
+    }
+  }
+
+  private func streamRequested(_ index: Int32, _ event: H2Event) {
+    let session = sessions[index]
+    let stream = event.stream
+    session.pointee.requests += 1
+    meter.streamOpened()
+    addLink(stream, to: index, session)
+    let link = links + Int(stream)
+    if event.isLast { link.pointee.flags.insert(.peerEnded) }
+    let connection = makeConnection(stream, session, hasEnded: event.isLast)
+    guard connection >= 0 else {
+      // Nothing was done with it: the client may try again elsewhere.
+      return resetStream(stream, .refusedStream)
+    }
+    link.pointee.receiver = connection
+    guard event.kind == .request else {
+      let isTarget = event.fault?.status == 414
+      return replyToBroken(connection, isTarget ? .targetTooLong : .headTooLarge)
+    }
+    begin(connection, view(workspace.request(event), session))
+  }
+
+  private func view(
+    _ head: H2RequestHead,
+    _ session: UnsafeMutablePointer<Session>
+  ) -> RequestView {
+    var view = RequestView(
+      bytes: head.bytes,
+      fields: head.fields,
+      head: head.head,
+      path: UnsafePointer(path),
+      pathLength: 0,
+      identifier: UnsafePointer(path),
+      identifierLength: 0,
+      peer: session.pointee.peer,
+      peerIsUnix: session.pointee.origin.contains(.peerIsUnix),
+      isTrusted: session.pointee.origin.contains(.isTrusted),
+      isSecure: session.pointee.transport.isSecure,
+      isHTTP2: true
+    )
+    if WebSocketRequest.isAskedFor(by: head) {
+      view.webSocketKey = (random.next(), random.next())
+      view.head.method = .get
+      view.head.wantsUpgrade = true
+      // What the client sends belongs to the tunnel.
+      view.head.isChunked = false
+    }
+    return view
+  }
+
+  /// An entry for the stream's one exchange; -1 when a bound is reached.
+  private func makeConnection(
+    _ stream: Int32,
+    _ session: UnsafeMutablePointer<Session>,
+    hasEnded: Bool
+  ) -> Int32 {
+    let connection = connections.allocate()
+    guard connection >= 0 else { return -1 }
+    let timer = reactor.timers.allocate(
+      for: owner(.connectionTimer, connection, connections.generation(connection))
+    )
+    guard timer >= 0 else {
+      connections.release(connection)
+      return -1
+    }
+    var flags = session.pointee.origin.intersection([.isTrusted, .peerIsUnix])
+    if hasEnded { flags.insert(.peerEnded) }
+    connections[connection].initialize(
+      to: Connection(
+        transport: .stream(stream),
+        timer: timer,
+        exchange: -1,
+        listener: session.pointee.listener,
+        phase: .exchange,
+        flags: flags,
+        peerPort: session.pointee.peerPort,
+        requests: 0,
+        input: Input(),
+        discardLeft: 0,
+        deadline: .never,
+        retiresAt: .never,
+        paceSince: reactor.now,
+        paceMark: 0,
+        bytesIn: 0,
+        bytesOut: 0,
+        peer: session.pointee.peer
+      )
+    )
+    streamConnections += 1
+    return connection
+  }
+
+  private func streamReceived(_ event: H2Event, _ block: Int32, _ start: Int) {
+    let index = event.stream
+    let link = links + Int(index)
+    if event.count > 0 {
+      link.pointee.held += event.count
+      makeReady(index, link)
+      if link.pointee.receiver >= 0 {
+        let (own, from) = piece(block, start, Int(event.count))
+        connectionReceived(link.pointee.receiver, own, from, Int(event.count))
+      }
+    }
+    if event.isLast { streamEnded(link) }
+  }
+
+  /// Pieces of a body up to this many bytes are copied out of the block they came in.
+  ///
+  /// Each piece that waits for its service holds its block, and the client decides what else is in
+  /// there: a byte at a time it could take every block, and every place to note one.
+  private static let smallPiece = 4_096
+
+  /// A piece of what came, as a reference that is the caller's to give away.
+  private func piece(_ block: Int32, _ start: Int, _ count: Int) -> (block: Int32, start: Int) {
+    let copy = count <= Self.smallPiece ? reactor.pool.acquire() : -1
+    guard copy >= 0 else {
+      reactor.pool.retain(block)
+      return (block, start)
+    }
+    reactor.pool.bytes(copy).update(
+      from: UnsafePointer(reactor.pool.bytes(block)) + start,
+      count: count
+    )
+    return (copy, 0)
+  }
+
+  private func streamEnded(_ link: UnsafeMutablePointer<StreamLink>) {
+    link.pointee.flags.insert(.peerEnded)
+    guard link.pointee.receiver >= 0 else { return }
+    let connection = connections[link.pointee.receiver]
+    connection.pointee.flags.insert(.peerEnded)
+    switch connection.pointee.phase {
+    case .exchange: pumpRequest(connection.pointee.exchange)
+    case .tunnel: tunnelClientEnded(link.pointee.receiver)
+    case .prelude, .idle, .head, .discard, .closing, .lingering, .gone: break
+    }
+  }
+
+  private func streamTrailers(_ event: H2Event) {
+    let link = links + Int(event.stream)
+    let section = workspace.trailers(event)
+    if link.pointee.receiver >= 0 {
+      let isHeld = hold(
+        section.bytes,
+        section.fields,
+        Int(section.section.fieldCount),
+        &link.pointee.incomingTrailers
+      )
+      guard isHeld else { return abandon(link.pointee.receiver, reset: true, asClient: false) }
+    }
+    streamEnded(link)
+  }
+
+  /// Keeps trailers, without those that must not be, until the body before them is passed on.
+  func hold(
+    _ bytes: UnsafePointer<UInt8>,
+    _ fields: UnsafePointer<HeadField>,
+    _ count: Int,
+    _ place: UnsafeMutablePointer<StreamLink.Trailers>
+  ) -> Bool {
+    guard count > 0 else { return true }
+    let block = reactor.pool.acquire()
+    guard block >= 0 else { return false }
+    var writer = ByteWriter(reactor.pool.bytes(block), capacity: BlockPool.blockSize)
+    for index in 0..<count where !Self.isForbiddenInTrailers(fields[index].known) {
+      writer.bytes(bytes + Int(fields[index].nameStart), Int(fields[index].nameLength))
+      writer.text(": ")
+      writer.bytes(bytes + Int(fields[index].valueStart), Int(fields[index].valueLength))
+      writer.crlf()
+    }
+    writer.crlf()
+    guard !writer.isFull else {
+      reactor.pool.release(block)
+      return false
+    }
+    release(place)
+    place.pointee = StreamLink.Trailers(block: block, count: Int32(writer.count))
+    return true
+  }
+
+  /// The session let go of the stream: both sides are done, or one has reset it.
+  func streamClosed(_ closed: H2Closed) {
+    let link = links + Int(closed.stream)
+    if link.pointee.flags.contains(.isUpstream) { return serviceStreamClosed(closed) }
+    if !closed.isReceived || !closed.isSent, !link.pointee.flags.contains(.isReset) {
+      meter.streamReset(.client)
+    }
+    endLink(closed.stream)
+  }
+
+  /// Ends the link, and with it whatever of its exchange is left.
+  func endLink(_ index: Int32) {
+    let link = links + Int(index)
+    if link.pointee.flags.contains(.isUpstream) { return endServiceStream(index, .session(0)) }
+    link.pointee.flags.insert(.isGone)
+    let connection = link.pointee.receiver
+    if connection >= 0 { connectionFailed(connection) }
+    removeLink(index)
+  }
+
+  // MARK: - Lists
+
+  func addLink(
+    _ index: Int32,
+    to session: Int32,
+    _ entry: UnsafeMutablePointer<Session>
+  ) {
+    let link = links + Int(index)
+    link.initialize(to: StreamLink(session: session, receiver: -1))
+    link.pointee.next = entry.pointee.firstLink
+    if entry.pointee.firstLink >= 0 { links[Int(entry.pointee.firstLink)].previous = index }
+    entry.pointee.firstLink = index
+    entry.pointee.streams += 1
+    streamCount += 1
+    if entry.pointee.flags.contains(.isUpstream) { serviceStreamBegan(session) }
+  }
+
+  func removeLink(_ index: Int32) {
+    let link = links + Int(index)
+    let session = sessions[link.pointee.session]
+    dropOutgoing(link)
+    if link.pointee.flags.contains(.isReady) { unlistReady(index, session) }
+    if link.pointee.previous >= 0 {
+      links[Int(link.pointee.previous)].next = link.pointee.next
+    } else {
+      session.pointee.firstLink = link.pointee.next
+    }
+    if link.pointee.next >= 0 {
+      links[Int(link.pointee.next)].previous = link.pointee.previous
+    }
+    session.pointee.streams -= 1
+    streamCount -= 1
+    if session.pointee.flags.contains(.isUpstream) { serviceStreamEnded(link.pointee.session) }
+    if session.pointee.streams == 0 {
+      session.pointee.idleSince = reactor.now
+      makeDirty(link.pointee.session, session)
+    }
+  }
+
+  /// The list is short: it is emptied each turn.
+  private func unlistReady(_ index: Int32, _ session: UnsafeMutablePointer<Session>) {
+    let next = links[Int(index)].nextReady
+    guard session.pointee.firstReady != index else {
+      session.pointee.firstReady = next
+      return
+    }
+    var at = session.pointee.firstReady
+    while at >= 0 {
+      let link = links + Int(at)
+      if link.pointee.nextReady == index {
+        link.pointee.nextReady = next
+        return
+      }
+      at = link.pointee.nextReady
+    }
+  }
+}

@@ -1,0 +1,173 @@
+internal import HTTPCodec
+internal import Reactor
+internal import Units
+
+/// The calls that connections make on what carries them, where that is a stream.
+///
+/// Nothing is sent here: what is queued is offered to the session at the end of the turn, which
+/// fills whole blocks with frames of many streams.
+extension Worker {
+  func writeStream(_ index: Int32, block: Int32, start: Int, count: Int) -> Bool {
+    let link = links + Int(index)
+    guard count > 0, link.pointee.flags.isDisjoint(with: [.isGone, .isReset]) else {
+      reactor.pool.release(block)
+      return true
+    }
+    let stretch = stretches.allocate()
+    guard stretch >= 0 else {
+      reactor.pool.release(block)
+      return false
+    }
+    stretches[stretch].initialize(
+      to: Stretch(block: block, start: Int32(start), end: Int32(start + count), next: -1)
+    )
+    if link.pointee.last >= 0 {
+      stretches[link.pointee.last].pointee.next = stretch
+    } else {
+      link.pointee.first = stretch
+    }
+    link.pointee.last = stretch
+    addQueued(link, count)
+    makeReady(index, link)
+    return true
+  }
+
+  /// Copies bytes behind what is queued.
+  ///
+  /// The first bytes of a stream are never copied: a body that comes whole goes out from where it
+  /// was received. Those behind it, when they are few, share a block, as each stretch becomes a
+  /// frame.
+  func appendStream(_ index: Int32, _ bytes: UnsafePointer<UInt8>, count: Int) -> Bool {
+    let link = links + Int(index)
+    guard link.pointee.last >= 0 else { return false }
+    let stretch = stretches[link.pointee.last]
+    let end = Int(stretch.pointee.end)
+    if end + count <= BlockPool.blockSize, reactor.pool.isUnique(stretch.pointee.block) {
+      (reactor.pool.bytes(stretch.pointee.block) + end).update(from: bytes, count: count)
+      stretch.pointee.end += Int32(count)
+      addQueued(link, count)
+      makeReady(index, link)
+      return true
+    }
+    let block = reactor.pool.acquire()
+    guard block >= 0 else { return false }
+    reactor.pool.bytes(block).update(from: bytes, count: count)
+    return writeStream(index, block: block, start: 0, count: count)
+  }
+
+  func pauseStream(_ index: Int32) { links[Int(index)].flags.insert(.paused) }
+
+  func resumeStream(_ index: Int32) {
+    let link = links + Int(index)
+    link.pointee.flags.remove(.paused)
+    // Given back at the end of the turn: who resumes often pauses again in the same breath.
+    if link.pointee.held > 0 { makeReady(index, link) }
+  }
+
+  func notifyWhenStreamDrained(_ index: Int32, below mark: Int) {
+    let link = links + Int(index)
+    link.pointee.drainMark = Int32(mark)
+    link.pointee.flags.insert(.wantsDrain)
+    if Int(link.pointee.queued) <= mark { makeReady(index, link) }
+  }
+
+  func finishStream(_ index: Int32) {
+    let link = links + Int(index)
+    link.pointee.flags.insert(.finish)
+    makeReady(index, link)
+  }
+
+  /// The connection has no more interest in the stream.
+  ///
+  /// A response that ended still goes out; what has no end is cut off.
+  func closeStream(_ index: Int32, reset: Bool) {
+    let link = links + Int(index)
+    link.pointee.receiver = -1
+    link.pointee.flags.remove([.paused, .wantsDrain])
+    guard !link.pointee.flags.contains(.isGone) else { return }
+    if link.pointee.flags.contains(.isUpstream) { return closeServiceStream(index, link) }
+    if reset || !link.pointee.flags.contains(.finish) {
+      resetStream(index, reset ? .internalError : .cancel)
+    } else {
+      makeReady(index, link)
+    }
+  }
+
+  func resetStream(_ index: Int32, _ code: H2ErrorCode) {
+    let link = links + Int(index)
+    guard link.pointee.flags.isDisjoint(with: [.isGone, .isReset]) else { return }
+    link.pointee.flags.insert(.isReset)
+    http2(link).reset(index, code)
+    dropOutgoing(link)
+    if link.pointee.flags.contains(.isUpstream) {
+      meter.serviceStreamReset(.edge, code)
+    } else {
+      meter.streamReset(.edge)
+    }
+    makeReady(index, link)
+  }
+
+  func dropOutgoing(_ link: UnsafeMutablePointer<StreamLink>) {
+    while link.pointee.first >= 0 { dropFirst(link) }
+    addQueued(link, -Int(link.pointee.queued))
+    release(&link.pointee.incomingTrailers)
+    release(&link.pointee.outgoingTrailers)
+  }
+
+  func addQueued(_ link: UnsafeMutablePointer<StreamLink>, _ count: Int) {
+    link.pointee.queued += Int32(count)
+    sessions[link.pointee.session].pointee.queued += count
+  }
+
+  /// Whether a stream has enough to send for now: as much as any transport, or anything at all
+  /// where its session has a lot.
+  func isStreamFull(_ index: Int32) -> Bool {
+    let link = links + Int(index)
+    let queued = Int(link.pointee.queued)
+    return queued > Self.highWatermark
+      || queued > 0 && sessions[link.pointee.session].pointee.queued > Self.sessionWatermark
+  }
+
+  /// Unsent bytes of all streams of a session above which each waits until its own are gone: else
+  /// a client that does not read could hold as much as a hundred that do not.
+  static let sessionWatermark = 8 * highWatermark
+
+  /// Gives the first stretch back.
+  func dropFirst(_ link: UnsafeMutablePointer<StreamLink>) {
+    let first = link.pointee.first
+    let stretch = stretches[first].pointee
+    reactor.pool.release(stretch.block)
+    stretches.release(first)
+    link.pointee.first = stretch.next
+    if stretch.next < 0 { link.pointee.last = -1 }
+  }
+
+  func release(_ trailers: UnsafeMutablePointer<StreamLink.Trailers>) {
+    guard trailers.pointee.block >= 0 else { return }
+    reactor.pool.release(trailers.pointee.block)
+    trailers.pointee = StreamLink.Trailers()
+  }
+
+  @inline(__always)
+  func http2(_ link: UnsafeMutablePointer<StreamLink>) -> H2Session {
+    sessions[link.pointee.session].pointee.http2.takeUnretainedValue()
+  }
+
+  /// Puts a stream in its session's list, and the session in the worker's.
+  func makeReady(_ index: Int32, _ link: UnsafeMutablePointer<StreamLink>) {
+    guard link.pointee.flags.isDisjoint(with: [.isReady, .isGone]) else { return }
+    link.pointee.flags.insert(.isReady)
+    let session = sessions[link.pointee.session]
+    link.pointee.nextReady = session.pointee.firstReady
+    session.pointee.firstReady = index
+    makeDirty(link.pointee.session, session)
+  }
+
+  @inline(__always)
+  func makeDirty(_ index: Int32, _ session: UnsafeMutablePointer<Session>) {
+    guard !session.pointee.flags.contains(.isDirty) else { return }
+    session.pointee.flags.insert(.isDirty)
+    session.pointee.nextDirty = firstDirtySession
+    firstDirtySession = index
+  }
+}

@@ -1,0 +1,115 @@
+internal import Reactor
+internal import TLS
+internal import Units
+
+/// What stands between a socket and its connection or session where they speak TLS.
+///
+/// ```
+/// silent --first byte--> handshaking --established--> open       towards a client
+///    '---no slot--> waiting --^ '--fault--> gone, its socket goes on in clear to say why
+///
+/// connecting --connected--> handshaking --established--> open    towards a service
+/// ```
+///
+/// The connection above is there from the start: what is accounted, and the time that a client has,
+/// are its own. Ciphertext and plaintext are in here only while they are on their way, so an idle
+/// link holds OpenSSL's state and this entry.
+struct SecureLink: BitwiseCopyable {
+  enum Phase: UInt8, BitwiseCopyable {
+    /// Nothing came yet; there is no TLS session.
+    case silent
+    /// There are too many handshakes; what came lies in `input`.
+    case waiting
+    case handshaking
+    case open
+    /// Towards a service: there is no TCP connection yet, and no TLS session.
+    case connecting
+  }
+
+  struct Flags: OptionSet, BitwiseCopyable {
+    var rawValue: UInt16
+
+    /// The owner wants no bytes; ciphertext stays in `input`.
+    static let paused = Flags(rawValue: 1 << 0)
+    /// The socket will bring nothing more.
+    static let socketEnded = Flags(rawValue: 1 << 1)
+    /// The owner was told of the end, or of a fault.
+    static let endDelivered = Flags(rawValue: 1 << 2)
+    static let wantsDrain = Flags(rawValue: 1 << 3)
+    /// close_notify and FIN follow what is queued.
+    static let finish = Flags(rawValue: 1 << 4)
+    /// They were sent, and nothing can be written any more.
+    static let finished = Flags(rawValue: 1 << 5)
+    /// In this turn's list of links with something to encrypt.
+    static let dirty = Flags(rawValue: 1 << 6)
+  }
+
+  /// Which of the worker's lists the link is in.
+  enum Place: UInt8, BitwiseCopyable {
+    case none
+    /// Waits for a handshake to end.
+    case waiting
+    /// Has bytes of its handshake.
+    case handshakes
+    /// Has bytes of its handshake, towards a service.
+    case upstreamHandshakes
+    /// Has bytes to decrypt that nothing else would look at.
+    case hot
+  }
+
+  let socket: Int32
+  /// -1 towards a service.
+  let listener: Int32
+  /// `nil` until the first byte.
+  var session: Unmanaged<TLSSession>?
+  /// Who the client is, once somebody asked.
+  var identity: Unmanaged<ClientIdentity>?
+  /// The connection or session above.
+  var owner: Owner
+  var phase = Phase.silent
+  var place = Place.none
+  var flags: Flags = []
+  /// Neighbours in the list that `place` names.
+  var previous: Int32 = -1
+  var next: Int32 = -1
+  /// Ciphertext that was not used yet.
+  var input = Input()
+  /// Plaintext that is to be sent, as stretches of blocks.
+  var first: Int32 = -1
+  var last: Int32 = -1
+  var queued: Int32 = 0
+  var drainMark: Int32 = 0
+
+  /// Whether we are the client, and the owner an upstream connection.
+  var isUpstream: Bool { listener < 0 }
+}
+
+/// A list of links in the order they came, linked through them.
+struct SecureList {
+  var first: Int32 = -1
+  var last: Int32 = -1
+  var count = 0
+}
+
+/// Who a client is by its certificate, which was verified; `nil` inside where it showed none.
+final class ClientIdentity {
+  let peer: PeerIdentity?
+
+  init(_ peer: PeerIdentity?) { self.peer = peer }
+}
+
+/// How many handshakes one worker has under way.
+///
+/// One takes a core 0.3 ms with ECDSA and 1 ms with RSA, and a client far away needs 0.2 s for it
+/// (docs/decisions/0003): a thousand keep a core busy, and take 17 MiB where each of them stops
+/// halfway.
+public struct HandshakeBounds: Sendable {
+  /// Handshakes that have begun.
+  public var running = 1_024
+  /// Clients that wait for one of them to end, in order; further ones are refused.
+  public var waiting = 1_024
+  /// Steps with asymmetric operations in one turn: other connections wait that long.
+  public var stepsPerTurn = 4
+
+  public init() {}
+}

@@ -1,0 +1,47 @@
+internal import TLS
+
+/// Why a handshake with a service failed: a fault of TLS, or what only the edge knows of.
+enum UpstreamHandshakeFailure {
+  case fault(TLSFault)
+  /// It took longer than a connect may.
+  case timeout
+  /// The connection broke, or ended without a word.
+  case broken
+
+  static var labels: [String] {
+    TLSFault.allCases.map { "\($0.reason)" } + ["timeout", "broken"]
+  }
+
+  var place: Int {
+    let faults = TLSFault.allCases.count
+    return switch self {
+    case .fault(let fault): Int(fault.rawValue)
+    case .timeout: faults
+    case .broken: faults + 1
+    }
+  }
+
+  /// What the client is told where no endpoint is left to try.
+  var reply: ReplyReason {
+    switch self {
+    case .timeout: .connectTimeout
+    case .broken: .upstreamTLSFailed
+    case .fault(let fault): fault.reply
+    }
+  }
+}
+
+extension TLSFault {
+  fileprivate var reply: ReplyReason {
+    switch self {
+    case .unknownAuthority, .certificateExpired, .badCertificate, .nameMismatch, .pinMismatch:
+      .upstreamCertificate
+    case .peerRefusesCertificate, .peerRefusesVersion, .peerRefusesHandshake, .peerAlert:
+      .upstreamTLSRefused
+    default: .upstreamTLSFailed
+    }
+  }
+
+  /// The service said that it will not speak with us, rather than that something broke.
+  var isRefusal: Bool { reply == .upstreamTLSRefused }
+}

@@ -1,0 +1,81 @@
+/// A function of time that is constant between steps.
+public struct Steps: Sendable, ExpressibleByFloatLiteral {
+  private var steps: [(time: Double, value: Double)]
+
+  public init(floatLiteral value: Double) { steps = [(0, value)] }
+
+  /// - Parameter steps: Pairs of time in seconds and the value from then on, in order.
+  public init(_ steps: [(Double, Double)]) {
+    self.steps = steps.map { (time: $0.0, value: $0.1) }
+  }
+
+  public func at(_ time: Double) -> Double {
+    var value = steps[0].value
+    for step in steps where time >= step.time { value = step.value }
+    return value
+  }
+}
+
+/// What a simulated service, its clients and its edges are like; spans are in seconds.
+public struct Scenario: Sendable {
+  /// How long a request occupies a place of the service.
+  public enum Demand: Sendable {
+    case exponential
+    /// With this coefficient of variation.
+    case lognormal(Double)
+    /// 2 ms, and 80 ms for the share named by `dear`; two routes.
+    case bimodal
+  }
+
+  public var name: String
+  public var length = 60.0
+  public var backends = 4
+  public var places = 10
+  public var meanDemand = 0.020
+  public var demand = Demand.exponential
+  /// Offered load over the capacity of the whole service.
+  public var load: Steps = 1.0
+  /// Share of the places that are alive.
+  public var capacity: Steps = 1.0
+  /// Latency that occupies no place.
+  public var delay: Steps = 0.0
+  public var dear: Steps = 0.1
+  /// Share of critical requests; the other classes keep 25:40:30.
+  public var critical: Steps = 0.05
+  /// Requests per second at load 1; 0 for the capacity.
+  public var fixedRate = 0.0
+  /// Whether load is modulated between 0.5 and 1.5 of itself.
+  public var isBursty = false
+  public var retries = 0
+  public var edges = 1
+  /// Edges that receive traffic; 0 for all.
+  public var activeEdges: Steps = 0.0
+  /// Workers of each edge.
+  public var workers = 1
+  /// Spread of the edges' wall clocks.
+  public var skew = 0.0
+  /// A step of every edge's wall clock: when, and by how much.
+  public var clockStep = (time: Double.infinity, by: 0.0)
+  /// Where the figures are taken.
+  public var measured = 20.0...60.0
+  /// What convergence and recovery are measured from.
+  public var event: (start: Double, end: Double?)?
+  public var countsWork = false
+  public var deadline = 1.0
+  /// Load over places above which the service grows slower, down to a quarter.
+  public var knee = 2.5
+  /// True when edges start with what an earlier run had learned.
+  public var isWarm = false
+
+  public init(_ name: String) { self.name = name }
+
+  func meanDemand(at time: Double) -> Double {
+    guard case .bimodal = demand else { return meanDemand }
+    return 0.002 * (1 - dear.at(time)) + 0.080 * dear.at(time)
+  }
+
+  /// Requests per second that all places can serve.
+  func capacityRate(at time: Double) -> Double {
+    Double(backends * places) / meanDemand(at: time)
+  }
+}

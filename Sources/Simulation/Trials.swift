@@ -1,0 +1,234 @@
+/// The scenarios that admission is judged by.
+///
+/// The service has 40 places of 20 ms where nothing else is
+/// said, and an exponential latency: alone it answers in 15 ms at the median and 93 ms at p99.
+public enum Trials {
+  public static var all: [Trial] { overload + changes + calm + growth + edges }
+
+  public static func named(_ name: String) -> Trial? { all.first { $0.scenario.name == name } }
+
+  private static func trial(
+    _ name: String,
+    _ goals: [Goal],
+    _ change: (inout Scenario) -> Void
+  ) -> Trial {
+    var scenario = Scenario(name)
+    change(&scenario)
+    return Trial(scenario: scenario, goals: goals)
+  }
+
+  static let overload: [Trial] = [
+    trial(
+      "over10",
+      [
+        .least("goodput", 0.97) { $0.goodput },
+        .least("critical", 0.999) { $0.critical },
+        .most("critical p99", 1.5 * 0.0931) { $0.critical99 },
+        .most("critical p50", 2 * 0.0149) { $0.criticalMedian },
+        .most("queue wait p99", 0.020) { $0.queueWait99 },
+        .most("convergence", 3) { $0.convergence },
+      ]
+    ) {
+      $0.load = 10.0
+      $0.event = (0, nil)
+    },
+    trial(
+      "step10",
+      [
+        .least("goodput", 0.97) { $0.goodput },
+        .least("critical", 0.999) { $0.critical },
+        .least("critical, first second", 0.995) { $0.criticalFirstSecond },
+        .most("convergence", 1.5) { $0.convergence },
+        .most("recovery", 1) { $0.recovery },
+      ]
+    ) {
+      $0.length = 80
+      $0.load = Steps([(0, 0.8), (20, 10), (50, 0.8)])
+      $0.measured = 21...50
+      $0.event = (20, 50)
+    },
+    trial(
+      "over10cv2",
+      [.least("goodput", 0.95) { $0.goodput }, .least("critical", 0.999) { $0.critical }]
+    ) {
+      $0.load = 10.0
+      $0.demand = .lognormal(2)
+      $0.event = (0, nil)
+    },
+    trial("retrystorm", [.most("recovery", 1) { $0.recovery }]) {
+      $0.length = 90
+      $0.retries = 2
+      $0.load = Steps([(0, 0.8), (20, 5), (50, 0.8)])
+      $0.measured = 25...50
+      $0.event = (20, 50)
+    },
+    trial("crit2x", [.least("goodput", 0.97) { $0.goodput }]) {
+      $0.load = 10.0
+      $0.critical = Steps([(0, 0.05), (15, 0.2)])
+    },
+    trial("small5x", [.least("critical", 0.99) { $0.critical }]) {
+      $0.backends = 1
+      $0.places = 4
+      $0.meanDemand = 0.1
+      $0.load = 5.0
+      $0.length = 120
+      $0.measured = 30...120
+      $0.event = (0, nil)
+    },
+  ]
+
+  static let changes: [Trial] = [
+    trial(
+      "brownout",
+      [
+        .least("goodput", 0.92) { $0.goodput },
+        .least("critical", 0.999) { $0.critical },
+        .most("convergence", 3) { $0.convergence },
+      ]
+    ) {
+      $0.length = 80
+      $0.load = 0.8
+      $0.capacity = Steps([(0, 1), (20, 0.3), (50, 1)])
+      $0.measured = 21...50
+      $0.event = (20, 50)
+    },
+    trial(
+      "latx3",
+      [.most("shed", 0.05) { $0.shed }, .least("critical", 1) { $0.critical }]
+    ) {
+      $0.load = 0.8
+      $0.delay = Steps([(0, 0), (20, 0.042)])
+      $0.event = (20, nil)
+    },
+    trial("mixshift0.8", [.most("shed", 0.001) { $0.shed }]) {
+      $0.demand = .bimodal
+      $0.load = 0.8
+      $0.dear = Steps([(0, 0.1), (20, 0.4)])
+      $0.countsWork = true
+    },
+    trial("clockstep", [.least("goodput", 0.97) { $0.goodput }]) {
+      $0.load = 10.0
+      $0.clockStep = (15, -3_600)
+    },
+  ]
+
+  static let calm: [Trial] = [
+    trial("steady0.5", [.most("shed", 0) { $0.shed }]) { $0.load = 0.5 },
+    trial("steady0.9", [.most("shed", 0.001) { $0.shed }]) { $0.load = 0.9 },
+    trial("low5rps", [.most("shed", 0) { $0.shed }]) {
+      $0.backends = 1
+      $0.places = 4
+      $0.meanDemand = 0.1
+      $0.fixedRate = 5
+      $0.length = 200
+      $0.measured = 10...200
+    },
+    trial("burst0.8", []) {
+      $0.load = 0.8
+      $0.isBursty = true
+    },
+  ]
+
+  static let growth: [Trial] = [
+    trial(
+      "cold40",
+      [.most("shed", 0.005) { $0.shed }, .least("critical", 1) { $0.critical }]
+    ) {
+      $0.load = 0.8
+      $0.length = 20
+      $0.measured = 0...5
+    },
+    trial(
+      "cold400",
+      [.most("shed", 0.05) { $0.shed }, .least("critical", 1) { $0.critical }]
+    ) {
+      $0.backends = 20
+      $0.places = 20
+      $0.load = 0.8
+      $0.length = 20
+      $0.measured = 0...5
+    },
+    trial("cold400slow", [.most("refused", 0.25) { $0.refused }]) {
+      $0.backends = 20
+      $0.places = 20
+      $0.meanDemand = 0.2
+      $0.load = 0.8
+      $0.length = 30
+      $0.measured = 0...10
+    },
+    trial("warm400slow", [.most("refused", 0) { $0.refused }]) {
+      $0.backends = 20
+      $0.places = 20
+      $0.meanDemand = 0.2
+      $0.load = 0.8
+      $0.length = 30
+      $0.measured = 0...10
+      $0.isWarm = true
+    },
+    trial("rise400", [.most("shed", 0.01) { $0.shed }]) {
+      $0.backends = 20
+      $0.places = 20
+      $0.load = Steps([(0, 0.05), (15, 0.8)])
+      $0.length = 40
+      $0.measured = 15...20
+    },
+    trial("rise2000", [.most("shed", 0.01) { $0.shed }]) {
+      $0.backends = 50
+      $0.places = 40
+      $0.load = Steps([(0, 0.02), (10, 0.7)])
+      $0.length = 25
+      $0.measured = 10...15
+    },
+  ]
+
+  static let edges: [Trial] = [
+    trial(
+      "edges8",
+      [.least("goodput", 0.95) { $0.goodput }, .least("fairness", 0.98) { $0.fairness }]
+    ) {
+      $0.edges = 8
+      $0.load = 5.0
+      $0.event = (0, nil)
+    },
+    trial("edges8join", [.least("goodput", 0.95) { $0.goodput }]) {
+      $0.edges = 8
+      $0.length = 90
+      $0.load = 5.0
+      $0.activeEdges = Steps([(0, 4), (30, 8)])
+      $0.measured = 60...90
+    },
+    trial("skew50ms", [.least("goodput", 0.95) { $0.goodput }]) {
+      $0.edges = 8
+      $0.load = 5.0
+      $0.event = (0, nil)
+      $0.skew = 0.050
+    },
+    // The same edge as one worker and as four: what they share must make no difference.
+    trial(
+      "over10workers4",
+      [
+        .least("goodput", 0.97) { $0.goodput },
+        .least("critical", 0.999) { $0.critical },
+        .most("queue wait p99", 0.020) { $0.queueWait99 },
+      ]
+    ) {
+      $0.load = 10.0
+      $0.workers = 4
+      $0.event = (0, nil)
+    },
+    trial(
+      "step10workers4",
+      [
+        .least("goodput", 0.97) { $0.goodput },
+        .least("critical, first second", 0.995) { $0.criticalFirstSecond },
+        .most("recovery", 1) { $0.recovery },
+      ]
+    ) {
+      $0.length = 80
+      $0.workers = 4
+      $0.load = Steps([(0, 0.8), (20, 10), (50, 0.8)])
+      $0.measured = 21...50
+      $0.event = (20, 50)
+    },
+  ]
+}

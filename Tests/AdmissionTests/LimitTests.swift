@@ -1,0 +1,253 @@
+import Testing
+import Units
+
+@testable import Admission
+
+/// Windows as a service of `capacity` places and `latency` seconds would give them.
+struct LimitTests {
+  /// Ten milliseconds in which `count` requests of one latency were served.
+  private func window(
+    _ tick: Int,
+    served count: Double,
+    latency: Double,
+    isLimited: Bool,
+    inFlight: Double
+  ) -> LimitWindow {
+    var window = LimitWindow()
+    window.now = at(Double(tick) * 10)
+    window.wallClock = Int64(tick) * 10_000_000
+    window.inFlight = inFlight
+    window.peakInFlight = inFlight
+    window.dispatched = count
+    window.dispatchedLimited = isLimited ? count : 0
+    window.samples = count
+    window.busySamples = isLimited ? count : 0
+    window.latency = count * latency
+    window.cappedLatency = count * latency
+    window.weight = count * 0.02
+    let ratio = RatioSum(count: count, latency: count * latency, weight: count * 0.02)
+    if isLimited { window.limited = ratio } else { window.idle = ratio }
+    return window
+  }
+
+  private func grownUp() -> LatencyGradientLimit {
+    var limit = LatencyGradientLimit(
+      learned: LearnedLimit(
+        limit: 40,
+        baseline: 1,
+        meanLatency: 0.02,
+        meanWeight: 0.02,
+        usualLatency: 0.02
+      )
+    )
+    limit.growth.isOn = false
+    limit.freeSince = at(0)
+    return limit
+  }
+
+  @Test func `latency at the limit shrinks it, and the baseline lets it grow`() {
+    var slow = grownUp()
+    var fast = grownUp()
+
+    for tick in 11...100 {
+      slow.observe(window(tick, served: 20, latency: 0.06, isLimited: true, inFlight: 40))
+      fast.observe(window(tick, served: 20, latency: 0.02, isLimited: true, inFlight: 40))
+    }
+
+    #expect(slow.limit < 40)
+    #expect(fast.limit > 40)
+  }
+
+  @Test func `one slot in sixteen is a drain at 0.7 of the limit`() {
+    var limit = grownUp()
+    var drains = 0
+    var before = limit.value
+
+    for tick in 11...330 {
+      let wasDraining = limit.mode == .drain
+      before = limit.value
+      limit.observe(window(tick, served: 20, latency: 0.024, isLimited: true, inFlight: 40))
+      if limit.mode == .drain, !wasDraining {
+        drains += 1
+        #expect(tick % 160 == 0)
+        #expect(limit.limit <= Int(max(limit.value, before) * 0.7) + 1)
+        #expect(limit.guidance.drainDispatch != 0)
+      }
+    }
+
+    #expect(drains == 2)
+  }
+
+  @Test func `a clock that was set back stops neither slots nor drains`() {
+    var limit = grownUp()
+    var drains: UInt32 = 0
+
+    for tick in 1...400 {
+      var window = window(tick, served: 20, latency: 0.024, isLimited: true, inFlight: 40)
+      if tick > 100 { window.wallClock -= 3_600_000_000_000 }
+      limit.observe(window)
+      drains = limit.drainNumber
+    }
+
+    #expect(drains >= 2)
+  }
+
+  @Test func `a clock that jitters around a boundary closes no empty slots`() {
+    var limit = grownUp()
+    limit.observe(window(9, served: 20, latency: 0.02, isLimited: true, inFlight: 40))
+
+    var closed = 0
+    for step in 0..<20 {
+      var window = LimitWindow()
+      window.now = at(100 + Double(step) * 0.1)
+      window.wallClock = step % 2 == 0 ? 100_000_000 : 99_999_999
+      let before = limit.slot
+      limit.observe(window)
+      if limit.slot != before { closed += 1 }
+    }
+
+    #expect(closed == 1)
+  }
+
+  @Test func `idle samples move the baseline, and the limit follows what was in flight`() {
+    var limit = grownUp()
+    limit.freeSince = at(0)
+
+    for tick in 1...1_200 {
+      limit.observe(window(tick, served: 20, latency: 0.03, isLimited: false, inFlight: 10))
+    }
+
+    #expect(abs(limit.baseline - 1.5) < 0.05)
+    #expect(limit.limit <= 29)
+  }
+
+  @Test func `drops shrink the limit and end growth`() {
+    var limit = LatencyGradientLimit()
+    var window = window(1, served: 0, latency: 0, isLimited: true, inFlight: 16)
+    window.dispatched = 20
+    window.dropped = 20
+    let before = limit.value
+
+    limit.observe(window)
+
+    #expect(limit.value <= before * 0.71)
+    #expect(!limit.growth.isOn)
+  }
+
+  @Test func `a cohort that is not slower doubles the limit, a slower one ends growth`() {
+    var limit = LatencyGradientLimit()
+    func cohort(_ tick: Int, _ latency: Double, size: Double) -> LimitWindow {
+      var window = LimitWindow()
+      window.now = at(Double(tick) * 10)
+      window.wallClock = 5_000_000
+      window.samples = size
+      window.latency = size * latency
+      window.cappedLatency = size * latency
+      window.weight = size * 0.02
+      window.cohortSent = RatioSum(count: size, weight: size * 0.02)
+      window.cohort = RatioSum(count: size, latency: size * latency, weight: size * 0.02)
+      window.cohortFirst = at(0)
+      window.cohortLast = at(1)
+      return window
+    }
+    limit.slot = 0
+
+    limit.observe(cohort(1, 0.02, size: 24))
+    #expect(limit.limit == 32)
+    limit.observe(cohort(2, 0.021, size: 32))
+    #expect(limit.limit == 64)
+    limit.observe(cohort(3, 0.045, size: 64))
+
+    #expect(limit.limit == 35)
+    #expect(!limit.growth.isOn)
+  }
+
+  @Test(
+    arguments: [Double.nan, .infinity, -.infinity, -1, 0, 1e300, .leastNonzeroMagnitude],
+    ["latency-gradient", "gradient2", "vegas", "aimd", "fixed"]
+  )
+  func `no number traps or leaves the limit outside its bounds`(_ odd: Double, _ name: String)
+    throws
+  {
+    var limiter = try #require(Limiter(named: name))
+    let ratio = RatioSum(count: odd, latency: odd, weight: odd, residual: odd)
+
+    var isBounded = true
+    for tick in 0..<400 {
+      var window = LimitWindow()
+      window.now = Instant(tick == 7 ? .max : tick == 9 ? .min : Int64(tick) * 10_000_000)
+      window.wallClock = tick == 11 ? .max : tick == 13 ? .min : Int64(tick) * 10_000_000
+      window.inFlight = odd
+      window.peakInFlight = odd
+      window.dispatched = 50
+      window.dispatchedLimited = 50
+      window.dropped = tick % 50 == 0 ? odd : 0
+      window.samples = tick % 3 == 0 ? odd : 50
+      window.busySamples = odd
+      window.latency = odd
+      window.cappedLatency = odd
+      window.weight = odd
+      window.limited = ratio
+      window.idle = ratio
+      window.drain = ratio
+      window.drainSent = ratio
+      window.cohort = ratio
+      window.cohortSent = ratio
+      window.cohortFirst = at(0)
+      window.cohortLast = at(Double(tick))
+      limiter.observe(window)
+      let guidance = limiter.guidance
+      isBounded = isBounded && (1...Bounds.limit).contains(limiter.limit)
+      isBounded = isBounded && guidance.latency.isFinite && guidance.latency >= 0
+      isBounded = isBounded && guidance.scale.isFinite && guidance.scale > 0
+    }
+    #expect(isBounded)
+  }
+
+  @Test func `aimd adds one for a good sample and takes a tenth for a drop`() {
+    var limit = AIMDLimit()
+    limit.observe(window(1, served: 30, latency: 0.02, isLimited: true, inFlight: 20))
+    #expect(limit.limit == 50)
+
+    var drop = LimitWindow()
+    drop.dropped = 1
+    limit.observe(drop)
+    #expect(limit.limit == 45)
+  }
+
+  @Test func `gradient2 and vegas grow without queueing and shrink with it`() throws {
+    for name in ["gradient2", "vegas"] {
+      var limiter = try #require(Limiter(named: name))
+      for tick in 0..<4_000 {
+        limiter.observe(
+          window(tick, served: 20, latency: 0.02, isLimited: true, inFlight: Double(limiter.limit))
+        )
+      }
+      let grown = limiter.limit
+      for tick in 4_000..<8_000 {
+        limiter.observe(
+          window(tick, served: 20, latency: 0.1, isLimited: true, inFlight: Double(limiter.limit))
+        )
+      }
+
+      #expect(grown > 30, "\(name)")
+      #expect(limiter.limit < grown, "\(name)")
+    }
+  }
+
+  @Test func `what was learned survives, and nonsense does not`() {
+    let learned = grownUp().learned
+    #expect(LatencyGradientLimit(learned: learned).limit == 40)
+
+    let broken = LearnedLimit(
+      limit: .nan,
+      baseline: -1,
+      meanLatency: .infinity,
+      meanWeight: .nan,
+      usualLatency: -5
+    )
+    let limit = LatencyGradientLimit(learned: broken)
+    #expect(limit.limit == 2)
+    #expect(limit.baseline == 0)
+  }
+}

@@ -1,0 +1,109 @@
+import Foundation
+import TLS
+import Units
+
+/// Stands before a scripted service and speaks TLS for it.
+final class TLSFront: Sendable {
+  /// What a test may want other than the common.
+  struct Options {
+    var tls: (inout TLSServerSettings) -> Void = { _ in }
+    /// Ends without close_notify when the service ends its connection.
+    var cutsAtEnd = false
+    /// Takes a PROXY prelude off before TLS.
+    var takesPrelude = false
+  }
+
+  let port: UInt16
+  private let listener: Socket
+  private let service: UInt16
+  private let context: TLSServerContext
+  private let cutsAtEnd: Bool
+  private let takesPrelude: Bool
+  private let state = Locked(State())
+
+  private struct State {
+    var tunnels: [TLSTunnel] = []
+    var preludes: [[UInt8]] = []
+  }
+
+  init(
+    _ files: WireAuthority.Files = WireAuthority.shared.server,
+    before upstream: ScriptedUpstream,
+    _ change: (inout Options) -> Void = { _ in }
+  ) throws {
+    var options = Options()
+    change(&options)
+    var settings = TLSServerSettings(
+      certificates: [CertificateFiles(certificate: files.certificate, key: files.key)]
+    )
+    options.tls(&settings)
+    context = try TLSServerContext(settings, tickets: TicketKeys(at: Instant(0)))
+    cutsAtEnd = options.cutsAtEnd
+    takesPrelude = options.takesPrelude
+    service = upstream.port
+    listener = try Socket.listening()
+    port = listener.localPort
+    Thread.detachNewThread { [self] in run() }
+  }
+
+  var endpoint: String { "127.0.0.1:\(port)" }
+
+  /// Connections so far, in the order they came.
+  var tunnels: [TLSTunnel] { state.withLock { $0.tunnels } }
+
+  /// Preludes so far.
+  var preludes: [[UInt8]] { state.withLock { $0.preludes } }
+
+  func stop() { listener.interrupt() }
+
+  private func run() {
+    while let wire = (try? listener.accepted(by: Deadline(after: .seconds(600)))) ?? nil {
+      let prelude = takesPrelude ? SentPrelude.take(from: wire) : []
+      let tunnel = try? TLSTunnel(
+        serving: wire,
+        context: context,
+        before: service,
+        cutsAtEnd: cutsAtEnd
+      )
+      state.withLock {
+        if let tunnel { $0.tunnels.append(tunnel) }
+        if takesPrelude { $0.preludes.append(prelude) }
+      }
+      if tunnel == nil { wire.close() }
+    }
+    listener.close()
+  }
+}
+
+/// A PROXY prelude as the services of tests read it, byte by byte.
+enum SentPrelude {
+  static func take(from socket: Socket) -> [UInt8] {
+    var bytes: [UInt8] = []
+    while bytes.count < 600, !isWhole(bytes) {
+      guard let next = try? socket.receive(atMost: 1, by: Deadline()).get() else { break }
+      bytes += next
+    }
+    return bytes
+  }
+
+  private static func isWhole(_ bytes: [UInt8]) -> Bool {
+    guard bytes.first == 0x0D else { return bytes.last == 0x0A }
+    return bytes.count >= 16 && bytes.count == 16 + Int(bytes[14]) << 8 + Int(bytes[15])
+  }
+}
+
+extension EdgeSettings {
+  /// A service `backend` that is spoken to over TLS.
+  ///
+  /// `tls`: The block, by default one that believes the shared authority.
+  static func secureService(
+    _ fronts: TLSFront...,
+    tls: String = "authorities: \(WireAuthority.shared.bundle), serverName: edge.test",
+    more: String = ""
+  ) -> EdgeSettings {
+    EdgeSettings(
+      endpoints: fronts.map(\.endpoint),
+      service: "protocol: https, tls: {\(tls)}\(more.isEmpty ? "" : ", \(more)")"
+    )
+  }
+}
