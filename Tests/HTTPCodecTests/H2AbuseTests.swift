@@ -52,6 +52,19 @@ struct H2AbuseTests {
     #expect(!delivered, "requests that are reset at once cost nothing more")
   }
 
+  /// The owner of a session keeps what it knows of a stream by the stream's index: an end of one
+  /// that it never heard of would end a stranger's.
+  @Test func `a session that is cut tells no end of a stream that it did not announce`() {
+    var bytes = H2Frames.headers(1, H2Frames.get) + H2Frames.reset(1)
+    for index in 1...1_500 { bytes += H2Frames.frame(1, 5, id(index), [0x82]) }
+    server.receive(bytes)
+    _ = server.send()
+
+    #expect(server.session.failure != nil)
+    let ends = server.notes.contains { if case .closed = $0 { true } else { false } }
+    #expect(!ends)
+  }
+
   @Test func `reset flood, CVE-2019-9514`() {
     server.receive(H2Frames.headers(1, H2Frames.post, flags: H2Frames.endHeaders))
     expect(.rapidReset, within: 1_100, flood { _ in H2Frames.reset(1) })

@@ -305,6 +305,22 @@ struct H2RequestTests {
     )
   }
 
+  @Test func `crumbs that move Host move what is believed of it`() throws {
+    let server = H2Peer(isServer: true)
+    let withoutAuthority = get.filter { $0.0 != ":authority" }
+    let host = String(repeating: "h", count: 30)
+    let lines = [
+      ("x", "GET /admin HTTP/1.0"), ("cookie", "a"), ("content-length", "3"), ("host", host),
+      ("cookie", String(repeating: "C", count: 34)),
+    ]
+    server.receive(H2Frames.hello + H2Frames.headers(1, withoutAuthority + lines, flags: 4))
+
+    let copy = try #require(server.requests[1])
+    let start = Int(copy.head.authorityStart)
+    let named = Array(copy.text.utf8)[start..<start + Int(copy.head.authorityLength)]
+    #expect(String(decoding: named, as: UTF8.self) == host)
+  }
+
   @Test func `a list over its bound in bytes is answered with 431`() {
     let server = H2Peer(isServer: true)
     let text = String(repeating: "b", count: 8_000)

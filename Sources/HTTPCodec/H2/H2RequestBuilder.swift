@@ -36,6 +36,8 @@ struct H2RequestBuilder: BitwiseCopyable {
   private var name = Kept()
   private var hasLine = false
   private var hasHost = false
+  /// The field that is Host, written from `:authority` or sent.
+  private var hostEntry = 0
   private var head = RequestHead()
   private var schemeKind = H2Scheme.none
   private var priority = H2Priority()
@@ -76,6 +78,8 @@ struct H2RequestBuilder: BitwiseCopyable {
     if !hasHost { throw .missingAuthority }
     if head.form == .authority, head.contentLength >= 0 { throw .malformedConnect }
     if endsStream, head.contentLength > 0 { throw .disagreeingContentLength }
+    // Crumbs of a cookie may have moved Host since it was read.
+    head.authorityStart = block.fields[hostEntry].valueStart
     block.write("\r\n")
     head.headLength = UInt16(truncatingIfNeeded: block.count &- block.start)
     head.fieldCount = UInt16(truncatingIfNeeded: block.fieldCount)
@@ -232,6 +236,7 @@ struct H2RequestBuilder: BitwiseCopyable {
   }
 
   private mutating func setAuthority(_ authority: Authority, entry: Int) {
+    hostEntry = entry
     let start = Int(block.fields[entry].valueStart)
     RequestTarget.setAuthority(
       authority,
