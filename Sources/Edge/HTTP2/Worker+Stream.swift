@@ -25,6 +25,11 @@ extension Worker {
     addLink(stream, to: index, session)
     let link = links + Int(stream)
     if event.isLast { link.pointee.flags.insert(.peerEnded) }
+    // The client was, or is about to be, told that nothing was done with this one: what is done all
+    // the same would be done twice.
+    guard session.pointee.phase == .open || session.pointee.phase == .leaving else {
+      return resetStream(stream, .refusedStream)
+    }
     let connection = makeConnection(stream, session, hasEnded: event.isLast)
     guard connection >= 0 else {
       // Nothing was done with it: the client may try again elsewhere.
