@@ -83,6 +83,8 @@ enum UpstreamHead {
       if ForgedName.isLeftOut(name, Int(field.nameLength), isTrusted: view.isTrusted) {
         return false
       }
+      // The key of a WebSocket is ours there; the service would see two.
+      if view.webSocketKey != nil, WebSocketRequest.isKey(field, view.bytes) { return false }
     case .accept, .acceptEncoding, .userAgent, .cookie, .authorization, .contentType:
       break
     case .host, .connection, .keepAlive, .proxyConnection, .te, .upgrade,
