@@ -72,6 +72,9 @@ struct Session: BitwiseCopyable {
   var nextDirty: Int32
   /// Bytes that its streams have queued, all together.
   var queued: Int
+  /// The block that small bodies of its streams share, or -1, and where its free part begins.
+  var sharedBlock: Int32 = -1
+  var sharedEnd: Int32 = 0
   /// What the timer means now.
   var deadline: Instant
   /// Since when it has no stream.

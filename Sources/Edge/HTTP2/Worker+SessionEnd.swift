@@ -181,6 +181,7 @@ extension Worker {
     let listener = Int(session.pointee.listener)
     listeners[listener].clientLeft(session.pointee.origin, session.pointee.peer)
     meter.connectionClosed(listeners[listener].metrics)
+    dropShared(session)
     session.pointee.http2.release()
     sessions.release(index)
   }

@@ -37,6 +37,7 @@ extension Worker {
       guard sent || session.pointee.firstReady >= 0 else { break }
     }
     session.pointee.flags.remove(.isDirty)
+    if session.pointee.queued == 0 { dropShared(session) }
     if session.pointee.flags.contains(.isBroken) {
       closeSession(index, reset: true)
     } else if let failure = http2.failure {

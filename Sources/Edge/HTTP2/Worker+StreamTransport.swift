@@ -13,6 +13,9 @@ extension Worker {
       reactor.pool.release(block)
       return true
     }
+    let (block, start) =
+      link.pointee.last < 0 && count <= Self.smallBody
+      ? share(sessions[link.pointee.session], block, start, count) : (block, start)
     let stretch = stretches.allocate()
     guard stretch >= 0 else {
       reactor.pool.release(block)
@@ -32,17 +35,61 @@ extension Worker {
     return true
   }
 
+  /// A first body up to this long shares a block with those of other streams: a client that opens
+  /// no window could make each byte of an answer hold a block otherwise.
+  static let smallBody = BlockPool.blockSize / 2
+
+  /// Moves a body into the block that the session's streams share, where one can be had.
+  private func share(
+    _ session: UnsafeMutablePointer<Session>,
+    _ block: Int32,
+    _ start: Int,
+    _ count: Int
+  ) -> (Int32, Int) {
+    if session.pointee.sharedBlock >= 0 {
+      if reactor.pool.isUnique(session.pointee.sharedBlock) { session.pointee.sharedEnd = 0 }
+      let room = BlockPool.blockSize - Int(session.pointee.sharedEnd)
+      if count > room { dropShared(session) }
+    }
+    if session.pointee.sharedBlock < 0 {
+      session.pointee.sharedBlock = reactor.pool.acquire()
+      session.pointee.sharedEnd = 0
+    }
+    let shared = session.pointee.sharedBlock
+    guard shared >= 0 else { return (block, start) }
+    let end = Int(session.pointee.sharedEnd)
+    (reactor.pool.bytes(shared) + end)
+      .update(from: reactor.pool.bytes(block) + start, count: count)
+    session.pointee.sharedEnd += Int32(count)
+    reactor.pool.retain(shared)
+    reactor.pool.release(block)
+    return (shared, end)
+  }
+
+  /// Lets go of the session's shared block; streams that have bytes in it keep it.
+  func dropShared(_ session: UnsafeMutablePointer<Session>) {
+    guard session.pointee.sharedBlock >= 0 else { return }
+    reactor.pool.release(session.pointee.sharedBlock)
+    session.pointee.sharedBlock = -1
+  }
+
   /// Copies bytes behind what is queued.
   ///
-  /// The first bytes of a stream are never copied: a body that comes whole goes out from where it
-  /// was received. Those behind it, when they are few, share a block, as each stretch becomes a
-  /// frame.
+  /// The first bytes of a stream never come here. Those behind it, when they are few, share a
+  /// block, as each stretch becomes a frame.
   func appendStream(_ index: Int32, _ bytes: UnsafePointer<UInt8>, count: Int) -> Bool {
     let link = links + Int(index)
     guard link.pointee.last >= 0 else { return false }
     let stretch = stretches[link.pointee.last]
     let end = Int(stretch.pointee.end)
-    if end + count <= BlockPool.blockSize, reactor.pool.isUnique(stretch.pointee.block) {
+    let session = sessions[link.pointee.session]
+    let isLastShared =
+      stretch.pointee.block == session.pointee.sharedBlock
+      && stretch.pointee.end == session.pointee.sharedEnd
+    if end + count <= BlockPool.blockSize,
+      isLastShared || reactor.pool.isUnique(stretch.pointee.block)
+    {
+      if isLastShared { session.pointee.sharedEnd += Int32(count) }
       (reactor.pool.bytes(stretch.pointee.block) + end).update(from: bytes, count: count)
       stretch.pointee.end += Int32(count)
       addQueued(link, count)

@@ -254,6 +254,7 @@ extension Worker {
     }
     countIdle(index, false)
     if session.pointee.flags.contains(.isDirty) { unlistDirty(index, session) }
+    dropShared(session)
     session.pointee.http2.release()
     serviceSessionCount -= 1
     sessions.release(index)
