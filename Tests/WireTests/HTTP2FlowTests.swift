@@ -163,5 +163,35 @@ extension WireTests {
         #expect(try client.answer(client.request()).status == 200)
       }
     }
+
+    @Test(arguments: Backend.allCases)
+    func `small answers that a client opens no window for share blocks`(backend: Backend) throws {
+      let upstream = try ScriptedUpstream { peer, request in
+        try peer.respond(200, "answer of \(request.target)")
+      }
+      try Scene.play(backend, upstream) { scene in
+        let client = try scene.client()
+        let ids = (0..<100).map { UInt32($0 * 2 + 1) }
+        var bytes = HTTP2Frames.preface
+        bytes += HTTP2Frames.frame(0x4, 0, 0, [0, 4] + HTTP2Frames.word(0))
+        bytes += HTTP2Frames.frame(0x4, HTTP2Frames.acknowledgement, 0)
+        for id in ids { bytes += HTTP2Frames.headers(id, HTTP2Frames.get) }
+        try client.send(bytes)
+        var received: [UInt8] = []
+        func count(_ kind: UInt8) -> Int {
+          HTTP2Frames.parse(received).count { $0.kind == kind && $0.stream > 0 }
+        }
+        while count(0x1) < ids.count { received += try client.some() }
+        #expect(count(0x0) == 0, "there is no window for bodies")
+
+        let blocks = try scene.metric("spillway_buffer_blocks{state=\"used\"}")
+        #expect(blocks <= 20, "\(blocks) blocks are held")
+
+        try client.send(HTTP2Frames.frame(0x4, 0, 0, [0, 4] + HTTP2Frames.word(65_535)))
+        while count(0x0) < ids.count { received += try client.some() }
+        let bodies = HTTP2Frames.parse(received).filter { $0.kind == 0x0 }.map(\.payload)
+        #expect(bodies.allSatisfy { $0 == Array("answer of /".utf8) })
+      }
+    }
   }
 }
