@@ -12,8 +12,9 @@ struct SnapshotTable: ~Copyable {
   /// request ends, rather than grow.
   static let defaultCapacity = 256
 
-  private let capacity: Int
   private let slots: UnsafeMutablePointer<Slot>
+  // Behind the pointer: Swift 6.3 crashes under the thread sanitizer where a number comes first.
+  private let capacity: Int
   private var current = -1
   /// Snapshots that nobody uses any more, to be freed off the request path.
   private(set) var retired: [Snapshot] = []
