@@ -6,21 +6,10 @@ struct Input: BitwiseCopyable {
   var block: Int32 = -1
   var start: Int32 = 0
   var end: Int32 = 0
-  var firstMore: Int32 = -1
-  var lastMore: Int32 = -1
-  /// Bytes in the stretches behind the first.
-  var moreBytes: Int32 = 0
+  var more = StretchQueue()
 
   var isEmpty: Bool { block < 0 }
   /// Bytes in the first stretch.
   var count: Int { Int(end - start) }
-  var total: Int { count + Int(moreBytes) }
-}
-
-/// A stretch behind the first one.
-struct Stretch: BitwiseCopyable {
-  var block: Int32
-  var start: Int32
-  var end: Int32
-  var next: Int32
+  var total: Int { count + Int(more.bytes) }
 }

@@ -23,7 +23,7 @@ extension Worker {
       input.pointee.end = Int32(start + count)
       return true
     }
-    if input.pointee.firstMore < 0, reactor.pool.isUnique(input.pointee.block) {
+    if input.pointee.more.isEmpty, reactor.pool.isUnique(input.pointee.block) {
       let room = BlockPool.blockSize - Int(input.pointee.end)
       if count <= room {
         (reactor.pool.bytes(input.pointee.block) + Int(input.pointee.end))
@@ -33,42 +33,11 @@ extension Worker {
         return true
       }
     }
-    if input.pointee.lastMore >= 0, joinLast(input, block, start, count) { return true }
-    let stretch = stretches.allocate()
-    guard stretch >= 0 else {
+    if extend(&input.pointee.more, with: reactor.pool.bytes(block) + start, count: count) {
       reactor.pool.release(block)
-      return false
+      return true
     }
-    stretches[stretch].initialize(
-      to: Stretch(block: block, start: Int32(start), end: Int32(start + count), next: -1)
-    )
-    if input.pointee.lastMore >= 0 {
-      stretches[input.pointee.lastMore].pointee.next = stretch
-    } else {
-      input.pointee.firstMore = stretch
-    }
-    input.pointee.lastMore = stretch
-    input.pointee.moreBytes += Int32(count)
-    return true
-  }
-
-  private func joinLast(
-    _ input: UnsafeMutablePointer<Input>,
-    _ block: Int32,
-    _ start: Int,
-    _ count: Int
-  ) -> Bool {
-    let last = stretches[input.pointee.lastMore]
-    let end = Int(last.pointee.end)
-    guard end + count <= BlockPool.blockSize, reactor.pool.isUnique(last.pointee.block) else {
-      return false
-    }
-    (reactor.pool.bytes(last.pointee.block) + end)
-      .update(from: reactor.pool.bytes(block) + start, count: count)
-    last.pointee.end += Int32(count)
-    input.pointee.moreBytes += Int32(count)
-    reactor.pool.release(block)
-    return true
+    return push(block, start: start, count: count, to: &input.pointee.more)
   }
 
   /// Takes bytes off the front of the first stretch.
@@ -76,26 +45,21 @@ extension Worker {
     input.pointee.start += Int32(count)
     guard input.pointee.start == input.pointee.end else { return }
     reactor.pool.release(input.pointee.block)
-    let next = input.pointee.firstMore
-    guard next >= 0 else {
+    guard !input.pointee.more.isEmpty else {
       input.pointee = Input()
       return
     }
-    let stretch = stretches[next].pointee
-    stretches.release(next)
+    let stretch = takeFirst(of: &input.pointee.more)
     input.pointee.block = stretch.block
     input.pointee.start = stretch.start
     input.pointee.end = stretch.end
-    input.pointee.firstMore = stretch.next
-    if stretch.next < 0 { input.pointee.lastMore = -1 }
-    input.pointee.moreBytes -= stretch.end - stretch.start
   }
 
   /// Brings up to a block of unread bytes together, for a head or trailers split between stretches.
   ///
   /// - Returns: Whether the first stretch grew.
   func join(_ input: UnsafeMutablePointer<Input>) -> Bool {
-    guard input.pointee.firstMore >= 0 else { return false }
+    guard !input.pointee.more.isEmpty else { return false }
     let before = input.pointee.count
     guard before < BlockPool.blockSize else { return false }
     if !reactor.pool.isUnique(input.pointee.block) {
@@ -113,25 +77,14 @@ extension Worker {
     }
     input.pointee.start = 0
     input.pointee.end = Int32(before)
-    let next = stretches[input.pointee.firstMore]
-    let taken = min(
-      BlockPool.blockSize - before,
-      Int(next.pointee.end - next.pointee.start)
-    )
+    let next = stretches[input.pointee.more.first].pointee
+    let taken = min(BlockPool.blockSize - before, Int(next.end - next.start))
     (reactor.pool.bytes(input.pointee.block) + before).update(
-      from: reactor.pool.bytes(next.pointee.block) + Int(next.pointee.start),
+      from: reactor.pool.bytes(next.block) + Int(next.start),
       count: taken
     )
     input.pointee.end += Int32(taken)
-    input.pointee.moreBytes -= Int32(taken)
-    next.pointee.start += Int32(taken)
-    if next.pointee.start == next.pointee.end {
-      let emptied = input.pointee.firstMore
-      reactor.pool.release(next.pointee.block)
-      input.pointee.firstMore = next.pointee.next
-      if next.pointee.next < 0 { input.pointee.lastMore = -1 }
-      stretches.release(emptied)
-    }
+    take(taken, off: &input.pointee.more)
     return true
   }
 

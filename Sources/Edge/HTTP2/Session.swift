@@ -140,10 +140,8 @@ struct StreamLink: BitwiseCopyable {
   /// The `Connection` or `UpstreamConnection` that is told, or -1 once it has no more interest.
   var receiver: Int32
   var flags: Flags = []
-  /// What is to be sent, as stretches of blocks.
-  var first: Int32 = -1
-  var last: Int32 = -1
-  var queued: Int32 = 0
+  /// What is to be sent.
+  var outgoing = StretchQueue()
   var drainMark: Int32 = 0
   /// Received bytes that are not yet given back to the peer's window.
   var held: Int32 = 0

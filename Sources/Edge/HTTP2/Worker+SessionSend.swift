@@ -105,7 +105,9 @@ extension Worker {
       guard !link.pointee.flags.contains(.isReset) else { continue }
       offer(index, link, http2)
       endRequest(index, link, http2)
-      if link.pointee.flags.contains(.wantsDrain), link.pointee.queued <= link.pointee.drainMark {
+      if link.pointee.flags.contains(.wantsDrain),
+        link.pointee.outgoing.bytes <= link.pointee.drainMark
+      {
         link.pointee.flags.remove(.wantsDrain)
         if link.pointee.receiver >= 0 {
           link.pointee.flags.contains(.isUpstream)
@@ -122,10 +124,10 @@ extension Worker {
   ) {
     let flags = link.pointee.flags
     guard flags.contains(.isAnswered), !flags.contains(.isEndOffered) else { return }
-    let first = link.pointee.first
+    let first = link.pointee.outgoing.first
     guard first >= 0 || flags.contains(.finish) else { return }
     var place = H2Session.Offer.more
-    if flags.contains(.finish), first == link.pointee.last {
+    if flags.contains(.finish), first == link.pointee.outgoing.last {
       place = link.pointee.outgoingTrailers.block >= 0 ? .beforeTrailers : .last
       link.pointee.flags.insert(.isEndOffered)
     }
@@ -159,15 +161,9 @@ extension Worker {
       let index = http2.nextProgress()
       guard index >= 0 else { return }
       let link = links + Int(index)
-      var sent = Int32(http2.takeSent(index))
-      addQueued(link, -Int(sent))
-      while sent > 0, link.pointee.first >= 0 {
-        let stretch = stretches[link.pointee.first]
-        let part = min(sent, stretch.pointee.end - stretch.pointee.start)
-        stretch.pointee.start += part
-        sent -= part
-        if stretch.pointee.start == stretch.pointee.end { dropFirst(link) }
-      }
+      let before = link.pointee.outgoing.bytes
+      take(http2.takeSent(index), off: &link.pointee.outgoing)
+      sessions[link.pointee.session].pointee.queued -= Int(before - link.pointee.outgoing.bytes)
       if http2.awaitsTrailers(index) { sendTrailers(index, link, http2) }
       // For the next stretch, for whoever waits for room, or for the end of the request.
       makeReady(index, link)

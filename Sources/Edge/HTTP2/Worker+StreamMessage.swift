@@ -144,7 +144,8 @@ extension Worker {
     let link = links + Int(transport.index)
     if link.pointee.flags.contains(.isGone) { return true }
     // A window that was opened by a few bytes this moment is no excuse: they are about to be sent.
-    return http2(link).window(transport.index) >= min(Int(link.pointee.queued), Self.fairWindow)
+    return http2(link).window(transport.index)
+      >= min(Int(link.pointee.outgoing.bytes), Self.fairWindow)
   }
 
   // MARK: - Requests

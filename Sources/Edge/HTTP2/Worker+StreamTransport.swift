@@ -14,23 +14,10 @@ extension Worker {
       return true
     }
     let (block, start) =
-      link.pointee.last < 0 && count <= Self.smallBody
+      link.pointee.outgoing.isEmpty && count <= Self.smallBody
       ? share(sessions[link.pointee.session], block, start, count) : (block, start)
-    let stretch = stretches.allocate()
-    guard stretch >= 0 else {
-      reactor.pool.release(block)
-      return false
-    }
-    stretches[stretch].initialize(
-      to: Stretch(block: block, start: Int32(start), end: Int32(start + count), next: -1)
-    )
-    if link.pointee.last >= 0 {
-      stretches[link.pointee.last].pointee.next = stretch
-    } else {
-      link.pointee.first = stretch
-    }
-    link.pointee.last = stretch
-    addQueued(link, count)
+    guard push(block, start: start, count: count, to: &link.pointee.outgoing) else { return false }
+    sessions[link.pointee.session].pointee.queued += count
     makeReady(index, link)
     return true
   }
@@ -79,27 +66,32 @@ extension Worker {
   /// block, as each stretch becomes a frame.
   func appendStream(_ index: Int32, _ bytes: UnsafePointer<UInt8>, count: Int) -> Bool {
     let link = links + Int(index)
-    guard link.pointee.last >= 0 else { return false }
-    let stretch = stretches[link.pointee.last]
-    let end = Int(stretch.pointee.end)
+    guard !link.pointee.outgoing.isEmpty else { return false }
     let session = sessions[link.pointee.session]
-    let isLastShared =
-      stretch.pointee.block == session.pointee.sharedBlock
-      && stretch.pointee.end == session.pointee.sharedEnd
-    if end + count <= BlockPool.blockSize,
-      isLastShared || reactor.pool.isUnique(stretch.pointee.block)
-    {
-      if isLastShared { session.pointee.sharedEnd += Int32(count) }
-      (reactor.pool.bytes(stretch.pointee.block) + end).update(from: bytes, count: count)
-      stretch.pointee.end += Int32(count)
-      addQueued(link, count)
-      makeReady(index, link)
-      return true
+    guard extendLast(link, session, bytes, count) else {
+      let block = reactor.pool.acquire()
+      guard block >= 0 else { return false }
+      reactor.pool.bytes(block).update(from: bytes, count: count)
+      return writeStream(index, block: block, start: 0, count: count)
     }
-    let block = reactor.pool.acquire()
-    guard block >= 0 else { return false }
-    reactor.pool.bytes(block).update(from: bytes, count: count)
-    return writeStream(index, block: block, start: 0, count: count)
+    session.pointee.queued += count
+    makeReady(index, link)
+    return true
+  }
+
+  private func extendLast(
+    _ link: UnsafeMutablePointer<StreamLink>,
+    _ session: UnsafeMutablePointer<Session>,
+    _ bytes: UnsafePointer<UInt8>,
+    _ count: Int
+  ) -> Bool {
+    let last = stretches[link.pointee.outgoing.last].pointee
+    guard last.block == session.pointee.sharedBlock, last.end == session.pointee.sharedEnd else {
+      return extend(&link.pointee.outgoing, with: bytes, count: count)
+    }
+    guard extendShared(&link.pointee.outgoing, with: bytes, count: count) else { return false }
+    session.pointee.sharedEnd += Int32(count)
+    return true
   }
 
   func pauseStream(_ index: Int32) { links[Int(index)].flags.insert(.paused) }
@@ -115,7 +107,7 @@ extension Worker {
     let link = links + Int(index)
     link.pointee.drainMark = Int32(mark)
     link.pointee.flags.insert(.wantsDrain)
-    if Int(link.pointee.queued) <= mark { makeReady(index, link) }
+    if Int(link.pointee.outgoing.bytes) <= mark { makeReady(index, link) }
   }
 
   func finishStream(_ index: Int32) {
@@ -155,22 +147,17 @@ extension Worker {
   }
 
   func dropOutgoing(_ link: UnsafeMutablePointer<StreamLink>) {
-    while link.pointee.first >= 0 { dropFirst(link) }
-    addQueued(link, -Int(link.pointee.queued))
+    sessions[link.pointee.session].pointee.queued -= Int(link.pointee.outgoing.bytes)
+    drop(&link.pointee.outgoing)
     release(&link.pointee.incomingTrailers)
     release(&link.pointee.outgoingTrailers)
-  }
-
-  func addQueued(_ link: UnsafeMutablePointer<StreamLink>, _ count: Int) {
-    link.pointee.queued += Int32(count)
-    sessions[link.pointee.session].pointee.queued += count
   }
 
   /// Whether a stream has enough to send for now: as much as any transport, or anything at all
   /// where its session has a lot.
   func isStreamFull(_ index: Int32) -> Bool {
     let link = links + Int(index)
-    let queued = Int(link.pointee.queued)
+    let queued = Int(link.pointee.outgoing.bytes)
     return queued > Self.highWatermark
       || queued > 0 && sessions[link.pointee.session].pointee.queued > Self.sessionWatermark
   }
@@ -178,16 +165,6 @@ extension Worker {
   /// Unsent bytes of all streams of a session above which each waits until its own are gone: else
   /// a client that does not read could hold as much as a hundred that do not.
   static let sessionWatermark = 8 * highWatermark
-
-  /// Gives the first stretch back.
-  func dropFirst(_ link: UnsafeMutablePointer<StreamLink>) {
-    let first = link.pointee.first
-    let stretch = stretches[first].pointee
-    reactor.pool.release(stretch.block)
-    stretches.release(first)
-    link.pointee.first = stretch.next
-    if stretch.next < 0 { link.pointee.last = -1 }
-  }
 
   func release(_ trailers: UnsafeMutablePointer<StreamLink.Trailers>) {
     guard trailers.pointee.block >= 0 else { return }

@@ -270,7 +270,7 @@ extension Worker {
   /// cancelled.
   func closeServiceStream(_ index: Int32, _ link: UnsafeMutablePointer<StreamLink>) {
     guard link.pointee.flags.contains(.peerEnded) else { return resetStream(index, .cancel) }
-    guard link.pointee.flags.contains(.finish), link.pointee.queued == 0 else {
+    guard link.pointee.flags.contains(.finish), link.pointee.outgoing.isEmpty else {
       return resetStream(index, .noError)
     }
     // The end of the request goes out still; trailers need no window.

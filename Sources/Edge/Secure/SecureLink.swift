@@ -74,10 +74,8 @@ struct SecureLink: BitwiseCopyable {
   var next: Int32 = -1
   /// Ciphertext that was not used yet.
   var input = Input()
-  /// Plaintext that is to be sent, as stretches of blocks.
-  var first: Int32 = -1
-  var last: Int32 = -1
-  var queued: Int32 = 0
+  /// Plaintext that is to be sent.
+  var plain = StretchQueue()
   var drainMark: Int32 = 0
 
   /// Whether we are the client, and the owner an upstream connection.

@@ -81,7 +81,7 @@ extension Worker {
     var hasAnswered = false
     while true {
       let hasEnded = link.pointee.flags.contains(.socketEnded)
-      if hasEnded, link.pointee.input.firstMore < 0 { session.endInput() }
+      if hasEnded, link.pointee.input.more.isEmpty { session.endInput() }
       var window = secureWindow(&link.pointee.input)
       let step = session.handshake(&window)
       let isStuck = window.produced == 0

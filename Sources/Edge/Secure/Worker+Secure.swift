@@ -96,7 +96,7 @@ extension Worker {
     let link = secureLinks[index]
     guard link.pointee.flags.contains(.wantsDrain) else { return }
     // Plaintext that was written since asks again once it is encrypted.
-    guard link.pointee.queued == 0 else { return }
+    guard link.pointee.plain.isEmpty else { return }
     link.pointee.flags.remove(.wantsDrain)
     let owner = link.pointee.owner
     switch OwnerKind(rawValue: owner.kind) ?? .none {

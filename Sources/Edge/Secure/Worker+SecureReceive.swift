@@ -54,7 +54,7 @@ extension Worker {
           || session.fault != nil
       else { return }
       // Of several stretches only the last one is followed by nothing.
-      if hasEnded, link.pointee.input.firstMore < 0 { session.endInput() }
+      if hasEnded, link.pointee.input.more.isEmpty { session.endInput() }
       let block = reactor.pool.acquire()
       guard block >= 0 else {
         isSecureStarved = true

@@ -19,42 +19,18 @@ extension Worker {
       reactor.pool.release(block)
       return true
     }
-    let stretch = stretches.allocate()
-    guard stretch >= 0 else {
-      reactor.pool.release(block)
-      return false
-    }
-    stretches[stretch].initialize(
-      to: Stretch(block: block, start: Int32(start), end: Int32(start + count), next: -1)
-    )
-    if link.pointee.last >= 0 {
-      stretches[link.pointee.last].pointee.next = stretch
-    } else {
-      link.pointee.first = stretch
-    }
-    link.pointee.last = stretch
-    link.pointee.queued += Int32(count)
+    guard push(block, start: start, count: count, to: &link.pointee.plain) else { return false }
     makeDirty(index, link)
     return true
   }
 
   func appendSecure(_ index: Int32, _ bytes: UnsafePointer<UInt8>, count: Int) -> Bool {
-    let link = secureLinks[index]
-    guard link.pointee.last >= 0 else { return false }
-    let stretch = stretches[link.pointee.last]
-    let end = Int(stretch.pointee.end)
-    guard end + count <= BlockPool.blockSize, reactor.pool.isUnique(stretch.pointee.block) else {
-      return false
-    }
-    (reactor.pool.bytes(stretch.pointee.block) + end).update(from: bytes, count: count)
-    stretch.pointee.end += Int32(count)
-    link.pointee.queued += Int32(count)
-    return true
+    extend(&secureLinks[index].pointee.plain, with: bytes, count: count)
   }
 
   func queuedSecureBytes(_ index: Int32) -> Int {
     let link = secureLinks[index]
-    return Int(link.pointee.queued) + reactor.queuedBytes(link.pointee.socket)
+    return Int(link.pointee.plain.bytes) + reactor.queuedBytes(link.pointee.socket)
   }
 
   func notifyWhenSecureDrained(_ index: Int32, below mark: Int) {
@@ -62,7 +38,7 @@ extension Worker {
     link.pointee.drainMark = Int32(mark)
     link.pointee.flags.insert(.wantsDrain)
     // Where plaintext is queued the socket is asked once it has it all.
-    if link.pointee.queued == 0 { reactor.notifyWhenDrained(link.pointee.socket, below: mark) }
+    if link.pointee.plain.isEmpty { reactor.notifyWhenDrained(link.pointee.socket, below: mark) }
   }
 
   func finishSecure(_ index: Int32) {
@@ -93,7 +69,7 @@ extension Worker {
   private func flush(_ index: Int32) {
     let link = secureLinks[index]
     guard let session = link.pointee.session?.takeUnretainedValue() else { return }
-    while link.pointee.first >= 0 {
+    while !link.pointee.plain.isEmpty {
       let block = reactor.pool.acquire()
       guard block >= 0 else {
         isSecureStarved = true
@@ -111,7 +87,7 @@ extension Worker {
         return failSecure(index, .internalError)
       }
       switch step {
-      case .plaintext(let accepted): takeOff(link, Int32(accepted))
+      case .plaintext(let accepted): take(accepted, off: &link.pointee.plain)
       case .needsOutput where window.produced > 0: break
       case .fault(let fault): return failSecure(index, fault)
       default: return failSecure(index, .internalError)
@@ -127,7 +103,7 @@ extension Worker {
   private func nextPiece(
     _ link: UnsafeMutablePointer<SecureLink>
   ) -> (UnsafePointer<UInt8>, Int) {
-    var at = link.pointee.first
+    var at = link.pointee.plain.first
     let first = stretches[at].pointee
     let count = Int(first.end - first.start)
     guard count < Self.recordRoom, first.next >= 0 else {
@@ -158,27 +134,6 @@ extension Worker {
     return reactor.write(socket, block: block, start: 0, count: count)
   }
 
-  private func takeOff(_ link: UnsafeMutablePointer<SecureLink>, _ count: Int32) {
-    link.pointee.queued -= count
-    var left = count
-    while left > 0, link.pointee.first >= 0 {
-      let stretch = stretches[link.pointee.first]
-      let part = min(left, stretch.pointee.end - stretch.pointee.start)
-      stretch.pointee.start += part
-      left -= part
-      if stretch.pointee.start == stretch.pointee.end { dropFirst(link) }
-    }
-  }
-
-  private func dropFirst(_ link: UnsafeMutablePointer<SecureLink>) {
-    let first = link.pointee.first
-    let stretch = stretches[first].pointee
-    reactor.pool.release(stretch.block)
-    stretches.release(first)
-    link.pointee.first = stretch.next
-    if stretch.next < 0 { link.pointee.last = -1 }
-  }
-
   // MARK: - The end
 
   private func sayEnd(_ link: UnsafeMutablePointer<SecureLink>, _ session: TLSSession) {
@@ -202,7 +157,7 @@ extension Worker {
   /// kernel does not take it the client must think that something is.
   private func sayGoodbye(_ link: UnsafeMutablePointer<SecureLink>) {
     guard link.pointee.phase == .open, !link.pointee.flags.contains(.finished),
-      link.pointee.first < 0, reactor.queuedBytes(link.pointee.socket) == 0,
+      link.pointee.plain.isEmpty, reactor.queuedBytes(link.pointee.socket) == 0,
       let session = link.pointee.session?.takeUnretainedValue()
     else { return }
     var window = CiphertextWindow(
@@ -223,7 +178,7 @@ extension Worker {
       if link.pointee.isUpstream { upstreamHandshakes -= 1 } else { handshakes -= 1 }
     }
     drop(&link.pointee.input)
-    while link.pointee.first >= 0 { dropFirst(link) }
+    drop(&link.pointee.plain)
     link.pointee.session?.release()
     link.pointee.identity?.release()
     secureLinks.release(index)

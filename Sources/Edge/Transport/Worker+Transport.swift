@@ -55,7 +55,7 @@ extension Worker {
 
   private func queuedBytesAbove(_ transport: Transport) -> Int {
     transport.isSecure
-      ? queuedSecureBytes(transport.index) : Int(links[Int(transport.index)].queued)
+      ? queuedSecureBytes(transport.index) : Int(links[Int(transport.index)].outgoing.bytes)
   }
 
   /// Whether more should wait until what is queued was taken.

@@ -32,6 +32,8 @@ final class Worker {
   var exchanges: Slab<Exchange>
   var upstreams: Slab<UpstreamConnection>
   var stretches: Slab<Stretch>
+  /// Times that the table was full.
+  var stretchExhaustions: UInt64 = 0
   var sessions: Slab<Session>
   var secureLinks: Slab<SecureLink>
   /// Those with something to encrypt, and the list that is being worked off.
