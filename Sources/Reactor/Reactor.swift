@@ -104,6 +104,9 @@ public final class Reactor {
   }
 
   deinit {
+    // A close that was asked for after the last turn is still to be told to the kernel; while the
+    // descriptors are ours, or what is queued beside it could meet another's.
+    ring?.submit()
     for index in 0..<sockets.capacity where sockets.generation(Int32(index)) & 1 == 1 {
       let entry = sockets[Int32(index)].pointee
       if !entry.flags.contains(.closed) { Glibc.close(entry.descriptor) }

@@ -113,6 +113,21 @@ struct ReactorTests {
   }
 
   @Test(arguments: Reactor.Backend.allCases)
+  func `what was closed after the last turn is closed when the reactor goes`(
+    _ backend: Reactor.Backend
+  ) throws {
+    let (descriptor, peer) = try socketPair()
+    do {
+      let loop = try Loop(backend)
+      let socket = loop.reactor.adopt(descriptor, owner: name(1))
+      loop.turn(limit: .zero)
+      loop.reactor.close(socket)
+    }
+    for _ in 0..<5_000 where try peer.take() != nil { usleep(1_000) }
+    #expect(try peer.take() == nil)
+  }
+
+  @Test(arguments: Reactor.Backend.allCases)
   func `a reset tells the peer that bytes are missing`(_ backend: Reactor.Backend) throws {
     let loop = try Loop(backend)
     let (listener, address) = try loopbackListener()
