@@ -14,6 +14,11 @@ final class PreparedReplies: @unchecked Sendable {
     var bodyEnd: Run
     /// Where in the head the one digit of Retry-After stands, or -1.
     var retryAfter: Int32 = -1
+
+    /// Bytes of its body where the request's id has so many.
+    func bodyLength(_ identifierLength: Int) -> Int {
+      Int(bodyStart.count + bodyEnd.count) + (isPlain ? 0 : identifierLength)
+    }
   }
 
   struct Run: BitwiseCopyable {

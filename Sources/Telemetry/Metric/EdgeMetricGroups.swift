@@ -76,7 +76,6 @@ public enum TimeoutKind: UInt8, CaseIterable, Sendable {
   case perTry
   case upstreamIdle
   case tunnelIdle
-  case drain
 
   /// The value of the label `kind`.
   public var label: String {
@@ -91,7 +90,6 @@ public enum TimeoutKind: UInt8, CaseIterable, Sendable {
     case .perTry: "per-try"
     case .upstreamIdle: "upstream-idle"
     case .tunnelIdle: "tunnel-idle"
-    case .drain: "drain"
     }
   }
 }
