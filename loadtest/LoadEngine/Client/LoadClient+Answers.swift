@@ -256,21 +256,22 @@ extension LoadClient {
     status: UInt16,
     reason: Int
   ) -> (reason: Int, cause: RetryBehaviour.Cause?) {
-    let kind = kinds[Int(calls[call].pointee.kind)]
+    // Looked up field by field: a copy of the kind would retain its texts.
+    let kind = Int(calls[call].pointee.kind)
     if status >= 400 {
       let outcome = Self.outcome(of: status)
       let place = reason >= 0 ? reason : account.place(of: outcome, status: status)
       return (place, outcome == .shed ? .shed : .failed)
     }
     let grpcStatus = calls[call].pointee.grpcStatus
-    if kind.isGRPC, grpcStatus != GRPCStatus.ok {
+    if kinds[kind].isGRPC, grpcStatus != GRPCStatus.ok {
       let outcome = GRPCStatus.outcome(grpcStatus)
       var name = GRPCStatus.name(grpcStatus)
       let place = name.withUTF8 { account.place(of: outcome, word: $0) }
       return (place, outcome == .shed ? .shed : .failed)
     }
     let latency = now() - calls[call].pointee.intended
-    return (latency <= kind.deadline ? ReasonTable.good : ReasonTable.late, nil)
+    return (latency <= kinds[kind].deadline ? ReasonTable.good : ReasonTable.late, nil)
   }
 }
 

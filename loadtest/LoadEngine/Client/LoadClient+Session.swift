@@ -9,8 +9,10 @@ extension LoadClient {
   private static let highWatermark = 262_144
   private static let lowWatermark = 65_536
 
-  /// Windows wide enough not to be what is measured; what comes is used up at once. What a server
-  /// may do is bounded as towards a service, but for small frames: short answers are no abuse.
+  /// Windows wide enough not to be what is measured; what comes is used up at once.
+  ///
+  /// What a server may do is bounded as the edge does it towards a service, but for small frames:
+  /// short answers are no abuse.
   static let sessionSettings: H2Settings = {
     let often = AbuseLimit(burst: 1_000_000, perSecond: 1_000_000)
     var abuse = AbuseSettings()

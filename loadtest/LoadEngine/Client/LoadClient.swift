@@ -58,6 +58,8 @@ public final class LoadClient: @unchecked Sendable {
 
   /// Calls at once; more are counted as `no-room`, and the run is void.
   public static let maximumCalls = 131_072
+  /// Descriptors that are no connections.
+  private static let otherDescriptors = 64
   /// Bytes of an answer's head.
   static let limits = HeadLimits()
 
@@ -115,7 +117,11 @@ public final class LoadClient: @unchecked Sendable {
   public init(_ target: Target, kinds: [RequestKind], _ options: Options) throws {
     self.target = target
     self.kinds = kinds
-    bounds = options.connections
+    var bounds = options.connections
+    // Beyond it connecting would fail here, and the target be blamed.
+    bounds.most = max(1, min(bounds.most, Descriptors.most - Self.otherDescriptors))
+    bounds.opened = min(bounds.opened, bounds.most)
+    self.bounds = bounds
     seed = options.seed
     draw = SplitMix64(seed: options.seed ^ 0xD2A3)
     var size = Reactor.Bounds()

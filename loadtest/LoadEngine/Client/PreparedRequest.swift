@@ -5,9 +5,6 @@ internal import Units
 /// A kind of request as a session or TLS sends it: fields in order, and a body that never ends up
 /// in memory as a whole.
 final class PreparedRequest {
-  /// Bytes of the body that lie in memory; a longer one repeats them.
-  private static let mostFiller = 32_768
-
   let method: Method
   /// Of the head.
   let headLength: Int
@@ -18,27 +15,20 @@ final class PreparedRequest {
   private let head: RequestHead
   private let bytes: UnsafeMutablePointer<UInt8>
   private let fields: UnsafeMutablePointer<HeadField>
-  private let body: UnsafeMutablePointer<UInt8>
-  private let bodyRoom: Int
-  /// What comes before the filler.
-  private let prefix: Int
+  private let payload: RepeatedBody
   private let isSecure: Bool
 
   /// - Throws: When the head cannot be read as one.
   init(_ kind: RequestKind, _ target: Target) throws(EngineError) {
     let text = Self.head(kind, target)
-    let frame = kind.isGRPC ? Self.frame(kind.bodySize) : []
+    payload =
+      kind.isGRPC ? RepeatedBody(message: kind.bodySize) : RepeatedBody(filler: kind.bodySize)
     isSecure = target.isSecure
     headLength = text.count
-    prefix = frame.count
-    bodyLength = frame.count + kind.bodySize
+    bodyLength = payload.count
     length = headLength + bodyLength
-    bodyRoom = frame.count + min(kind.bodySize, Self.mostFiller)
     bytes = .allocate(capacity: text.count)
     bytes.initialize(from: text, count: text.count)
-    body = .allocate(capacity: max(bodyRoom, 1))
-    body.initialize(repeating: UInt8(ascii: "x"), count: max(bodyRoom, 1))
-    body.update(from: frame, count: frame.count)
     fields = .allocate(capacity: HeadLimits.mostFields)
     let limits = HeadLimits(
       maximumBytes: HeadLimits.largestHead,
@@ -63,7 +53,6 @@ final class PreparedRequest {
   deinit {
     bytes.deallocate()
     fields.deallocate()
-    body.deallocate()
   }
 
   /// The head as HTTP/1.1 writes it.
@@ -86,13 +75,6 @@ final class PreparedRequest {
     return Array((text + "\r\n").utf8)
   }
 
-  /// What stands before a message of gRPC: not compressed, and its length.
-  ///
-  /// Source: gRPC over HTTP2, "Length-Prefixed-Message".
-  private static func frame(_ count: Int) -> [UInt8] {
-    [0] + [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: count >> $0) }
-  }
-
   /// Adds all lines, pseudo-header fields first.
   func fill(_ list: inout H2FieldList) {
     list.add(":method", bytes + Int(head.methodStart), Int(head.methodLength))
@@ -103,13 +85,7 @@ final class PreparedRequest {
   }
 
   /// Bytes of the body from an offset, as many as lie in one place; not for its end.
-  func body(at offset: Int) -> UnsafeBufferPointer<UInt8> {
-    if offset < bodyRoom {
-      return UnsafeBufferPointer(start: body + offset, count: bodyRoom - offset)
-    }
-    let count = min(bodyLength - offset, bodyRoom - prefix)
-    return UnsafeBufferPointer(start: body + prefix, count: count)
-  }
+  func body(at offset: Int) -> UnsafeBufferPointer<UInt8> { payload.piece(at: offset) }
 
   /// Bytes of head and body from an offset, as many as lie in one place; not for the end.
   func message(at offset: Int) -> UnsafeBufferPointer<UInt8> {
