@@ -9,7 +9,21 @@ public struct HTMLReport {
   public init(_ report: RunReport) { self.report = report }
 
   /// The whole page.
-  public var text: String {
+  public var text: String { Self.page(report.name, content) }
+
+  /// What stands on the page.
+  var content: String {
+    """
+    \(heading)
+    \(judgement)
+    \(plots)
+    \(tables)
+    \(details)
+    """
+  }
+
+  /// A page around some content, which is markup.
+  static func page(_ title: String, _ content: String) -> String {
     """
     <!doctype html>
     <html lang="en">
@@ -17,16 +31,12 @@ public struct HTMLReport {
     <meta charset="utf-8">
     <meta name="viewport" content="width=device-width, initial-scale=1">
     <meta name="color-scheme" content="light dark">
-    <title>\(Self.escaped(report.name))</title>
+    <title>\(escaped(title))</title>
     <style>\(HTMLStyle.sheet)</style>
     </head>
     <body>
     <main>
-    \(heading)
-    \(judgement)
-    \(plots)
-    \(tables)
-    \(details)
+    \(content)
     </main>
     </body>
     </html>
