@@ -65,6 +65,7 @@ struct Peer {
   /// - Parameters:
   ///   - folder: Its own, for this run.
   ///   - values: What the template's `@name@` stand for.
+  /// - Returns: The process, which may not listen yet.
   /// - Throws: When a name of the template has no value, or it cannot be started.
   func start(in folder: String, _ values: [String: String]) throws -> ChildProcess {
     var text = template

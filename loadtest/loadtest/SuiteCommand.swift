@@ -69,6 +69,10 @@ struct SuiteCommand: ParsableCommand {
       }
     }
     write(suite)
+    // Of a single run there is room for all of it.
+    if let only = suite.entries.first?.report, suite.entries.count == 1 {
+      Console.say(TextReport(only).text + "\n")
+    }
     Console.say(suite.text)
     Console.say("\nreport: \(output)/suite.html, figures: \(output)/suite.json")
     try Self.end(suite, edge: withoutEdge ? nil : "spillway")

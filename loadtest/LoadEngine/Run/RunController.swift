@@ -164,7 +164,9 @@ public final class RunController: @unchecked Sendable {
     )
     let length = settle + measurement.duration
     client.run(plan, into: account) { elapsed in
-      progress(Progress(elapsed: elapsed - length, phase: 0, account: account, capacity: 0))
+      // Still before the run, also while its last answers are waited for.
+      let left = min(elapsed - length, Nanoseconds(-1))
+      progress(Progress(elapsed: left, phase: 0, account: account, capacity: 0))
     }
     let tally = account.tally(priority: nil, phases: 1..<2)
     let good = Double(account.count(.good, in: tally.counts))
