@@ -198,11 +198,13 @@ public struct HTMLReport {
       figures.offered == 0
         ? "-" : Decimal.text(Double(count) * 100 / Double(figures.offered), digits: 2) + " %"
     }
+    // No answer takes no time: there was none.
+    func time(_ value: Double) -> String { value > 0 ? Decimal.text(value, digits: 2) : "-" }
     let cells = [
       "\(figures.offered)", share(figures.good), share(figures.late), share(figures.shed),
       share(figures.failed), share(figures.errors), "\(figures.attempts)",
-      Decimal.text(figures.latency.p50, digits: 2), Decimal.text(figures.latency.p99, digits: 2),
-      Decimal.text(figures.latency.p999, digits: 2), Decimal.text(figures.refusalP99, digits: 2),
+      time(figures.latency.p50), time(figures.latency.p99), time(figures.latency.p999),
+      time(figures.refusalP99),
     ]
     return "<tr><th scope=\"row\">\(Self.escaped(figures.name))</th>"
       + cells.map { "<td class=\"number\">\($0)</td>" }.joined() + "</tr>"

@@ -67,7 +67,7 @@ public struct SuiteReport: Codable, Sendable {
       Decimal.text(goodput, digits: 0),
       report.capacity > 0 ? Decimal.text(goodput * 100 / report.capacity, digits: 1) + " %" : "-",
       first.offered > 0 ? Decimal.text(first.success * 100, digits: 2) + " %" : "-",
-      Decimal.text(first.latency.p99, digits: 1),
+      first.latency.p99 > 0 ? Decimal.text(first.latency.p99, digits: 1) : "-",
       "\(unmet) of \(report.expectations.count)",
     ]
   }
@@ -108,7 +108,8 @@ public struct SuiteReport: Codable, Sendable {
   /// One page: the table, then every run as its own report has it.
   public var html: String {
     var text = "<header><h1>Load suite</h1><p class=\"quiet\">Figures are those of each run's "
-    text += "heaviest phase; the first class is the most important one.</p></header>"
+    text +=
+      "heaviest phase: of the first class, which is the most important one, its success.</p></header>"
     text += "<div class=\"scroll\"><table><thead><tr>"
     text += (["Scenario", "Before", "Verdict"] + Self.columns)
       .map { "<th scope=\"col\">\($0)</th>" }.joined()
@@ -128,7 +129,8 @@ public struct SuiteReport: Codable, Sendable {
     }
     for (index, entry) in entries.enumerated() {
       text += "<article id=\"run-\(index)\"><p class=\"quiet before\">"
-      text += "Before: \(HTMLReport.escaped(entry.peer)) \(HTMLReport.escaped(entry.version))</p>"
+      let version = entry.version.isEmpty ? entry.peer : entry.version
+      text += "Before: \(HTMLReport.escaped(version))</p>"
       if let report = entry.report {
         text += HTMLReport(report).content
       } else {
