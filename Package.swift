@@ -55,7 +55,9 @@ let package = Package(
     ),
     .target(
       name: "LoadEngine",
-      dependencies: ["LoadKit", "HTTPCodec", "Reactor", "Telemetry", "Units", "CLinux"],
+      dependencies: [
+        "LoadKit", "HTTPCodec", "TLS", "Reactor", "Telemetry", "Units", "CLinux",
+      ],
       path: "loadtest/LoadEngine",
       swiftSettings: house
     ),
@@ -179,7 +181,9 @@ let package = Package(
     ),
     .testTarget(
       name: "LoadEngineTests",
-      dependencies: ["LoadEngine", "LoadKit", "Configuration", "Reactor", "Units", "CLinux"],
+      dependencies: [
+        "LoadEngine", "LoadKit", "Configuration", "TLS", "Reactor", "Units", "CLinux",
+      ],
       swiftSettings: house
     ),
     // Runs the built executable as an operator would.
