@@ -1,4 +1,5 @@
 internal import Reactor
+internal import Telemetry
 internal import Units
 internal import Upstream
 
@@ -106,6 +107,9 @@ extension Worker {
       return upstreams.release(index)
     }
     endpoint.pointee.connections -= 1
+    if upstream.pointee.phase != .connecting {
+      meter.upstreamFellSilent(upstream.pointee.metrics.http1)
+    }
     drop(&upstream.pointee.input)
     closeTransport(upstream.pointee.transport, reset: reset)
     reactor.timers.release(upstream.pointee.timer)

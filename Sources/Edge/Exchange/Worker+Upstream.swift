@@ -58,11 +58,8 @@ extension Worker {
     case .connecting:
       let exchange = upstream.pointee.exchange
       let place = upstream.pointee.endpoint
-      let isStream = upstream.pointee.transport.isStream
       closeUpstream(index, reset: false)
       exchanges[exchange].pointee.upstream = -1
-      // A session has noted it once for all that waited for it.
-      if isStream { return connectElsewhere(exchange, .connect(code)) }
       connectFailed(exchange, place, .connect(code))
     case .busy:
       let exchange = upstream.pointee.exchange

@@ -1,6 +1,7 @@
 internal import Glibc
 internal import HTTPCodec
 internal import Reactor
+internal import TLS
 internal import Units
 internal import Upstream
 
@@ -68,7 +69,11 @@ extension Worker {
     let entry = sessions[session]
     let upstream = upstreams.allocate()
     guard upstream >= 0 else { return fail(index, .buffersExhausted) }
-    let (stream, headLength) = submitRequest(exchange, entry.pointee.http2.takeUnretainedValue())
+    let (stream, headLength) = submitRequest(
+      exchange,
+      entry.pointee.http2.takeUnretainedValue(),
+      isSecure: entry.pointee.transport.isSecure
+    )
     guard stream >= 0 else {
       upstreams.release(upstream)
       return fail(index, headLength < 0 ? .headTooLarge : .buffersExhausted)
@@ -308,12 +313,26 @@ extension Worker {
     }
     guard !flags.contains(.peerEnded) else { return }
     switch end {
-    case .session(let code): upstreamFailed(upstream, code: code)
+    case .session(let reason):
+      guard upstreams[upstream].pointee.phase == .connecting else { return upstreamBroke(exchange) }
+      tryElsewhere(exchange, reason)
+    case .refused(let fault):
+      guard fault == .peerRefusesCertificate, exchanges[exchange].pointee.phase == .waiting,
+        exchanges[exchange].pointee.flags.contains(.canReplay)
+      else { return failOrAbandon(exchange, .upstreamTLSRefused) }
+      tryElsewhere(exchange, .upstreamTLSRefused)
     case .stream(let closed):
       if closed.isUnprocessed { return repeatElsewhere(exchange) }
       // The connection is good: there is nothing stale about it that a repeat would mend.
       failOrAbandon(exchange, flags.contains(.isMalformed) ? .upstreamMalformed : .upstreamReset)
     }
+  }
+
+  /// Nothing was done with the request, and the session has noted that once for all of its streams.
+  private func tryElsewhere(_ index: Int32, _ reason: ReplyReason) {
+    closeUpstream(exchanges[index].pointee.upstream, reset: false)
+    exchanges[index].pointee.upstream = -1
+    connectElsewhere(index, reason)
   }
 
   /// The service did nothing with the request: it may be sent once more, whatever its method.

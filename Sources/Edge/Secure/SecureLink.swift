@@ -9,6 +9,7 @@ internal import Units
 ///    '---no slot--> waiting --^ '--fault--> gone, its socket goes on in clear to say why
 ///
 /// connecting --connected--> handshaking --established--> open    towards a service
+///                   '--no slot--> waiting --^
 /// ```
 ///
 /// The connection above is there from the start: what is accounted, and the time that a client has,
@@ -18,7 +19,7 @@ struct SecureLink: BitwiseCopyable {
   enum Phase: UInt8, BitwiseCopyable {
     /// Nothing came yet; there is no TLS session.
     case silent
-    /// There are too many handshakes; what came lies in `input`.
+    /// There are too many handshakes; what a client sent lies in `input`.
     case waiting
     case handshaking
     case open
@@ -53,6 +54,8 @@ struct SecureLink: BitwiseCopyable {
     case handshakes
     /// Has bytes of its handshake, towards a service.
     case upstreamHandshakes
+    /// Waits for a handshake with a service to end.
+    case upstreamWaiting
     /// Has bytes to decrypt that nothing else would look at.
     case hot
   }
@@ -62,6 +65,8 @@ struct SecureLink: BitwiseCopyable {
   let listener: Int32
   /// `nil` until the first byte.
   var session: Unmanaged<TLSSession>?
+  /// Towards a service: how it is spoken to.
+  var target: Unmanaged<SecureTarget>?
   /// Who the client is, once somebody asked.
   var identity: Unmanaged<ClientIdentity>?
   /// The connection or session above.
@@ -78,7 +83,7 @@ struct SecureLink: BitwiseCopyable {
   var plain = StretchQueue()
   var drainMark: Int32 = 0
 
-  /// Whether we are the client, and the owner an upstream connection.
+  /// Whether we are the client, and the owner an upstream connection or a session to a service.
   var isUpstream: Bool { listener < 0 }
 }
 
@@ -106,6 +111,8 @@ public struct HandshakeBounds: Sendable {
   public var running = 1_024
   /// Clients that wait for one of them to end, in order; further ones are refused.
   public var waiting = 1_024
+  /// Handshakes with services that have begun; further ones wait, as long as a connect may take.
+  public var upstream = 1_024
   /// Steps with asymmetric operations in one turn: other connections wait that long.
   public var stepsPerTurn = 4
 

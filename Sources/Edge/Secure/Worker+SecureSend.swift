@@ -181,6 +181,7 @@ extension Worker {
     drop(&link.pointee.plain)
     link.pointee.session?.release()
     link.pointee.identity?.release()
+    link.pointee.target?.release()
     secureLinks.release(index)
   }
 

@@ -43,8 +43,10 @@ final class Worker {
   var hotLinks = SecureList()
   var handshakeLinks = SecureList()
   var waitingLinks = SecureList()
-  /// Links towards services with bytes of their handshake, and how many handshakes are under way.
+  /// Links towards services with bytes of their handshake, those that wait for one, and how many
+  /// handshakes are under way.
   var upstreamHandshakeLinks = SecureList()
+  var upstreamWaitingLinks = SecureList()
   var upstreamHandshakes = 0
   /// Sessions that services may let us resume, by endpoint.
   let upstreamSessions = ClientSessionCache()
@@ -264,6 +266,6 @@ final class Worker {
     meter.set(serviceSessions: serviceSessionCount, streams: serviceStreamCount)
     meter.exhausted(blocks: reactor.pool.exhaustions, segments: reactor.segmentExhaustions)
     meter.set(handshakes: handshakes, waiting: waitingLinks.count)
-    meter.set(upstreamHandshakes: upstreamHandshakes)
+    meter.set(upstreamHandshakes: upstreamHandshakes, waiting: upstreamWaitingLinks.count)
   }
 }

@@ -271,6 +271,17 @@ extension Scene {
   }
 }
 
+extension Scene {
+  /// A client of HTTP/2 over TLS.
+  func secureHTTP2() throws -> HTTP2Client {
+    let tunnel = try TLSTunnel(
+      port: edge.port("public"),
+      context: try WireAuthority.shared.client([.http2])
+    )
+    return adopt(try HTTP2Client(tunnel.plain))
+  }
+}
+
 extension TLSSession {
   /// A record with one more ticket, for a server.
   fileprivate func freshTicket() -> [UInt8] {
