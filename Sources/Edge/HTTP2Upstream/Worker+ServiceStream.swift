@@ -129,15 +129,13 @@ extension Worker {
   ) -> Bool {
     let count = Int(exchange.pointee.requestCount) - start
     guard count > 0 else {
-      if exchange.pointee.request.isComplete {
-        link.pointee.flags.formUnion([.finish, .isEndOffered])
-      }
+      if isWhole(exchange) { link.pointee.flags.formUnion([.finish, .isEndOffered]) }
       return true
     }
     reactor.pool.retain(exchange.pointee.requestBlock)
     guard writeStream(stream, block: exchange.pointee.requestBlock, start: start, count: count)
     else { return false }
-    if exchange.pointee.request.isComplete { finishStream(stream) }
+    if isWhole(exchange) { finishStream(stream) }
     return true
   }
 
