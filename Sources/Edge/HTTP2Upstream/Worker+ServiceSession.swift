@@ -43,6 +43,7 @@ extension Worker {
       // Streams that begin meanwhile stand before this one.
       if link.pointee.receiver >= 0 { serviceStreamConnected(link.pointee.receiver) }
     }
+    if session.pointee.streams == 0 { dismissUnwanted(index) }
     makeDirty(index, session)
   }
 
@@ -93,6 +94,16 @@ extension Worker {
     turnAway(index)
   }
 
+  /// Ends a session without streams whose endpoint has left the configuration meanwhile.
+  func dismissUnwanted(_ index: Int32) {
+    let side = serviceSessions + Int(index)
+    let endpoint = endpoints + Int(side.pointee.endpoint)
+    guard endpoint.pointee.epoch != side.pointee.epoch || !endpoint.pointee.isPresent else {
+      return
+    }
+    dismissSession(index)
+  }
+
   // MARK: - Idle ones
 
   func countIdle(_ index: Int32, _ isIdle: Bool) {
@@ -110,7 +121,7 @@ extension Worker {
       while index >= 0 {
         let side = serviceSessions + Int(index)
         if side.pointee.service == service, side.pointee.isIdle, index != servedSession {
-          closeServiceSession(index, reset: false, .connectFailed)
+          closeServiceSession(index, reset: false, .session(.connectFailed), isOurs: true)
           return true
         }
         index = side.pointee.next
@@ -143,18 +154,26 @@ extension Worker {
     closeServiceSession(index, reset: false, .refused(fault))
   }
 
-  private func closeServiceSession(_ index: Int32, reset: Bool, _ end: ServiceStreamEnd) {
+  /// `isOurs`: Whether the end of one that is being made says nothing of its endpoint.
+  private func closeServiceSession(
+    _ index: Int32,
+    reset: Bool,
+    _ end: ServiceStreamEnd,
+    isOurs: Bool = false
+  ) {
     let session = sessions[index]
     let side = serviceSessions + Int(index)
     unlistSession(index)
     let endpoint = endpoints + Int(side.pointee.endpoint)
     let isCurrent = endpoint.pointee.epoch == side.pointee.epoch
     if session.pointee.phase == .connecting {
-      // One that waited for its handshake says nothing of the endpoint.
-      if isCurrent, !awaitsHandshake(session.pointee.transport) {
-        noteConnectFailure(side.pointee.endpoint)
+      if !isOurs {
+        // Nor does one that waited for the handshakes of others.
+        if isCurrent, !awaitsHandshake(session.pointee.transport) {
+          noteConnectFailure(side.pointee.endpoint)
+        }
+        meter.connectFailed(side.pointee.metrics)
       }
-      meter.connectFailed(side.pointee.metrics)
     } else {
       meter.upstreamFellSilent(side.pointee.metrics.http2)
     }

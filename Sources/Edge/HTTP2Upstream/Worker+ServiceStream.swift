@@ -264,7 +264,9 @@ extension Worker {
 
   func serviceStreamEnded(_ session: Int32) {
     serviceStreamCount -= 1
-    if sessions[session].pointee.streams == 0 { countIdle(session, true) }
+    guard sessions[session].pointee.streams == 0 else { return }
+    countIdle(session, true)
+    dismissUnwanted(session)
   }
 
   /// The exchange has no more interest in the stream.

@@ -9,6 +9,8 @@ final class TLSFront: Sendable {
     var tls: (inout TLSServerSettings) -> Void = { _ in }
     /// Ends without close_notify when the service ends its connection.
     var cutsAtEnd = false
+    /// The port of connections that choose HTTP/2, where it is another.
+    var http2: UInt16?
     /// Takes a PROXY prelude off before TLS.
     var takesPrelude = false
   }
@@ -16,6 +18,7 @@ final class TLSFront: Sendable {
   let port: UInt16
   private let listener: Socket
   private let settings: TLSServerSettings
+  private let http2: UInt16?
   private let cutsAtEnd: Bool
   private let takesPrelude: Bool
   private let state: Locked<State>
@@ -71,6 +74,7 @@ final class TLSFront: Sendable {
     options.tls(&settings)
     self.settings = settings
     state = Locked(State(context: try Self.context(settings), service: service))
+    http2 = options.http2
     cutsAtEnd = options.cutsAtEnd
     takesPrelude = options.takesPrelude
     listener = try Socket.listening()
@@ -111,6 +115,7 @@ final class TLSFront: Sendable {
         serving: wire,
         context: now.0,
         before: now.1,
+        http2: http2,
         cutsAtEnd: cutsAtEnd
       )
       state.withLock {
