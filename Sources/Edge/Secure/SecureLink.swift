@@ -63,6 +63,8 @@ struct SecureLink: BitwiseCopyable {
   let socket: Int32
   /// -1 towards a service.
   let listener: Int32
+  /// The place of the service that it leads to, once it is connected.
+  var service: Int32 = -1
   /// `nil` until the first byte.
   var session: Unmanaged<TLSSession>?
   /// Towards a service: how it is spoken to.
@@ -113,6 +115,8 @@ public struct HandshakeBounds: Sendable {
   public var waiting = 1_024
   /// Handshakes with services that have begun; further ones wait, as long as a connect may take.
   public var upstream = 1_024
+  /// Those of one service: where they hang, others go on.
+  var perService: Int { max(1, upstream / 2) }
   /// Steps with asymmetric operations in one turn: other connections wait that long.
   public var stepsPerTurn = 4
 

@@ -56,11 +56,7 @@ extension Worker {
       unlist(index)
       start(index)
     }
-    while upstreamWaitingLinks.first >= 0, upstreamHandshakes < handshakeBounds.upstream {
-      let index = upstreamWaitingLinks.first
-      unlist(index)
-      startUpstreamHandshake(index)
-    }
+    startWaitingHandshakes()
     var steps = handshakeBounds.stepsPerTurn
     // Requests wait for these, which were let in already: strangers must not hold them up.
     while steps > 0, upstreamHandshakeLinks.first >= 0 {

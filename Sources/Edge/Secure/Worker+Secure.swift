@@ -162,7 +162,7 @@ extension Worker {
       hotLinks.first >= 0 || handshakeLinks.first >= 0 || upstreamHandshakeLinks.first >= 0
       || !dirtyLinks.isEmpty
       || waitingLinks.first >= 0 && handshakes < handshakeBounds.running
-      || upstreamWaitingLinks.first >= 0 && upstreamHandshakes < handshakeBounds.upstream
+      || upstreamWaitingLinks.first >= 0 && hasEndedUpstreamHandshake
     return hasWork ? .zero : nil
   }
 

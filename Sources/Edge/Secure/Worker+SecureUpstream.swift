@@ -51,9 +51,8 @@ extension Worker {
     {
       return failUpstreamHandshake(index, .fault(.internalError))
     }
-    if upstreamHandshakes < handshakeBounds.upstream, upstreamWaitingLinks.first < 0 {
-      return startUpstreamHandshake(index)
-    }
+    link.pointee.service = service(link.pointee.owner)
+    if mayShakeHands(link.pointee.service) { return startUpstreamHandshake(index) }
     meter.upstreamHandshakeWaited()
     link.pointee.phase = .waiting
     // A server speaks second; what one says all the same is looked at in its turn.
@@ -61,11 +60,35 @@ extension Worker {
     enlist(index, .upstreamWaiting)
   }
 
-  func startUpstreamHandshake(_ index: Int32) {
+  /// Whether a service may have one more handshake under way now.
+  private func mayShakeHands(_ service: Int32) -> Bool {
+    upstreamHandshakes < handshakeBounds.upstream
+      && serviceHandshakes[Int(service)] < handshakeBounds.perService
+  }
+
+  /// Begins with connections that wait, in order, but for those of services that have their share.
+  func startWaitingHandshakes() {
+    guard hasEndedUpstreamHandshake else { return }
+    hasEndedUpstreamHandshake = false
+    var index = upstreamWaitingLinks.first
+    while index >= 0, upstreamHandshakes < handshakeBounds.upstream {
+      let next = secureLinks[index].pointee.next
+      if mayShakeHands(secureLinks[index].pointee.service) {
+        unlist(index)
+        startUpstreamHandshake(index)
+      }
+      // One that fails at once may take others along.
+      let isLost = next >= 0 && secureLinks[next].pointee.place != .upstreamWaiting
+      index = isLost ? upstreamWaitingLinks.first : next
+    }
+  }
+
+  private func startUpstreamHandshake(_ index: Int32) {
     let link = secureLinks[index]
     if link.pointee.phase == .waiting { reactor.resume(link.pointee.socket) }
     link.pointee.phase = .handshaking
     upstreamHandshakes += 1
+    serviceHandshakes[Int(link.pointee.service)] += 1
     let target = target(link)
     guard
       let session = TLSSession(
@@ -91,7 +114,7 @@ extension Worker {
       return failUpstreamHandshake(index, .noHTTP2)
     }
     link.pointee.phase = .open
-    upstreamHandshakes -= 1
+    noteEndOfHandshake(link)
     meter.upstreamHandshakeDone(tls.metrics, session.version, isResumed: session.isResumed)
     let owner = link.pointee.owner
     switch (isUpstreamConnection(owner), spoken) {
@@ -102,6 +125,13 @@ extension Worker {
     }
     guard secureLinks.generation(index) == generation else { return }
     decrypt(index)
+  }
+
+  /// A handshake with a service is over, however it ended: another may begin.
+  func noteEndOfHandshake(_ link: UnsafeMutablePointer<SecureLink>) {
+    upstreamHandshakes -= 1
+    serviceHandshakes[Int(link.pointee.service)] -= 1
+    hasEndedUpstreamHandshake = true
   }
 
   /// What a fault in the middle of a handshake says of the service.
@@ -199,6 +229,11 @@ extension Worker {
   private func endpoint(_ owner: Owner) -> Int32 {
     isUpstreamConnection(owner)
       ? upstreams[owner.index].pointee.endpoint : serviceSessions[Int(owner.index)].endpoint
+  }
+
+  private func service(_ owner: Owner) -> Int32 {
+    isUpstreamConnection(owner)
+      ? upstreams[owner.index].pointee.service : serviceSessions[Int(owner.index)].service
   }
 
   private func target(_ link: UnsafeMutablePointer<SecureLink>) -> SecureTarget {

@@ -7,10 +7,11 @@ extension WireTests {
     private static func play(
       _ backend: Backend,
       _ settings: EdgeSettings,
+      bound: Int = 1,
       _ body: (EdgeUnderTest, (String) throws -> Double) throws -> Void
     ) throws {
       var bounds = HandshakeBounds()
-      bounds.upstream = 1
+      bounds.upstream = bound
       let edge = try EdgeUnderTest(
         configuration: settings.yaml(endpoints: []),
         backend: backend,
@@ -73,6 +74,52 @@ extension WireTests {
         #expect(try holder.response().text == "GET /held ")
         for waiter in waiters { #expect(try waiter.response().text == "GET /other ") }
         #expect(try metric("spillway_upstream_tls_handshakes_waited_total") >= connections)
+        try eventually("none is left") {
+          try RawClient(port: port).close()
+          return try metric(Self.active) == 0 && metric(Self.waiting) == 0
+        }
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `a service whose handshakes hang leaves room for those of others`(
+      backend: Backend
+    ) throws {
+      let upstream = try ScriptedUpstream { peer, request in
+        try peer.respond(200, request.target, "Connection: close")
+        peer.close()
+      }
+      let front = try TLSFront(http1: upstream)
+      let held = try HeldFront(before: front.port)
+      defer {
+        held.stop()
+        front.stop()
+        upstream.stop()
+      }
+      let more = "connections: {connectTimeout: 30s}"
+      var settings = EdgeSettings.secureService(more: more)
+      settings.endpoints = [held.endpoint]
+      settings.policies = "timeoutMs: 30000"
+      let other = EdgeSettings.secureService(front, more: more).service
+      settings.services = ["name: other, endpoints: [\"\(front.endpoint)\"], \(other)"]
+      settings.routes = [
+        "name: other, match: {pathPrefix: /other}, upstream: {service: other}, "
+          + "policies: {auth: none, timeoutMs: 30000}"
+      ]
+      try Self.play(backend, settings, bound: 2) { edge, metric in
+        let port = try edge.port("public")
+        let holders = try (0..<4).map { _ in try RawClient(port: port) }
+        for holder in holders { try holder.request("GET", "/held") }
+        try eventually("one has begun, the others wait") {
+          try metric(Self.active) == 1 && metric(Self.waiting) == 3
+        }
+        // Each has a connection, and a handshake, of its own.
+        let client = try RawClient(port: port)
+        for _ in 0..<5 { #expect(try client.exchange("GET", "/other").text == "/other") }
+        #expect(try metric(Self.active) == 1)
+        #expect(try metric(Self.waiting) == 3)
+        held.open()
+        for holder in holders { #expect(try holder.response().text == "/held") }
         try eventually("none is left") {
           try RawClient(port: port).close()
           return try metric(Self.active) == 0 && metric(Self.waiting) == 0
