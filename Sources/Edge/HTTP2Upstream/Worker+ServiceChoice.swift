@@ -124,14 +124,15 @@ extension Worker {
     let service = snapshots[exchange.pointee.snapshot].service(exchange.pointee.service)
     choose(.http2, place)
     exchange.pointee.upstream = -1
-    let known = sessionWithRoom(place)
-    if known >= 0, sessions[known].pointee.phase == .open {
+    var session = sessionWithRoom(place)
+    if session >= 0, sessions[session].pointee.phase == .open {
       closeUpstream(index, reset: false)
     } else {
-      guard let http2 = makeServiceCodec(), let (session, timer) = allocateSession() else {
+      guard let http2 = makeServiceCodec(), let (own, timer) = allocateSession() else {
         closeUpstream(index, reset: false)
         return fail(request, .buffersExhausted)
       }
+      session = own
       setOwner(upstream.transport, owner(.session, session, sessions.generation(session)))
       endpoints[Int(place)].inFlight -= 1
       drop(&upstreams[index].pointee.input)
@@ -140,7 +141,9 @@ extension Worker {
       beginServiceSession(session, timer, http2, on: upstream.transport, .open, place, service)
       meter.upstreamSpeaks(service.pointee.metrics.http2)
     }
-    attemptStream(request, place, service)
+    attemptStream(request, place, service, on: session)
+    // A WebSocket waits for SETTINGS first.
+    if sessions[session].pointee.streams == 0 { dismissUnwanted(session) }
     pumpIfWaiting(request)
   }
 

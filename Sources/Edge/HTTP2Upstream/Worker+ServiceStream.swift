@@ -11,8 +11,6 @@ extension Worker {
 
   /// Makes an attempt on a session that has room, or on a new one.
   func attemptStream(_ index: Int32, _ place: Int32, _ service: UnsafePointer<CompiledService>) {
-    let exchange = exchanges[index]
-    exchange.pointee.flags.remove([.isReused, .wantsFresh])
     var session = sessionWithRoom(place)
     if session < 0 {
       guard reserveRoom(service.pointee.place, service.pointee.maximumConnections) else {
@@ -20,7 +18,7 @@ extension Worker {
         return fail(index, .connectionLimit)
       }
       var code: Int32 = 0
-      let snapshot = snapshots[exchange.pointee.snapshot]
+      let snapshot = snapshots[exchanges[index].pointee.snapshot]
       session = openServiceSession(place, service, snapshot, code: &code)
       guard session >= 0 else {
         shared.returnConnection(service.pointee.place)
@@ -28,6 +26,18 @@ extension Worker {
         return fail(index, .buffersExhausted)
       }
     }
+    attemptStream(index, place, service, on: session)
+  }
+
+  /// Makes an attempt on a session that has room.
+  func attemptStream(
+    _ index: Int32,
+    _ place: Int32,
+    _ service: UnsafePointer<CompiledService>,
+    on session: Int32
+  ) {
+    let exchange = exchanges[index]
+    exchange.pointee.flags.remove([.isReused, .wantsFresh])
     if exchange.pointee.flags.contains(.wantsUpgrade) {
       guard takesWebSocket(index, service, sessions[session]) else { return }
     }

@@ -331,6 +331,53 @@ extension WireTests {
       }
     }
 
+    @Test(arguments: Backend.allCases, [ApplicationProtocol.http1, .http2])
+    func `an endpoint that leaves during a handshake serves who waits, and is left then`(
+      backend: Backend,
+      next: ApplicationProtocol
+    ) throws {
+      let stage = try Stage(.http1)
+      let held = try HeldFront(before: stage.front.port)
+      let other = try TLSFront(http1: stage.upstream)
+      defer {
+        held.stop()
+        other.stop()
+      }
+      var settings = stage.settings(Self.patience)
+      settings.endpoints = [held.endpoint]
+      held.open()
+      try stage.play(backend, settings) { scene in
+        // What it chooses is known, and the other way round it comes back.
+        let first = next == .http2 ? ApplicationProtocol.http1 : .http2
+        try stage.become(first)
+        let clients = try (0..<3).map { _ in try scene.client() }
+        #expect(try clients[0].exchange("GET", "/first").text == "GET /first ")
+        held.hold()
+        try stage.restart(as: next)
+        try eventually("it is gone") {
+          try scene.metric("spillway_connections{side=\"upstream\"}") == 0
+        }
+        let before = held.connections
+        for (number, client) in clients.enumerated() { try client.post("/\(number)", "body") }
+        let expected = before + (first == .http1 ? 3 : 1)
+        try eventually("they wait") {
+          try held.connections == expected && scene.metric("spillway_exchanges_active") == 3
+        }
+        try scene.reload { $0.endpoints = [other.endpoint] }
+        try eventually("it is in effect") {
+          try scene.client().exchange("GET", "/new").status == 200 && !other.tunnels.isEmpty
+        }
+        held.open()
+        for (number, client) in clients.enumerated() {
+          #expect(try client.response().text == "POST /\(number) body")
+        }
+        try eventually("it is left") {
+          stage.service.openConnections == 0 && stage.upstream.openConnections == 1
+        }
+        #expect(try scene.metric("spillway_connections{side=\"upstream\"}") == 1)
+      }
+    }
+
     @Test(arguments: Backend.allCases)
     func `a service that neither proves who it is nor chooses is answered for`(
       backend: Backend

@@ -196,7 +196,13 @@ extension WireTests {
       let (upstream, service) = (try ScriptedUpstream.echo(), try HTTP2Upstream.echo())
       let front = try TLSFront(h2: service)
       defer { front.stop() }
-      var settings = EdgeSettings.secureService(front, speaks: "auto")
+      // No time runs out on a slow machine: what is allowed is what a restart breaks.
+      var settings = EdgeSettings.secureService(
+        front,
+        speaks: "auto",
+        more: "connections: {connectTimeout: 30s}"
+      )
+      settings.policies = "timeoutMs: 30000"
       settings.workers = 2
       try Scene.play(backend, upstream, behind: service, settings: settings) { scene in
         let tally = Tally()

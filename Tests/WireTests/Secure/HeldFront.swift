@@ -7,9 +7,8 @@ final class HeldFront: Sendable {
   let port: UInt16
   private let listener: Socket
   private let state = Locked(State())
-  private let gate = Gate()
-
   private struct State {
+    var gate = Gate()
     var connections = 0
     var sockets: [Socket] = []
   }
@@ -20,9 +19,10 @@ final class HeldFront: Sendable {
     self.port = listener.localPort
     Thread.detachNewThread { [self] in
       while let peer = (try? listener.accepted(by: Deadline(after: .seconds(600)))) ?? nil {
-        state.withLock {
+        let gate = state.withLock {
           $0.connections += 1
           $0.sockets.append(peer)
+          return $0.gate
         }
         Thread.detachNewThread { [self] in
           gate.wait()
@@ -39,10 +39,13 @@ final class HeldFront: Sendable {
   var connections: Int { state.withLock { $0.connections } }
 
   /// Lets everything through from now on.
-  func open() { gate.open() }
+  func open() { state.withLock { $0.gate.open() } }
+
+  /// Holds connections that come from now on.
+  func hold() { state.withLock { $0.gate = Gate() } }
 
   func stop() {
-    gate.open()
+    open()
     listener.interrupt()
     state.withLock { state in for socket in state.sockets { socket.interrupt() } }
   }

@@ -337,6 +337,63 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `a peer that is silent below TLS is asked by PING, and given up`(
+      backend: Backend
+    ) throws {
+      let service = try HTTP2Upstream { peer, request, moment in
+        if request.target == "/silence" { peer.isSilent = true }
+        if moment == .end, !peer.isSilent { try peer.respond(request, 200, body: [120]) }
+      }
+      let front = try TLSFront(h2: service)
+      defer { front.stop() }
+      var settings = EdgeSettings.secureService(
+        front,
+        speaks: "h2",
+        more: "connections: {pingAfter: 200ms, pingTimeout: 200ms}"
+      )
+      settings.policies = "timeoutMs: 30000"
+      try Scene.play(backend, nil, behind: service, settings: settings) { scene in
+        let client = try scene.http2()
+        #expect(try client.exchange().text == "x")
+        #expect(try client.exchange("POST", "/silence", body: []).status == 502)
+        #expect(try scene.metric("spillway_upstream_h2_pings_unanswered_total") == 1)
+        try eventually("another connection serves") { try client.exchange().text == "x" }
+      }
+    }
+
+    @Test(arguments: Backend.allCases, ["h2", "auto"])
+    func `what was refused goes to another endpoint, a POST as well`(
+      backend: Backend,
+      spoken: String
+    ) throws {
+      let busy = try HTTP2Upstream { peer, request, moment in
+        if moment == .end { try peer.reset(request, .refusedStream) }
+      }
+      let service = try HTTP2Upstream.echo()
+      let (first, second) = (try TLSFront(h2: busy), try TLSFront(h2: service))
+      defer {
+        first.stop()
+        second.stop()
+        busy.stop()
+      }
+      let settings = EdgeSettings.secureService(
+        first,
+        second,
+        speaks: spoken,
+        more: "balance: round-robin"
+      )
+      try Scene.play(backend, nil, behind: service, settings: settings) { scene in
+        let client = try scene.client()
+        for number in 0..<6 {
+          try client.post("/\(number)", "body")
+          #expect(try client.response().text == "POST /\(number) body")
+        }
+        let repeats = try scene.metric("spillway_upstream_h2_repeats_total")
+        #expect(repeats >= 1 && repeats == Double(busy.requests.count))
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `a session cut without close_notify fails what it carries, and only that`(
       backend: Backend
     ) throws {
