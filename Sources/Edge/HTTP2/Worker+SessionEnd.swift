@@ -146,6 +146,7 @@ extension Worker {
   /// Ends the session once what is queued is sent.
   func endSession(_ index: Int32) {
     let session = sessions[index]
+    guard session.pointee.phase != .connecting else { return closeSession(index, reset: true) }
     endStreams(session)
     setPhase(index, .closing)
     let patience =
@@ -172,7 +173,7 @@ extension Worker {
   func closeSession(_ index: Int32, reset: Bool) {
     let session = sessions[index]
     if session.pointee.flags.contains(.isUpstream) {
-      return closeServiceSession(index, reset: reset, code: ECONNRESET)
+      return closeServiceSession(index, reset: reset, .connectFailed)
     }
     endStreams(session)
     if session.pointee.flags.contains(.isDirty) { unlistDirty(index, session) }

@@ -215,7 +215,9 @@ extension Worker {
   /// Ends the link, and with it whatever of its exchange is left.
   func endLink(_ index: Int32) {
     let link = links + Int(index)
-    if link.pointee.flags.contains(.isUpstream) { return endServiceStream(index, .session(0)) }
+    if link.pointee.flags.contains(.isUpstream) {
+      return endServiceStream(index, .session(.connectFailed))
+    }
     link.pointee.flags.insert(.isGone)
     let connection = link.pointee.receiver
     if connection >= 0 { connectionFailed(connection) }

@@ -30,6 +30,7 @@ enum ReplyReason: UInt8, CaseIterable {
   case upstreamCertificate
   case upstreamTLSFailed
   case upstreamTLSRefused
+  case upstreamNoHTTP2
 
   struct Wording {
     var status: UInt16
@@ -50,7 +51,7 @@ enum ReplyReason: UInt8, CaseIterable {
     case .bodyTooLarge, .headTooLarge, .targetTooLong: 8
     case .noEndpoint, .connectFailed, .connectTimeout, .connectionLimit, .upstreamReset,
       .upstreamMalformed, .upstreamRefused, .upgradeRefused, .buffersExhausted,
-      .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused:
+      .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused, .upstreamNoHTTP2:
       14
     case .malformedRequest, .codingNotImplemented, .versionNotSupported, .malformedBody,
       .pathRefused, .tlsRequired:
@@ -175,7 +176,8 @@ enum ReplyReason: UInt8, CaseIterable {
       )
     case .noEndpoint, .connectFailed, .connectTimeout, .connectionLimit, .upstreamReset,
       .upstreamMalformed, .upstreamTimeout, .upstreamRefused, .upgradeRefused,
-      .buffersExhausted, .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused:
+      .buffersExhausted, .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused,
+      .upstreamNoHTTP2:
       upstreamWording
     }
   }
@@ -253,6 +255,14 @@ enum ReplyReason: UInt8, CaseIterable {
         title: "The service refused TLS",
         detail: "The service ended the TLS handshake with an alert.",
         proxyError: "tls_alert_received"
+      )
+    case .upstreamNoHTTP2:
+      Wording(
+        status: 502,
+        token: "upstream-no-http2",
+        title: "The service does not speak HTTP/2",
+        detail: "The service did not choose HTTP/2 in the TLS handshake (ALPN).",
+        proxyError: "tls_protocol_error"
       )
     case .upstreamTimeout:
       Wording(

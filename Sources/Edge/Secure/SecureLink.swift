@@ -9,6 +9,7 @@ internal import Units
 ///    '---no slot--> waiting --^ '--fault--> gone, its socket goes on in clear to say why
 ///
 /// connecting --connected--> handshaking --established--> open    towards a service
+///                   '--no slot--> waiting --^
 /// ```
 ///
 /// The connection above is there from the start: what is accounted, and the time that a client has,
@@ -18,7 +19,7 @@ struct SecureLink: BitwiseCopyable {
   enum Phase: UInt8, BitwiseCopyable {
     /// Nothing came yet; there is no TLS session.
     case silent
-    /// There are too many handshakes; what came lies in `input`.
+    /// There are too many handshakes; what a client sent lies in `input`.
     case waiting
     case handshaking
     case open
@@ -53,6 +54,8 @@ struct SecureLink: BitwiseCopyable {
     case handshakes
     /// Has bytes of its handshake, towards a service.
     case upstreamHandshakes
+    /// Waits for a handshake with a service to end.
+    case upstreamWaiting
     /// Has bytes to decrypt that nothing else would look at.
     case hot
   }
@@ -60,8 +63,12 @@ struct SecureLink: BitwiseCopyable {
   let socket: Int32
   /// -1 towards a service.
   let listener: Int32
+  /// The place of the service that it leads to, once it is connected.
+  var service: Int32 = -1
   /// `nil` until the first byte.
   var session: Unmanaged<TLSSession>?
+  /// Towards a service: how it is spoken to.
+  var target: Unmanaged<SecureTarget>?
   /// Who the client is, once somebody asked.
   var identity: Unmanaged<ClientIdentity>?
   /// The connection or session above.
@@ -78,7 +85,7 @@ struct SecureLink: BitwiseCopyable {
   var plain = StretchQueue()
   var drainMark: Int32 = 0
 
-  /// Whether we are the client, and the owner an upstream connection.
+  /// Whether we are the client, and the owner an upstream connection or a session to a service.
   var isUpstream: Bool { listener < 0 }
 }
 
@@ -106,6 +113,10 @@ public struct HandshakeBounds: Sendable {
   public var running = 1_024
   /// Clients that wait for one of them to end, in order; further ones are refused.
   public var waiting = 1_024
+  /// Handshakes with services that have begun; further ones wait, as long as a connect may take.
+  public var upstream = 1_024
+  /// Those of one service: where they hang, others go on.
+  var perService: Int { max(1, upstream / 2) }
   /// Steps with asymmetric operations in one turn: other connections wait that long.
   public var stepsPerTurn = 4
 

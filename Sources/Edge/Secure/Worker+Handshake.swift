@@ -56,6 +56,7 @@ extension Worker {
       unlist(index)
       start(index)
     }
+    startWaitingHandshakes()
     var steps = handshakeBounds.stepsPerTurn
     // Requests wait for these, which were let in already: strangers must not hold them up.
     while steps > 0, upstreamHandshakeLinks.first >= 0 {
@@ -127,7 +128,7 @@ extension Worker {
   /// The alert that says why is sent already, in clear: from here on the socket goes without TLS.
   private func failHandshake(_ index: Int32, _ fault: TLSFault) {
     if secureLinks[index].pointee.isUpstream {
-      return failUpstreamHandshake(index, fault == .truncated ? .broken : .fault(fault))
+      return failUpstreamHandshake(index, upstreamFailure(index, fault))
     }
     meter.handshakeFailed(.fault(fault))
     let connection = leaveSecure(index)
@@ -162,6 +163,7 @@ extension Worker {
   }
 
   func noteAbandoned(_ index: Int32) {
+    guard !secureLinks[index].pointee.isUpstream else { return }
     let phase = secureLinks[index].pointee.phase
     if phase == .waiting || phase == .handshaking { meter.handshakeFailed(.abandoned) }
   }

@@ -114,6 +114,8 @@ extension Worker {
     let owner = secureLinks[index].pointee.owner
     switch OwnerKind(rawValue: owner.kind) ?? .none {
     case .connection: connectionReceived(owner.index, block, 0, count)
+    case .session where secureLinks[index].pointee.isUpstream:
+      serviceSessionReceived(owner.index, block, count)
     case .session: sessionReceived(owner.index, block, count)
     case .upstream: upstreamReceived(owner.index, block, 0, count)
     default: reactor.pool.release(block)
@@ -127,6 +129,8 @@ extension Worker {
     let owner = link.pointee.owner
     switch OwnerKind(rawValue: owner.kind) ?? .none {
     case .connection: connectionEnded(owner.index)
+    case .session where link.pointee.isUpstream:
+      closeServiceSession(owner.index, reset: false, .connectFailed)
     case .session: sessionEnded(owner.index)
     case .upstream: upstreamEnded(owner.index)
     default: break
@@ -140,6 +144,8 @@ extension Worker {
     let owner = link.pointee.owner
     switch OwnerKind(rawValue: owner.kind) ?? .none {
     case .connection: connectionFailed(owner.index)
+    case .session where link.pointee.isUpstream:
+      closeServiceSession(owner.index, reset: false, .connect(code))
     case .session: closeSession(owner.index, reset: false)
     case .upstream: upstreamFailed(owner.index, code: code)
     default: break
@@ -156,6 +162,7 @@ extension Worker {
       hotLinks.first >= 0 || handshakeLinks.first >= 0 || upstreamHandshakeLinks.first >= 0
       || !dirtyLinks.isEmpty
       || waitingLinks.first >= 0 && handshakes < handshakeBounds.running
+      || upstreamWaitingLinks.first >= 0 && hasEndedUpstreamHandshake
     return hasWork ? .zero : nil
   }
 
@@ -212,6 +219,7 @@ extension Worker {
     case .waiting: body(&waitingLinks)
     case .handshakes: body(&handshakeLinks)
     case .upstreamHandshakes: body(&upstreamHandshakeLinks)
+    case .upstreamWaiting: body(&upstreamWaitingLinks)
     case .hot: body(&hotLinks)
     }
   }

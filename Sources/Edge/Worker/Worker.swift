@@ -43,9 +43,15 @@ final class Worker {
   var hotLinks = SecureList()
   var handshakeLinks = SecureList()
   var waitingLinks = SecureList()
-  /// Links towards services with bytes of their handshake, and how many handshakes are under way.
+  /// Links towards services with bytes of their handshake, those that wait for one, and how many
+  /// handshakes are under way.
   var upstreamHandshakeLinks = SecureList()
+  var upstreamWaitingLinks = SecureList()
   var upstreamHandshakes = 0
+  /// Those of each service, by its place.
+  let serviceHandshakes: UnsafeMutablePointer<Int32>
+  /// One has ended since those that wait were looked at.
+  var hasEndedUpstreamHandshake = false
   /// Sessions that services may let us resume, by endpoint.
   let upstreamSessions = ClientSessionCache()
   /// Handshakes under way.
@@ -146,6 +152,8 @@ final class Worker {
     endpoints.initialize(repeating: EndpointState(), count: EndpointDirectory.capacity)
     cursors = .allocate(capacity: ServiceDirectory.capacity)
     cursors.initialize(repeating: 0, count: ServiceDirectory.capacity)
+    serviceHandshakes = .allocate(capacity: ServiceDirectory.capacity)
+    serviceHandshakes.initialize(repeating: 0, count: ServiceDirectory.capacity)
     self.snapshots = SnapshotTable(capacity: snapshots)
     random = SplitMix64(seed: seed)
     date = DateField()
@@ -170,6 +178,7 @@ final class Worker {
     serviceSessions.deallocate()
     endpoints.deallocate()
     cursors.deallocate()
+    serviceHandshakes.deallocate()
     requestFields.deallocate()
     responseFields.deallocate()
     path.deallocate()
@@ -268,6 +277,6 @@ final class Worker {
       stretches: stretchExhaustions
     )
     meter.set(handshakes: handshakes, waiting: waitingLinks.count)
-    meter.set(upstreamHandshakes: upstreamHandshakes)
+    meter.set(upstreamHandshakes: upstreamHandshakes, waiting: upstreamWaitingLinks.count)
   }
 }
