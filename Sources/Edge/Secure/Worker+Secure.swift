@@ -44,7 +44,7 @@ extension Worker {
     entry.pointee.input = Input()
     entry.pointee.transport = .secure(index)
     reactor.setOwner(socket, owner(.secure, index, secureLinks.generation(index)))
-    if !secureLinks[index].pointee.input.isEmpty { requestHandshake(index) }
+    if !secureLinks[index].pointee.input.isEmpty { greet(index) }
   }
 
   func handleSecure(_ index: Int32, _ event: Event) {
@@ -61,10 +61,12 @@ extension Worker {
   private func secureReceived(_ index: Int32, _ block: Int32, _ count: Int) {
     let link = secureLinks[index]
     guard !link.pointee.flags.contains(.endDelivered) else { return reactor.pool.release(block) }
+    if link.pointee.phase == .silent || link.pointee.phase == .greeting {
+      return greet(index, block, count)
+    }
     guard append(&link.pointee.input, block, 0, count) else { return tellFailure(index) }
     switch link.pointee.phase {
-    case .silent: requestHandshake(index)
-    case .waiting, .connecting: break
+    case .silent, .greeting, .waiting, .connecting: break
     case .handshaking: continueHandshake(index)
     case .open: decrypt(index)
     }
@@ -156,7 +158,8 @@ extension Worker {
       hotLinks.first >= 0 || handshakeLinks.first >= 0 || upstreamHandshakeLinks.first >= 0
       || !dirtyLinks.isEmpty
       || waitingLinks.first >= 0 && handshakes < handshakeBounds.running
-    return hasWork ? .zero : nil
+    if hasWork { return .zero }
+    return displaceAt.map { max(.zero, $0 - reactor.now) }
   }
 
   /// Goes on with links that were resumed, and with handshakes as far as one turn may.
@@ -209,6 +212,7 @@ extension Worker {
   private func withList(_ place: SecureLink.Place, _ body: (inout SecureList) -> Void) {
     switch place {
     case .none: break
+    case .greeting: body(&greetingLinks)
     case .waiting: body(&waitingLinks)
     case .handshakes: body(&handshakeLinks)
     case .upstreamHandshakes: body(&upstreamHandshakeLinks)
