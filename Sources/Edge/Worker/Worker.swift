@@ -266,6 +266,7 @@ final class Worker {
       streams: streamCount - serviceStreamCount
     )
     meter.set(serviceSessions: serviceSessionCount, streams: serviceStreamCount)
+    meter.set(http2Memory: workspace.memoryInUse)
     meter.exhausted(blocks: reactor.pool.exhaustions, segments: reactor.segmentExhaustions)
     meter.set(handshakes: handshakes, waiting: waitingLinks.count)
     meter.set(upstreamHandshakes: upstreamHandshakes)

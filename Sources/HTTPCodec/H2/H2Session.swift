@@ -32,7 +32,14 @@ public final class H2Session {
     state = .allocate(capacity: 1)
     state.initialize(to: H2State(isServer: isServer, settings, workspace.memory))
     self.workspace = workspace
-    guard let native = NativeSession(isServer: isServer, settings, state: state) else {
+    guard
+      let native = NativeSession(
+        isServer: isServer,
+        settings,
+        state: state,
+        memory: workspace.native
+      )
+    else {
       state.deinitialize(count: 1)
       state.deallocate()
       return nil
