@@ -15,7 +15,7 @@ SIMULATE_FLAGS ?=
 SWIFT_SOURCES := Sources Tests loadtest Package.swift
 
 .DEFAULT_GOAL := help
-.PHONY: help run load demo suite test build setup lint format sanitize smoke fuzz bench simulate decision instructions allocations soak leave clean
+.PHONY: help run load demo suite test build setup lint format sanitize smoke fuzz bench abuse simulate decision instructions allocations soak leave clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,11 @@ bench: ## Measure beside nginx, HAProxy and other peers that are found
 	@bench/bench.py --scenarios $(BENCH_SCENARIOS) --rounds $(BENCH_ROUNDS) \
 	  --peer bench/spillway.json --bin spillway=.build/release/spillway \
 	  --peer bench/spillway-epoll.json --bin spillway-epoll=.build/release/spillway $(BENCH_FLAGS)
+
+abuse: ## Hostile clients, and dropped handshakes: what they cost the edge and a polite client
+	@scripts/setup.sh bench
+	swift build -c release --product spillway
+	@bench/abuse.py $(ABUSE_FLAGS)
 
 simulate: ## Run admission through every scenario of overload; fails when a goal is missed
 	swift build -c release --product admission-sim

@@ -24,6 +24,7 @@ let package = Package(
     .library(name: "HTTPCodec", targets: ["HTTPCodec"]),
     .library(name: "Routing", targets: ["Routing"]),
     .library(name: "Configuration", targets: ["Configuration"]),
+    .library(name: "TLS", targets: ["TLS"]),
     .library(name: "Units", targets: ["Units"]),
   ],
   dependencies: [
@@ -90,7 +91,12 @@ let package = Package(
       swiftSettings: house
     ),
     .target(name: "Routing", dependencies: ["HTTPCodec", "Units"], swiftSettings: house),
-    .target(name: "HTTPCodec", dependencies: ["Units", "CNghttp2"], swiftSettings: house),
+    .target(
+      name: "HTTPCodec",
+      dependencies: ["Units", "CNghttp2"],
+      // Sanitizers and fuzzers see into the C library's allocations, not into a pool of ours.
+      swiftSettings: house + (plainAllocator ? [.define("PLAIN_MEMORY")] : [])
+    ),
     .target(name: "TLS", dependencies: ["COpenSSL", "Units"], swiftSettings: house),
     .target(
       name: "Reactor",

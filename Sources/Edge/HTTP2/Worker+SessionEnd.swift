@@ -45,7 +45,10 @@ extension Worker {
     _ limits: ListenerLimits
   ) -> Instant {
     guard session.pointee.streams == 0 else { return .never }
-    let time = session.pointee.requests == 0 ? limits.headTimeout : limits.keepAliveIdle
+    guard session.pointee.requests > 0 else {
+      return session.pointee.idleSince + limits.headTimeout
+    }
+    let time = Self.jittered(limits.keepAliveIdle, by: session.pointee.jitter)
     return session.pointee.idleSince + time
   }
 

@@ -106,9 +106,11 @@ enum HandshakeFailure {
   case refused
   /// The client left before the end.
   case abandoned
+  /// It stood still while others waited, or too many had only begun.
+  case displaced
 
   static var labels: [String] {
-    TLSFault.allCases.map { "\($0.reason)" } + ["timeout", "refused", "abandoned"]
+    TLSFault.allCases.map { "\($0.reason)" } + ["timeout", "refused", "abandoned", "displaced"]
   }
 
   var place: Int {
@@ -118,6 +120,7 @@ enum HandshakeFailure {
     case .timeout: faults
     case .refused: faults + 1
     case .abandoned: faults + 2
+    case .displaced: faults + 3
     }
   }
 }

@@ -44,7 +44,7 @@ extension Worker {
     entry.pointee.input = Input()
     entry.pointee.transport = .secure(index)
     reactor.setOwner(socket, owner(.secure, index, secureLinks.generation(index)))
-    if !secureLinks[index].pointee.input.isEmpty { requestHandshake(index) }
+    if !secureLinks[index].pointee.input.isEmpty { greet(index) }
   }
 
   func handleSecure(_ index: Int32, _ event: Event) {
@@ -61,10 +61,12 @@ extension Worker {
   private func secureReceived(_ index: Int32, _ block: Int32, _ count: Int) {
     let link = secureLinks[index]
     guard !link.pointee.flags.contains(.endDelivered) else { return reactor.pool.release(block) }
+    if link.pointee.phase == .silent || link.pointee.phase == .greeting {
+      return greet(index, block, count)
+    }
     guard append(&link.pointee.input, block, 0, count) else { return tellFailure(index) }
     switch link.pointee.phase {
-    case .silent: requestHandshake(index)
-    case .waiting, .connecting: break
+    case .silent, .greeting, .waiting, .connecting: break
     case .handshaking: continueHandshake(index)
     case .open: decrypt(index)
     }
@@ -163,7 +165,8 @@ extension Worker {
       || !dirtyLinks.isEmpty
       || waitingLinks.first >= 0 && handshakes < handshakeBounds.running
       || upstreamWaitingLinks.first >= 0 && hasEndedUpstreamHandshake
-    return hasWork ? .zero : nil
+    if hasWork { return .zero }
+    return displaceAt.map { max(.zero, $0 - reactor.now) }
   }
 
   /// Goes on with links that were resumed, and with handshakes as far as one turn may.
@@ -216,6 +219,7 @@ extension Worker {
   private func withList(_ place: SecureLink.Place, _ body: (inout SecureList) -> Void) {
     switch place {
     case .none: break
+    case .greeting: body(&greetingLinks)
     case .waiting: body(&waitingLinks)
     case .handshakes: body(&handshakeLinks)
     case .upstreamHandshakes: body(&upstreamHandshakeLinks)

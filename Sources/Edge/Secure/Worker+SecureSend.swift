@@ -174,6 +174,7 @@ extension Worker {
   func forget(_ index: Int32) {
     let link = secureLinks[index]
     if link.pointee.place != .none { unlist(index) }
+    forgetAnswered(link)
     if link.pointee.phase == .handshaking {
       if link.pointee.isUpstream { noteEndOfHandshake(link) } else { handshakes -= 1 }
     }

@@ -39,10 +39,14 @@ final class Worker {
   /// Those with something to encrypt, and the list that is being worked off.
   var dirtyLinks: [Owner] = []
   var flushingLinks: [Owner] = []
-  /// Those with something to decrypt, those with bytes of a handshake, and those that wait for one.
+  /// Those with something to decrypt, those with bytes of a handshake, those that wait for one, and
+  /// those of which a part of the ClientHello came.
   var hotLinks = SecureList()
   var handshakeLinks = SecureList()
   var waitingLinks = SecureList()
+  var greetingLinks = SecureList()
+  /// Handshakes that were answered, in that order, linked by `older` and `newer`.
+  var answeredLinks = SecureList()
   /// Links towards services with bytes of their handshake, those that wait for one, and how many
   /// handshakes are under way.
   var upstreamHandshakeLinks = SecureList()
@@ -271,6 +275,7 @@ final class Worker {
       streams: streamCount - serviceStreamCount
     )
     meter.set(serviceSessions: serviceSessionCount, streams: serviceStreamCount)
+    meter.set(http2Memory: workspace.memoryInUse)
     meter.exhausted(
       blocks: reactor.pool.exhaustions,
       segments: reactor.segmentExhaustions,
