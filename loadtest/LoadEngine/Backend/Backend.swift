@@ -130,6 +130,11 @@ public final class Backend: @unchecked Sendable {
       finishWork()
       flushSessions()
     }
+    for index in 0..<Int32(connections.capacity) where connections.generation(index) & 1 == 1 {
+      // Nobody else would give sessions back; sockets go with the reactor.
+      connections[index].pointee.http2?.release()
+      connections[index].pointee.http2 = nil
+    }
     reactor.settle()
   }
 
