@@ -9,7 +9,7 @@ internal import Units
 public final class H2Workspace {
   /// Memory of nghttp2 that the sessions of one workspace may take by default, in bytes.
   ///
-  /// A session takes some 25 KB, most of it room for one frame: enough for 40,000 of them.
+  /// A session takes 29 KB, most of it room for one frame: enough for 37,000 of them.
   public static let defaultMemory = 1 << 30
 
   let memory: UnsafeMutablePointer<H2Memory>
