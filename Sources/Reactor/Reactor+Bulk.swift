@@ -4,10 +4,11 @@ internal import Units
 
 /// Blocks that one vectored read filled beyond the one that its event hands out.
 struct Surplus {
-  /// Blocks that one read may fill: as much as a socket buffer of the kernel's default holds.
-  static let maximum = 16
+  /// Blocks that one read may fill, 128 KiB: what a peer that does not read holds of the pool at most,
+  /// beside the high watermark.
+  static let maximum = 8
 
-  var blocks = InlineArray<16, Int32>(repeating: -1)
+  var blocks = InlineArray<8, Int32>(repeating: -1)
   var count = 0
   var taken = 0
   /// Bytes in the last one; all others are full.
