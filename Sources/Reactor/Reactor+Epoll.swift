@@ -148,7 +148,7 @@ extension Reactor {
       return receiveEnded(socket, count)
     }
     if count == BlockPool.blockSize {
-      socket.pointee.flags.insert(.bulk)
+      if !socket.pointee.flags.contains(.single) { socket.pointee.flags.insert(.bulk) }
       heat(index, socket)
     } else {
       afterShortRead(index, socket)

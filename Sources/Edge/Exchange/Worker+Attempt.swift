@@ -189,6 +189,9 @@ extension Worker {
     let exchange = exchanges[index]
     let upstream = upstreams[exchange.pointee.upstream]
     startWaiting(exchange)
+    // A session has a hundred streams: with windows that are shut each would hold a whole read.
+    let client = connections[exchange.pointee.connection].pointee.transport
+    readInBulk(upstream.pointee.transport, !client.isStream)
     reactor.pool.retain(exchange.pointee.requestBlock)
     let count = Int(exchange.pointee.requestCount)
     meter.sentUpstream(count)
