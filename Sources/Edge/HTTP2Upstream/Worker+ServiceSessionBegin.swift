@@ -5,7 +5,12 @@ internal import Upstream
 
 /// Sessions towards services: which one takes another request, and how a new one begins.
 extension Worker {
-  private static let sessionSettings = H2Settings(limits: responseLimits)
+  /// The window of the connection is that of all its streams: clients that do not read stop their own
+  /// and never those of others.
+  private static let sessionSettings = H2Settings(
+    connectionWindow: Int(ServiceSession.maximumStreams) * 65_536,
+    limits: responseLimits
+  )
 
   /// A session to an endpoint that takes another request, or -1.
   func sessionWithRoom(_ place: Int32) -> Int32 {
