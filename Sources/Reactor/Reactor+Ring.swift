@@ -113,7 +113,9 @@ extension Reactor {
     if completion.result > 0, block >= 0 {
       if clinux_has_bytes_left(completion.flags) != 0 {
         socket.pointee.flags.insert(.bulk)
-        if completion.result == BlockPool.blockSize, !socket.pointee.flags.contains(.single) {
+        if completion.result == BlockPool.blockSize,
+          socket.pointee.flags.isDisjoint(with: [.single, .paused])
+        {
           readSurplus(index, socket)
         }
       } else {

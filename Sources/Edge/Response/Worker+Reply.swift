@@ -161,7 +161,7 @@ extension Worker {
       keepsAlive: false,
       listsAllowed: false
     )
-    accountBroken(index, reply.status, reason, bytesOut: reply.bodyLength(32))
+    accountBroken(index, reply.status, reason, bytesOut: isHead ? 0 : reply.bodyLength(32))
     guard isSent else { return closeConnection(index, reset: true) }
     closeWhenSent(index, lingering: true)
   }

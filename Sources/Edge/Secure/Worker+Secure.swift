@@ -162,7 +162,7 @@ extension Worker {
     if isSecureStarved { return .milliseconds(1) }
     let hasWork =
       hotLinks.first >= 0 || handshakeLinks.first >= 0 || upstreamHandshakeLinks.first >= 0
-      || !dirtyLinks.isEmpty
+      || !dirtyLinks.isEmpty || firstDirtySession >= 0
       || waitingLinks.first >= 0 && handshakes < handshakeBounds.running
       || upstreamWaitingLinks.first >= 0 && hasEndedUpstreamHandshake
     if hasWork { return .zero }
