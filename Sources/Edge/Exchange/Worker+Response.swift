@@ -241,7 +241,6 @@ extension Worker {
   func endExchange(_ index: Int32) {
     let exchange = exchanges[index]
     reactor.pool.release(exchange.pointee.requestBlock)
-    reactor.timers.release(exchange.pointee.timer)
     releaseSnapshot(index)
     exchanges.release(index)
   }
