@@ -25,6 +25,7 @@ let package = Package(
     .library(name: "Routing", targets: ["Routing"]),
     .library(name: "Configuration", targets: ["Configuration"]),
     .library(name: "TLS", targets: ["TLS"]),
+    .library(name: "Edge", targets: ["Edge"]),
     .library(name: "Units", targets: ["Units"]),
   ],
   dependencies: [
@@ -195,6 +196,13 @@ let package = Package(
       dependencies: [
         "LoadEngine", "LoadKit", "Configuration", "TLS", "Reactor", "Units", "CLinux",
       ],
+      swiftSettings: house
+    ),
+    // The fuzz targets' own sources, without the fuzzer: replays what was found and keeps them built.
+    .testTarget(
+      name: "FuzzTests",
+      dependencies: ["Edge", "Configuration", "Routing", "TLS", "HTTPCodec", "Units"],
+      path: "Tests/Fuzz/Sources",
       swiftSettings: house
     ),
     // Runs the built executable as an operator would.

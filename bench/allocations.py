@@ -23,12 +23,23 @@ WORDS = 6                 # malloc, calloc, realloc, aligned, bytes, how many to
 SHOW = 5                  # the index of that last word
 CONNECTIONS = 8
 
-# What is sent: name, request, and how many bytes of body the upstream answers with.
+# What is sent in turns: name, and requests with the bytes of body that each is answered with.
 KINDS = [
-    ("get", b"GET /bytes/1024 HTTP/1.1\r\nHost: edge\r\nUser-Agent: check\r\nAccept: */*\r\n\r\n", 1024),
-    ("post", b"POST /bytes/100 HTTP/1.1\r\nHost: edge\r\nContent-Length: 512\r\n\r\n" + b"p" * 512, 100),
-    ("large", b"GET /bytes/100000 HTTP/1.1\r\nHost: edge\r\n\r\n", 100000),
-    ("reject", b"GET /reject HTTP/1.1\r\nHost: edge\r\n\r\n", 5),
+    ("get", [(b"GET /bytes/1024 HTTP/1.1\r\nHost: edge\r\nUser-Agent: check\r\nAccept: */*\r\n\r\n", 1024)]),
+    ("post", [(b"POST /bytes/100 HTTP/1.1\r\nHost: edge\r\nContent-Length: 512\r\n\r\n" + b"p" * 512, 100)]),
+    ("large", [(b"GET /bytes/100000 HTTP/1.1\r\nHost: edge\r\n\r\n", 100000)]),
+    ("reject", [(b"GET /reject HTTP/1.1\r\nHost: edge\r\n\r\n", 5)]),
+    # By host, wildcard, regular expression, method, field and query, and one path that is rewritten
+    # before: a seventh of an allocation per request is one per lookup of its kind.
+    ("lookup", [
+        (b"GET /a HTTP/1.1\r\nHost: API.example.com:80\r\n\r\n", 1),
+        (b"GET /a HTTP/1.1\r\nHost: a.b.example.com\r\n\r\n", 2),
+        (b"GET /v12/carts/4711-x HTTP/1.1\r\nHost: edge\r\n\r\n", 3),
+        (b"DELETE /by/x HTTP/1.1\r\nHost: edge\r\n\r\n", 4),
+        (b"GET /by/x HTTP/1.1\r\nHost: edge\r\nX-Any: y\r\nX-Beta: 1\r\n\r\n", 5),
+        (b"GET /by/x?a=b&any&v=%32 HTTP/1.1\r\nHost: edge\r\n\r\n", 6),
+        (b"GET //v1/../v2/./orders/%61 HTTP/1.1\r\nHost: edge\r\n\r\n", 3),
+    ]),
 ]
 
 
@@ -50,13 +61,14 @@ class Client:
         self.sockets = [socket.create_connection(("127.0.0.1", port), 20) for _ in range(CONNECTIONS)]
         self.files = [s.makefile("rb", 1 << 16) for s in self.sockets]
 
-    def send(self, request, size, count):
+    def send(self, requests, count):
         for i in range(count):
             at = i % CONNECTIONS
+            request, size = requests[i % len(requests)]
             self.sockets[at].sendall(request)
             length = self.read_head(self.files[at])
             if length != size or len(self.files[at].read(length)) != length:
-                raise bench.BenchError(f"{length} bytes came instead of {size}")
+                raise bench.BenchError(f"{length} bytes came instead of {size} to {request[:60]!r}")
 
     @staticmethod
     def read_head(file):
@@ -106,15 +118,15 @@ def measure(peer, kinds, args, work, library):
         if counter.calls() == 0:
             raise bench.BenchError("nothing was counted: the library was not loaded")
         out = {}
-        for name, request, size in kinds:
+        for name, requests in kinds:
             client = Client(peer.values["port"])
             try:
-                client.send(request, size, args.requests // 2)
+                client.send(requests, args.requests // 2)
                 marks = [counter.calls()]
                 for factor in (1, 3):
                     if args.trace and factor == 3:
                         counter.show(8)
-                    client.send(request, size, args.requests * factor)
+                    client.send(requests, args.requests * factor)
                     counter.show(0)
                     marks.append(counter.calls())
             finally:
@@ -148,6 +160,10 @@ def main():
             if peer.env.get("SPILLWAY_REACTOR") == "io_uring" and not args.reactor and not has_io_uring():
                 print(f"{name:16} skipped: this kernel forbids io_uring")
                 continue
+            if args.peer:
+                kinds = [k for k in kinds if k[0] != "lookup"]  # its configuration has no such routes
+            else:
+                peer.config = f"{bench.HERE}/allocations.yaml.in"
             proxies.prepare(peer, upstream, f"{work}/{name}")
             for kind, each in measure(peer, kinds, args, work, library).items():
                 verdict = "" if each <= args.most else f"   more than {args.most}"

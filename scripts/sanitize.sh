@@ -16,14 +16,14 @@ case ${1:-} in
     # What threads share. A connection belongs to one worker for its life: of the wire tests only
     # those count in which threads meet, over reloads, drains, names, pools, counters and storms.
     tests='^(TelemetryTests|ReactorTests|TLSTests|UpstreamTests|EdgeTests|ProcessTests)\.'
-    tests+='|^WireTests\.WireTests/([A-Za-z0-9]*(Reload|Storm)|Drain|Observation|Name|Pool'
+    tests+='|^WireTests\.WireTests/([A-Za-z0-9]*(Reload|Storm)|Drain|Observation|Count|Name|Pool'
     tests+='|ConnectionLimit|LongRequest)Tests/'
     export TSAN_OPTIONS="halt_on_error=1 ${TSAN_OPTIONS:-}"
     scratch=.build-tsan ;;
   address)
     # All that have raw pointers or sockets.
     tests='^(TelemetryTests|ReactorTests|TLSTests|HTTPCodecTests|RoutingTests|UpstreamTests'
-    tests+='|EdgeTests|WireTests|ProcessTests)\.'
+    tests+='|EdgeTests|WireTests|ProcessTests|FuzzTests)\.'
     # The Swift runtime keeps metadata for the life of the process: leaks are counted elsewhere,
     # by the soak run's gauges.
     export ASAN_OPTIONS="detect_leaks=0 ${ASAN_OPTIONS:-}"

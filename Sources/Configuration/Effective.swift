@@ -98,7 +98,7 @@ extension ListenerSetting {
       "exposure: \(exposure.rawValue)",
       "limits: \(limits.flow)",
       "connections: {\(most)perAddress: \(connectionsPerAddress)}"
-        + (maximumConnections == nil ? "  # maximum: 45% of descriptors" : ""),
+        + (maximumConnections == nil ? "  # maximum: shares 45% of descriptors" : ""),
       "allow: \(YAMLWriter.list(allow.map(\.text)))",
       "deny: \(YAMLWriter.list(deny.map(\.text)))",
       "trustedProxies: \(YAMLWriter.list(trustedProxies.map(\.text)))",

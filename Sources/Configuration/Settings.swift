@@ -127,7 +127,8 @@ public struct ListenerSetting: Sendable, Equatable {
   public var address: BindAddress
   public var exposure = Exposure.public
   public var limits = Limits()
-  /// Most client connections; `nil` is 45 % of the descriptors.
+  /// Most client connections; `nil` is a share in 45 % of the descriptors that the stated maxima of
+  /// other listeners leave, for all listeners together that state none.
   public var maximumConnections: Int?
   public var connectionsPerAddress = 1_000
   public var allow: [CIDR] = []

@@ -200,7 +200,7 @@ struct AdminServerTests {
 }
 
 /// A plain client of the admin port.
-private final class AdminClient {
+final class AdminClient {
   private let descriptor: Int32
 
   init(port: UInt16) throws {

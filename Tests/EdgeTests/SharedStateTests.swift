@@ -46,7 +46,7 @@ struct SharedStateTests {
 
     #expect(state.reserveAddress(address, 1))
     #expect(!state.reserveAddress(address, 1))
-    #expect(state.reserveAddress(IPBytes(high: 1, low: 3), 1))
+    #expect(state.reserveAddress(IPBytes(high: 2, low: 2), 1))
     state.returnAddress(address)
     #expect(state.reserveAddress(address, 1))
   }

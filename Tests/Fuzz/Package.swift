@@ -9,6 +9,8 @@ let fuzz: [SwiftSetting] = [
   .enableUpcomingFeature("InternalImportsByDefault"),
   .enableUpcomingFeature("MemberImportVisibility"),
   .treatAllWarnings(as: .error),
+  // The same sources are a test target of the product's package, which replays the corpus.
+  .define("FUZZER"),
   .unsafeFlags(["-parse-as-library"]),
 ]
 
@@ -16,8 +18,8 @@ let fuzz: [SwiftSetting] = [
 let parsers = [
   "FuzzRequest": "HTTPCodec", "FuzzResponse": "HTTPCodec", "FuzzChunked": "HTTPCodec",
   "FuzzTrailers": "HTTPCodec", "FuzzH2": "HTTPCodec", "FuzzProxy": "HTTPCodec",
-  "FuzzFields": "HTTPCodec", "FuzzHello": "TLS",
-  "FuzzPath": "Routing",
+  "FuzzFields": "HTTPCodec", "FuzzTrace": "HTTPCodec", "FuzzHello": "TLS",
+  "FuzzAdmin": "Edge", "FuzzPath": "Routing",
   "FuzzRegex": "Routing", "FuzzConfiguration": "Configuration",
 ]
 

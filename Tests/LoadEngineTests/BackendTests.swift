@@ -8,7 +8,7 @@ import Units
 struct BackendTests {
   private static let get = "GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `pipelined requests, bodies and chunks are each answered and counted`(
     kind: Reactor.Backend
   ) throws {
@@ -31,7 +31,7 @@ struct BackendTests {
     #expect(backend.stat("served") == 5)
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `what is no HTTP is dropped and counted, and the next client is served`(
     kind: Reactor.Backend
   ) throws {
@@ -56,7 +56,7 @@ struct BackendTests {
     #expect(answer.hasPrefix("HTTP/1.1 200"))
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `a full backlog is refused, a client that leaves is counted`(kind: Reactor.Backend) throws {
     let backend = try RunningBackend(kind) {
       $0.workers = 1
@@ -80,7 +80,7 @@ struct BackendTests {
     #expect(backend.stat("wasted") == 0)
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `a killed service refuses and drops, and comes back on its port`(
     kind: Reactor.Backend
   ) throws {

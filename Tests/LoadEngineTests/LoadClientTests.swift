@@ -45,7 +45,7 @@ struct LoadClientTests {
     ("HTTP/1.1 100 Continue\r\n\r\n", .forever, "error too-many-interim"),
   ]
 
-  @Test(arguments: Reactor.Backend.allCases, Array(answers.indices))
+  @Test(arguments: Reactor.Backend.allowed, Array(answers.indices))
   func `whatever a target says ends as one counted outcome`(
     backend: Reactor.Backend,
     index: Int
@@ -59,7 +59,7 @@ struct LoadClientTests {
     #expect(result.count(expected) == result.tally.offered, "\(result.tally.counts)")
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `a head without end is cut off at its bound`(backend: Reactor.Backend) throws {
     let fields = String(repeating: "a: \(String(repeating: "b", count: 997))\r\n", count: 64)
     let target = try ScriptedTarget("HTTP/1.1 200 OK\r\n" + fields, .hold)
@@ -70,7 +70,7 @@ struct LoadClientTests {
     #expect(result.count("error head-too-large") == result.tally.offered)
   }
 
-  @Test(arguments: Reactor.Backend.allCases, [ScriptedTarget.End.hold, .forever])
+  @Test(arguments: Reactor.Backend.allowed, [ScriptedTarget.End.hold, .forever])
   func `a target that never ends its answer ends at the caller's patience`(
     backend: Reactor.Backend,
     end: ScriptedTarget.End
@@ -89,7 +89,7 @@ struct LoadClientTests {
     #expect(result.count(head) + result.count("error timed-out") + ours >= result.tally.offered)
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `nobody there is a refused connection`(backend: Reactor.Backend) throws {
     let target = try ScriptedTarget("", .close)
     target.stop()
@@ -100,7 +100,7 @@ struct LoadClientTests {
     #expect(result.figures.connectFailures >= 1)
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `client and backend agree to the request`(backend: Reactor.Backend) throws {
     let service = try RunningBackend(backend)
     defer { service.stop() }
@@ -123,7 +123,7 @@ struct LoadClientTests {
     #expect(result.figures.lag.count == result.tally.offered)
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `callers that try again are counted once, their attempts each`(
     backend: Reactor.Backend
   ) throws {
@@ -142,7 +142,7 @@ struct LoadClientTests {
     #expect(result.tally.attemptCounts.reduce(0, +) == result.tally.attempts)
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `requests that find every connection busy wait for one, and none is opened beyond the bound`(
     backend: Reactor.Backend
   ) throws {

@@ -23,7 +23,7 @@ struct RunControllerTests {
     return try RunController(scenario, options).run(progress: seen)
   }
 
-  @Test(arguments: Reactor.Backend.allCases, ["http1", "h2"])
+  @Test(arguments: Reactor.Backend.allowed, ["http1", "h2"])
   func `a calm run agrees with the service to the request and meets what is expected`(
     backend: Reactor.Backend,
     spoken: String
@@ -57,7 +57,7 @@ struct RunControllerTests {
     #expect(report.capacitySource == "stated by the scenario")
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `capacity is measured where it is said to be, and not at the target`(
     backend: Reactor.Backend
   ) throws {
@@ -99,7 +99,7 @@ struct RunControllerTests {
     #expect(report.expectations.map(\.isMet) == [false])
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `phases change the service, and a wish that it refuses voids the run`(
     backend: Reactor.Backend
   ) throws {
@@ -124,7 +124,7 @@ struct RunControllerTests {
     #expect(unheard.problems.contains { $0.contains("no --backend") }, "\(unheard.problems)")
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `a run that is stopped ends at once and says so`(backend: Reactor.Backend) throws {
     let service = try RunningBackend(backend)
     defer { service.stop() }
@@ -142,7 +142,7 @@ struct RunControllerTests {
     #expect(!report.isPassed)
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `what cannot begin says why`(backend: Reactor.Backend) throws {
     let service = try RunningBackend(backend) {
       $0.faults.error = 1

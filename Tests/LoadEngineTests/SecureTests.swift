@@ -22,7 +22,7 @@ struct SecureTests {
     }
   }
 
-  @Test(arguments: Reactor.Backend.allCases, [WireProtocol.http1, .automatic])
+  @Test(arguments: Reactor.Backend.allowed, [WireProtocol.http1, .automatic])
   func `a believed target is served to the request, bodies of any size included`(
     backend: Reactor.Backend,
     spoken: WireProtocol
@@ -44,7 +44,7 @@ struct SecureTests {
     }
   }
 
-  @Test(arguments: Reactor.Backend.allCases, [WireProtocol.http2, .automatic])
+  @Test(arguments: Reactor.Backend.allowed, [WireProtocol.http2, .automatic])
   func `a target that chooses h2 is spoken to in frames`(
     backend: Reactor.Backend,
     spoken: WireProtocol
@@ -61,7 +61,7 @@ struct SecureTests {
     #expect(result.count(.good) == result.tally.offered, "\(result.outcomes)")
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `a target is believed for its certificate alone, unless that is not wanted`(
     backend: Reactor.Backend
   ) throws {
@@ -81,7 +81,7 @@ struct SecureTests {
     #expect(insecure.count(.good) == insecure.tally.offered, "\(insecure.outcomes)")
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `a target without h2 is told apart from one that fails`(backend: Reactor.Backend) throws {
     let target = try ScriptedTarget("HTTP/1.1 204 No Content\r\n\r\n", .hold)
     defer { target.stop() }
@@ -94,7 +94,7 @@ struct SecureTests {
     #expect(result.count("error tls: no-h2") == result.tally.offered, "\(result.outcomes)")
   }
 
-  @Test(arguments: Reactor.Backend.allCases, [false, true])
+  @Test(arguments: Reactor.Backend.allowed, [false, true])
   func `a body that ends with the connection needs close_notify to be whole`(
     backend: Reactor.Backend,
     isCut: Bool
@@ -116,7 +116,7 @@ struct SecureTests {
     (String(repeating: "\u{16}\u{3}\u{3}\u{40}\u{0}", count: 9), .forever),
   ]
 
-  @Test(arguments: Reactor.Backend.allCases, Array(strangers.indices))
+  @Test(arguments: Reactor.Backend.allowed, Array(strangers.indices))
   func `what speaks no TLS, or breaks it off, is an error for each call`(
     backend: Reactor.Backend,
     index: Int

@@ -30,7 +30,7 @@ struct SessionBackendTests {
     }
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `client and backend agree to the request, whatever the bodies`(
     backend: Reactor.Backend
   ) throws {
@@ -52,7 +52,7 @@ struct SessionBackendTests {
     }
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `calls of gRPC are answered with a message and a status`(backend: Reactor.Backend) throws {
     let service = try RunningBackend(backend)
     defer { service.stop() }
@@ -67,7 +67,7 @@ struct SessionBackendTests {
     #expect(service.stat("served") == Double(result.count(.good)))
   }
 
-  @Test(arguments: Reactor.Backend.allCases, [false, true])
+  @Test(arguments: Reactor.Backend.allowed, [false, true])
   func `a full backlog refuses, and both sides count the same`(
     backend: Reactor.Backend,
     isGRPC: Bool
@@ -91,7 +91,7 @@ struct SessionBackendTests {
     #expect(service.stat("served") == Double(result.count(.good)))
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `faults reach the stream they are for, not its neighbours`(
     backend: Reactor.Backend
   ) throws {
@@ -113,7 +113,7 @@ struct SessionBackendTests {
     )
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `callers that give up are abandoned requests`(backend: Reactor.Backend) throws {
     let service = try RunningBackend(backend) {
       $0.workers = 1
@@ -134,7 +134,7 @@ struct SessionBackendTests {
     #expect(service.stat("abandoned") == service.stat("received"))
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `slow bodies and slow callers are served whole`(backend: Reactor.Backend) throws {
     let service = try RunningBackend(backend) {
       $0.faults.slowBody = 1
@@ -157,7 +157,7 @@ struct SessionBackendTests {
     #expect(median >= 180_000_000)
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `a slow caller of HTTP1 is served whole, and its connection lives on`(
     backend: Reactor.Backend
   ) throws {
@@ -180,7 +180,7 @@ struct SessionBackendTests {
     #expect(least >= 40_000_000)
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `a service that is killed breaks off what is inside, and serves again`(
     backend: Reactor.Backend
   ) throws {
@@ -200,7 +200,7 @@ struct SessionBackendTests {
     #expect(result.count(.good) == result.tally.offered, "\(result.outcomes)")
   }
 
-  @Test(arguments: Reactor.Backend.allCases, ["PRI * HTTP/2.0\r\n\r\nXX", "PRIX", "\0\0\0\u{4}"])
+  @Test(arguments: Reactor.Backend.allowed, ["PRI * HTTP/2.0\r\n\r\nXX", "PRIX", "\0\0\0\u{4}"])
   func `what only begins like HTTP2 is no request`(backend: Reactor.Backend, text: String) throws {
     let service = try RunningBackend(backend)
     defer { service.stop() }

@@ -57,7 +57,7 @@ struct SessionTests {
     (.strangeStream, "error h2: violation-1"),
   ]
 
-  @Test(arguments: Reactor.Backend.allCases, Array(answers.indices))
+  @Test(arguments: Reactor.Backend.allowed, Array(answers.indices))
   func `whatever a target says in frames ends as one counted outcome`(
     backend: Reactor.Backend,
     index: Int
@@ -69,7 +69,7 @@ struct SessionTests {
     #expect(result.count(expected) == result.tally.offered, "\(result.outcomes)")
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `bytes that are no frames, or none, end the session and its call`(backend: Reactor.Backend)
     throws
   {
@@ -97,7 +97,7 @@ struct SessionTests {
     (answer("503"), "shed status-503"),
   ]
 
-  @Test(arguments: Reactor.Backend.allCases, Array(calls.indices))
+  @Test(arguments: Reactor.Backend.allowed, Array(calls.indices))
   func `a call of gRPC is judged by its status, wherever that stands`(
     backend: Reactor.Backend,
     index: Int
@@ -113,7 +113,7 @@ struct SessionTests {
     #expect(result.count(expected) == result.tally.offered, "\(result.outcomes)")
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `calls that nobody answers hold no more streams and connections than their bounds`(
     backend: Reactor.Backend
   ) throws {
@@ -146,7 +146,7 @@ struct SessionTests {
     }
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `a body without end costs no memory and ends at the caller's patience`(
     backend: Reactor.Backend
   ) throws {
@@ -160,7 +160,7 @@ struct SessionTests {
     #expect(result.figures.mostBlocks <= 64)
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `a flood of frames that ask for answers ends the session`(
     backend: Reactor.Backend
   ) throws {
@@ -173,7 +173,7 @@ struct SessionTests {
     #expect(result.figures.mostBlocks <= 128)
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `nobody there is a refused connection`(backend: Reactor.Backend) throws {
     let target = try ScriptedTarget("", .close)
     target.stop()

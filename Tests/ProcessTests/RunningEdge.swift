@@ -1,9 +1,13 @@
 import Foundation
 import Glibc
+import Reactor
 
 /// The built executable, started as an operator would start it, in a folder of its own.
 final class RunningEdge {
   struct Fault: Error, CustomStringConvertible { var description: String }
+
+  /// The event loops that this kernel allows, as `SPILLWAY_REACTOR` names them.
+  static let reactors = Reactor.Backend.allowed.map(\.rawValue)
 
   /// Generous: the machine of a test run is busy.
   static let patience = 20.0
@@ -27,6 +31,7 @@ final class RunningEdge {
   ///   - arguments: Behind `run --config FILE`.
   ///   - program: The file to run.
   ///   - environment: In addition to our own.
+  ///   - reactor: The event loop; the one that the edge prefers when `nil`.
   ///   - given: A listening socket to pass as systemd would.
   ///   - limit: What `ulimit` is called with before, such as `-Hn 300`.
   /// - Throws: When the program cannot be started.
@@ -35,6 +40,7 @@ final class RunningEdge {
     arguments: [String] = [],
     program: URL? = nil,
     environment: [String: String] = [:],
+    reactor: String? = nil,
     given: Int32? = nil,
     limit: String? = nil
   ) throws {
@@ -49,6 +55,7 @@ final class RunningEdge {
     let command =
       [(program ?? Self.program).path, "run", "--config", configuration.path] + arguments
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    if let reactor { process.environment?["SPILLWAY_REACTOR"] = reactor }
     if let given {
       // The shell's standard input becomes descriptor 3; LISTEN_PID is only known after the fork.
       let copy = dup(given)
@@ -212,6 +219,22 @@ struct TestSocket {
     let bytes = Array(text.utf8)
     guard send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else {
       throw RunningEdge.Fault(description: "send: error \(errno)")
+    }
+  }
+
+  /// Asks and reads the answer, by its length, so that the connection can be used again.
+  static func exchange(_ descriptor: Int32, _ path: String) throws -> String {
+    try ask(descriptor, path)
+    var text = ""
+    var block = [UInt8](repeating: 0, count: 65_536)
+    while true {
+      let count = recv(descriptor, &block, block.count, 0)
+      guard count > 0 else { throw RunningEdge.Fault(description: "recv: error \(errno)") }
+      text += String(decoding: block[..<count], as: UTF8.self)
+      let parts = text.split(separator: "\r\n\r\n", maxSplits: 1)
+      let length = try #/content-length: ([0-9]+)/#.ignoresCase().firstMatch(in: parts[0])
+      guard parts.count == 2, let length, let bytes = Int(length.1) else { continue }
+      if parts[1].utf8.count >= bytes { return String(parts[1]) }
     }
   }
 

@@ -1,12 +1,23 @@
 import Foundation
 import Glibc
-import Reactor
 import Testing
 
 /// Starting that must fail clearly, and stopping that must be orderly, in both ways to run.
 @Suite(.serialized, .timeLimit(.minutes(2)))
 struct StartAndStopTests {
   static let ways: [[String]] = [[], ["--no-supervise"]]
+
+  /// A way to run on one of the event loops.
+  struct Way: Sendable, CustomTestStringConvertible {
+    var arguments: [String]
+    var reactor: String
+
+    var testDescription: String { (arguments + [reactor]).joined(separator: " ") }
+  }
+
+  static let servingWays = ways.flatMap { arguments in
+    RunningEdge.reactors.map { Way(arguments: arguments, reactor: $0) }
+  }
 
   @Test(arguments: ways)
   func `a taken port is named with who has it`(way: [String]) throws {
@@ -47,14 +58,15 @@ struct StartAndStopTests {
     #expect(edge.logText.contains("edge.yaml:2:1"))
   }
 
-  @Test(arguments: ways, [SIGTERM, SIGINT])
-  func `a signal to end lets a request end and exits with 0`(way: [String], signal: Int32) throws {
+  @Test(arguments: servingWays, [SIGTERM, SIGINT])
+  func `a signal to end lets a request end and exits with 0`(way: Way, signal: Int32) throws {
     let port = try FreePort.find()
     let upstream = try TestSocket.listening(port: 0)
     defer { close(upstream.descriptor) }
     let edge = try RunningEdge(
       configuration: EdgeText.proxying(port: port, to: upstream.port),
-      arguments: way
+      arguments: way.arguments,
+      reactor: way.reactor
     )
     defer { edge.finish() }
     try edge.awaitLog("message=serving")
@@ -74,14 +86,15 @@ struct StartAndStopTests {
     #expect(try edge.exitCode() == 0)
   }
 
-  @Test(arguments: ways)
-  func `a second SIGTERM ends at once`(way: [String]) throws {
+  @Test(arguments: servingWays)
+  func `a second SIGTERM ends at once`(way: Way) throws {
     let port = try FreePort.find()
     let upstream = try TestSocket.listening(port: 0)
     defer { close(upstream.descriptor) }
     let edge = try RunningEdge(
       configuration: EdgeText.proxying(port: port, to: upstream.port),
-      arguments: way
+      arguments: way.arguments,
+      reactor: way.reactor
     )
     defer { edge.finish() }
     try edge.awaitLog("message=serving")
@@ -99,10 +112,14 @@ struct StartAndStopTests {
     #expect(edge.logText.contains("second signal: ending at once"))
   }
 
-  @Test(arguments: ways)
-  func `a bad file is refused on reload and a good one is taken`(way: [String]) throws {
+  @Test(arguments: servingWays)
+  func `a bad file is refused on reload and a good one is taken`(way: Way) throws {
     let port = try FreePort.find()
-    let edge = try RunningEdge(configuration: EdgeText.responding(port: port), arguments: way)
+    let edge = try RunningEdge(
+      configuration: EdgeText.responding(port: port),
+      arguments: way.arguments,
+      reactor: way.reactor
+    )
     defer { edge.finish() }
     try edge.awaitLog("message=serving")
 
@@ -117,10 +134,14 @@ struct StartAndStopTests {
     #expect(try TestSocket.get(port: port).hasSuffix("new\n"))
   }
 
-  @Test(arguments: ways)
-  func `SIGPIPE kills nobody, nor does a log without a reader`(way: [String]) throws {
+  @Test(arguments: servingWays)
+  func `SIGPIPE kills nobody, nor does a log without a reader`(way: Way) throws {
     let port = try FreePort.find()
-    let edge = try RunningEdge(configuration: EdgeText.responding(port: port), arguments: way)
+    let edge = try RunningEdge(
+      configuration: EdgeText.responding(port: port),
+      arguments: way.arguments,
+      reactor: way.reactor
+    )
     defer { edge.finish() }
     try edge.awaitLog("message=serving")
 
@@ -132,8 +153,8 @@ struct StartAndStopTests {
     #expect(!edge.logText.contains("child died"))
   }
 
-  @Test(arguments: ways)
-  func `SIGUSR1 opens the access log anew after it was moved away`(way: [String]) throws {
+  @Test(arguments: servingWays)
+  func `SIGUSR1 opens the access log anew after it was moved away`(way: Way) throws {
     let port = try FreePort.find()
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID())")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -141,7 +162,11 @@ struct StartAndStopTests {
     let file = folder.appendingPathComponent("access.log").path
     let text = EdgeText.responding(port: port)
       .replacingOccurrences(of: "{output: off}", with: "{output: \"file:\(file)\"}")
-    let edge = try RunningEdge(configuration: text, arguments: way)
+    let edge = try RunningEdge(
+      configuration: text,
+      arguments: way.arguments,
+      reactor: way.reactor
+    )
     defer { edge.finish() }
     try edge.awaitLog("message=serving")
     func lines(_ file: String) -> Int {
@@ -159,7 +184,7 @@ struct StartAndStopTests {
     #expect(lines(file + ".1") == 1)
   }
 
-  @Test(arguments: Reactor.Backend.allowed.map(\.rawValue))
+  @Test(arguments: RunningEdge.reactors)
   func `the reactor is the one that the environment names`(reactor: String) throws {
     let port = try FreePort.find()
     let edge = try RunningEdge(
@@ -222,6 +247,44 @@ struct StartAndStopTests {
     defer { poor.finish() }
     #expect(try poor.exitCode() == 69)
     #expect(poor.logText.contains("but the hard limit is 500"))
+  }
+
+  @Test(arguments: RunningEdge.reactors)
+  func `an edge out of descriptors counts it, and serves who waited once it has some`(
+    reactor: String
+  ) throws {
+    let port = try FreePort.find()
+    let edge = try RunningEdge(
+      configuration: EdgeText.responding(port: port),
+      arguments: ["--no-supervise"],
+      reactor: reactor,
+      limit: "-n 100"
+    )
+    defer { edge.finish() }
+    let admin = try edge.adminPort()
+    // They hold more than half of what there is, and the clients may be 45.
+    var askers = try (0..<55).map { _ in try TestSocket.open(port: admin) }
+    defer { for asker in askers { close(asker) } }
+    // One that says nothing would be closed before one that has said something.
+    for asker in askers { _ = try TestSocket.exchange(asker, "/healthz") }
+    func failures() throws -> Int {
+      let text = try TestSocket.exchange(askers[0], "/metrics")
+      let name = "spillway_accept_failures_total "
+      let line = text.split(separator: "\n").first { $0.hasPrefix(name) }
+      return try #require(line.flatMap { Int($0.dropFirst(name.count)) })
+    }
+    #expect(try failures() == 0)
+
+    let clients = try (0..<40).map { _ in try TestSocket.open(port: port) }
+    defer { for client in clients { close(client) } }
+    try RunningEdge.await("a failure is counted") { try failures() > 0 }
+    for asker in askers { close(asker) }
+    askers = []
+
+    for client in clients { try TestSocket.ask(client, "/", "connection: close\r\n") }
+    for client in clients {
+      #expect(try TestSocket.read(client).hasPrefix("HTTP/1.1 200"))
+    }
   }
 
   @Test func `an address that may not be had is refused by name`() throws {

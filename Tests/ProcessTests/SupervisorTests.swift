@@ -5,9 +5,10 @@ import Testing
 /// The parent and its children, seen from outside.
 @Suite(.serialized, .timeLimit(.minutes(2)))
 struct SupervisorTests {
-  @Test func `a crashed child is replaced on the same sockets`() throws {
+  @Test(arguments: RunningEdge.reactors)
+  func `a crashed child is replaced on the same sockets`(reactor: String) throws {
     let port = try FreePort.find()
-    let edge = try RunningEdge(configuration: EdgeText.responding(port: port))
+    let edge = try RunningEdge(configuration: EdgeText.responding(port: port), reactor: reactor)
     defer { edge.finish() }
     try edge.awaitLog("message=serving")
     let before = edge.childID
@@ -24,9 +25,10 @@ struct SupervisorTests {
     #expect(Self.listeningInodes(port) == inodes)
   }
 
-  @Test func `an upgrade refuses no connection`() throws {
+  @Test(arguments: RunningEdge.reactors)
+  func `an upgrade refuses no connection`(reactor: String) throws {
     let port = try FreePort.find()
-    let edge = try RunningEdge(configuration: EdgeText.responding(port: port))
+    let edge = try RunningEdge(configuration: EdgeText.responding(port: port), reactor: reactor)
     defer { edge.finish() }
     try edge.awaitLog("message=serving")
     let before = edge.childID
@@ -115,9 +117,10 @@ struct SupervisorTests {
     #expect(try TestSocket.get(port: port).hasPrefix("HTTP/1.1 200"))
   }
 
-  @Test func `a child whose parent is killed drains and ends`() throws {
+  @Test(arguments: RunningEdge.reactors)
+  func `a child whose parent is killed drains and ends`(reactor: String) throws {
     let port = try FreePort.find()
-    let edge = try RunningEdge(configuration: EdgeText.responding(port: port))
+    let edge = try RunningEdge(configuration: EdgeText.responding(port: port), reactor: reactor)
     defer { edge.finish() }
     try edge.awaitLog("message=serving")
     let child = try #require(edge.childID)
@@ -128,9 +131,10 @@ struct SupervisorTests {
     #expect(edge.logText.contains("message=drained"))
   }
 
-  @Test func `a socket that a reload added survives a crash`() throws {
+  @Test(arguments: RunningEdge.reactors)
+  func `a socket that a reload added survives a crash`(reactor: String) throws {
     let (first, second) = (try FreePort.find(), try FreePort.find())
-    let edge = try RunningEdge(configuration: EdgeText.responding(port: first))
+    let edge = try RunningEdge(configuration: EdgeText.responding(port: first), reactor: reactor)
     defer { edge.finish() }
     try edge.awaitLog("message=serving")
     try edge.replaceConfiguration(EdgeText.responding(ports: [first, second]))
@@ -145,9 +149,13 @@ struct SupervisorTests {
     #expect(Self.listeningInodes(second) == inodes)
   }
 
-  @Test func `a listener that a reload removed refuses connections`() throws {
+  @Test(arguments: RunningEdge.reactors)
+  func `a listener that a reload removed refuses connections`(reactor: String) throws {
     let (first, second) = (try FreePort.find(), try FreePort.find())
-    let edge = try RunningEdge(configuration: EdgeText.responding(ports: [first, second]))
+    let edge = try RunningEdge(
+      configuration: EdgeText.responding(ports: [first, second]),
+      reactor: reactor
+    )
     defer { edge.finish() }
     try edge.awaitLog("message=serving")
     #expect(try TestSocket.get(port: second).hasPrefix("HTTP/1.1 200"))

@@ -288,6 +288,41 @@ struct AccessLogTests {
     #expect(SampleRule(entries: [("default", share)]) == nil)
   }
 
+  @Test func `what was written, dropped and failed, and names without room, are metrics`() throws {
+    let names = NameTable()
+    let registry = MetricRegistry(shards: 1)
+    let writer = AccessLogWriter(
+      output: .file(path: path),
+      workers: 1,
+      ringCapacity: 4_096,
+      names: names
+    )
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    writer.register(in: registry)
+    func value(_ name: String) throws -> Int {
+      let text = String(decoding: registry.exposition(.text), as: UTF8.self)
+      let start = "spillway_accesslog_\(name)_total "
+      let line = try #require(text.split(separator: "\n").first { $0.hasPrefix(start) })
+      return try #require(Int(line.dropFirst(start.count)))
+    }
+    for name in ["written", "dropped", "failed", "names_full"] { #expect(try value(name) == 0) }
+
+    for number in 0..<70_000 { _ = names.id(for: "n\(number)") }
+    var dropped = 0
+    for _ in 0..<100 {
+      writer.ring(0).begin(AccessRecord())
+      if !writer.ring(0).commit() { dropped += 1 }
+    }
+    try writer.start()
+    writer.stop()
+
+    #expect(try value("names_full") == 70_000 - 65_535)
+    #expect(dropped > 0)
+    #expect(try value("dropped") == dropped)
+    #expect(try value("written") == 100 - dropped)
+    #expect(try value("failed") == 0)
+  }
+
   @Test func `names keep their ids and a full table answers other`() {
     let names = NameTable()
 

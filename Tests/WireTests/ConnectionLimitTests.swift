@@ -15,6 +15,17 @@ extension WireTests {
       return [403, 429, 503].contains(answer.status)
     }
 
+    /// Connections that were refused by reason, where there were any.
+    private static func refusals(_ scene: Scene) throws -> [String: Double] {
+      let samples = try scene.metrics().samples.filter {
+        $0.name == "spillway_connections_refused_total" && $0.value > 0
+      }
+      return Dictionary(
+        samples.map { ($0.labels["reason"] ?? "none", $0.value) },
+        uniquingKeysWith: +
+      )
+    }
+
     @Test(arguments: Backend.allCases)
     func `connections above the total are turned away until one ends`(backend: Backend) throws {
       let settings = EdgeSettings(listener: "connections: {maximum: 3}")
@@ -23,6 +34,7 @@ extension WireTests {
         for client in held { #expect(try client.exchange().status == 200) }
 
         #expect(try Self.isTurnedAway(scene))
+        #expect(try Self.refusals(scene) == ["connections": 1])
         #expect(!scene.upstream.transcript.contains("turned-away"))
         #expect(try held[0].exchange().status == 200, "those within the bound go on")
 
@@ -43,6 +55,7 @@ extension WireTests {
         for client in held { #expect(try client.exchange().status == 200) }
 
         #expect(try Self.isTurnedAway(scene))
+        #expect(try Self.refusals(scene) == ["connections-per-address": 1])
         let other = scene.adopt(
           RawClient(try Socket.connected(to: scene.edge.port("public"), source: 0x7F00_0002))
         )
@@ -62,6 +75,7 @@ extension WireTests {
         try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
           let isTurnedAway = try Self.isTurnedAway(scene)
           #expect(isTurnedAway, "\(listener)")
+          #expect(try Self.refusals(scene) == ["denied": 1])
           #expect(scene.upstream.transcript.isEmpty)
         }
       }
@@ -119,6 +133,43 @@ extension WireTests {
 
         try eventually("it is told to leave") { try client.exchange().saysClose }
         #expect(client.isClosedSilently())
+      }
+    }
+
+    /// Whether a connection is told to leave while an older one, asked after it, is not: each has
+    /// an age of its own then, since with one for all the older had passed it before.
+    private static func livesByItsOwnAge(_ scene: Scene) throws -> Bool {
+      var open = try (0..<16).map { _ in
+        let client = try scene.client()
+        #expect(try client.exchange().status == 200)
+        return client
+      }
+      while !open.isEmpty {
+        var stayed: [RawClient] = []
+        var hasYoungerLeft = false
+        for client in open.reversed() {
+          if try client.exchange().saysClose {
+            hasYoungerLeft = true
+          } else if hasYoungerLeft {
+            return true
+          } else {
+            stayed.append(client)
+          }
+        }
+        open = stayed.reversed()
+      }
+      return false
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `connections that began together are not all told to leave together`(
+      backend: Backend
+    ) throws {
+      let settings = EdgeSettings(listener: "limits: {maximumAge: 1s}")
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        // A machine that stands still for the whole spread sees all of them told at once.
+        let isSpread = try (0..<5).contains { _ in try Self.livesByItsOwnAge(scene) }
+        #expect(isSpread)
       }
     }
 

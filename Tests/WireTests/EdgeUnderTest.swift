@@ -28,14 +28,15 @@ final class EdgeUnderTest: @unchecked Sendable {
   private var isStopped = false
 
   /// `sockets` and `blocks` are the bounds of a worker's reactor, `snapshots` that of the
-  /// configurations it holds.
+  /// configurations it holds, `descriptors` those that the process may have.
   init(
     configuration: String,
     backend: Backend,
     sockets bound: Int? = nil,
     blocks: Int? = nil,
     handshakes: HandshakeBounds? = nil,
-    snapshots: Int? = nil
+    snapshots: Int? = nil,
+    descriptors: Int? = nil
   ) throws {
     let loaded = try ConfigurationSource.parse(configuration, file: "wire.yaml")
     var options = EdgeServer.Options()
@@ -43,6 +44,7 @@ final class EdgeUnderTest: @unchecked Sendable {
     if let bound { options.bounds.sockets = bound }
     if let blocks { options.bounds.blocks = blocks }
     if let snapshots { options.snapshots = snapshots }
+    if let descriptors { options.descriptors = descriptors }
     if let handshakes { options.handshakes = handshakes }
     let sockets = InheritedSockets(environment: [:], processID: 0)
     edge = try EdgeInstance(loaded, sockets: sockets, options: options)

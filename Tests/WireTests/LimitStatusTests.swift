@@ -157,7 +157,8 @@ extension WireTests {
         #expect(answer.status == 408)
         #expect(answer.saysClose)
         #expect(client.isClosedSilently())
-        #expect(try scene.metric("spillway_timeouts_total") >= 1)
+        #expect(try scene.metric("spillway_timeouts_total{kind=\"head\"}") == 1)
+        #expect(try scene.metric("spillway_timeouts_total") == 1)
       }
     }
 
@@ -182,6 +183,8 @@ extension WireTests {
         let client = try scene.client()
 
         #expect(client.isClosedSilently())
+        #expect(try scene.metric("spillway_timeouts_total{kind=\"head\"}") == 1)
+        #expect(try scene.metric("spillway_timeouts_total") == 1)
       }
     }
 
@@ -193,6 +196,8 @@ extension WireTests {
 
         #expect(try client.exchange().status == 200)
         #expect(client.isClosedSilently())
+        #expect(try scene.metric("spillway_timeouts_total{kind=\"keep-alive-idle\"}") == 1)
+        #expect(try scene.metric("spillway_timeouts_total") == 1)
       }
     }
 
@@ -210,6 +215,8 @@ extension WireTests {
         try eventually("the upstream was told") {
           scene.upstream.requests.isEmpty || scene.upstream.cancellations == 1
         }
+        #expect(try scene.metric("spillway_timeouts_total{kind=\"body-idle\"}") == 1)
+        #expect(try scene.metric("spillway_timeouts_total") == 1)
       }
     }
 

@@ -93,11 +93,13 @@ extension WireTests {
           try scene.reload { $0.routes = [Self.answering("\(round)")] }
           guard round < 8 else { break }
           try eventually("the reload took effect") { Self.serves(scene, "\(round)") }
+          #expect(try scene.metric("spillway_snapshots_deferred_total") == 0)
         }
         try eventually("it is behind") {
           try scene.metric("spillway_config_workers_behind") == 1
         }
         #expect(Self.serves(scene, "7"))
+        #expect(try scene.metric("spillway_snapshots_deferred_total") >= 1)
 
         gate.open()
 

@@ -183,6 +183,55 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `the log names the caller's trace where traceparent keeps the rules`(
+      backend: Backend
+    ) throws {
+      let path = "/tmp/spillway-wire-\(UInt32.random(in: 0 ... .max)).log"
+      defer { unlink(path) }
+      var settings = EdgeSettings(accessLog: "\"file:\(path)\"")
+      settings.routes = [
+        "name: local, match: {path: /local}, respond: {status: 410}, policies: {auth: none}"
+      ]
+      let trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+      let value = "00-\(trace)-00f067aa0ba902b7-01"
+      let line = "traceparent: \(value)"
+      let cases: [(path: String, fields: [String], trace: String?)] = [
+        ("/proxied", [line], trace), ("/local", [line], trace),
+        ("/spaces", ["TraceParent:   \(value) \t"], trace),
+        ("/none", [], nil), ("/twice", [line, line], nil),
+        ("/list", ["traceparent: \(value), \(value)"], nil),
+        ("/cut", [String(line.dropLast())], nil),
+        // Of this hop alone, so that the service does not hear of it; it is the caller's all the same.
+        ("/hop", [line, "Connection: traceparent"], trace),
+      ]
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        let client = try scene.client()
+        for (path, fields, _) in cases {
+          let lines = fields.map { $0 + "\r\n" }.joined()
+          try client.send("GET \(path) HTTP/1.1\r\nHost: edge.test\r\n\(lines)\r\n")
+          _ = try client.response()
+        }
+        _ = try scene.http2().exchange("GET", "/h2", [("traceparent", value)])
+
+        var lines: [Substring] = []
+        try eventually("all lines are written") {
+          let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+          lines = text.split(separator: "\n")
+          return lines.count == cases.count + 1
+        }
+        var traces: [String: String] = [:]
+        for line in lines {
+          let json = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+          let entry = try #require(json)
+          traces[entry["path"] as? String ?? ""] = entry["traceId"] as? String ?? "null"
+        }
+        for (path, _, trace) in cases { #expect(traces[path] == trace ?? "null", "\(path)") }
+        #expect(traces["/h2"] == trace)
+        #expect(scene.upstream.requests[0]["traceparent"] == value, "it is passed on as it came")
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `each request leaves a line of JSON with the agreed names`(backend: Backend) throws {
       let path = "/tmp/spillway-wire-\(UInt32.random(in: 0 ... .max)).log"
       defer { unlink(path) }

@@ -127,6 +127,7 @@ extension WireTests {
         }
         let targets = scene.upstream.requests.map(\.target)
         #expect(targets == ["/0", "/1", "/1", "/2", "/2", "/3", "/3", "/4", "/4"])
+        #expect(try scene.metric("spillway_upstream_repeats_total") == 4)
       }
     }
 

@@ -234,6 +234,30 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `clients of IPv6 are counted by their network of 64 bits`(backend: Backend) throws {
+      let settings = Self.settings("required", "connections: {perAddress: 2}")
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        func open(_ address: String) throws -> RawClient? {
+          let client = try scene.client()
+          client.trySend(Prelude.line(address) + Self.get)
+          return (try? client.response().status) == 200 ? client : nil
+        }
+        let one = try #require(try open("2001:db8:0:1::1"))
+        let two = try #require(try open("2001:db8:0:1:ffff::2"))
+        #expect(try open("2001:db8:0:1:8000::3") == nil)
+        #expect(try open("2001:db8:0:2::1") != nil)
+        let refused = "spillway_connections_refused_total{reason=\"connections-per-address\"}"
+        #expect(try scene.metric(refused) == 1)
+
+        one.close()
+        try eventually("there is room for another of its addresses") {
+          try open("2001:db8:0:1:8000::3") != nil
+        }
+        withExtendedLifetime(two) {}
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `only trusted peers may say who the client is`(backend: Backend) throws {
       for mode in ["off", "optional", "required"] {
         try Scene.play(backend, .echoingTarget(), settings: Self.settings(mode)) { scene in

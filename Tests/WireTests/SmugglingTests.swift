@@ -268,5 +268,44 @@ extension WireTests {
         }
       }
     }
+
+    @Test(arguments: Backend.allCases)
+    func `each refusal is counted by what is wrong`(backend: Backend) throws {
+      let head = Self.line + Self.host
+      let broken = [
+        "bare-line-feed": "GET / HTTP/1.1\n\(Self.host)\r\n",
+        "bare-carriage-return": "GET / HTTP/1.1\r\n\(Self.host)X: a\rb\r\n\r\n",
+        "space-before-colon": "GET / HTTP/1.1\r\n\(Self.host)X : a\r\n\r\n",
+        "obsolete-folding": "GET / HTTP/1.1\r\n\(Self.host)X: a\r\n b\r\n\r\n",
+        "missing-host": "GET / HTTP/1.1\r\n\r\n",
+        "repeated-host": "GET / HTTP/1.1\r\n\(Self.host)\(Self.host)\r\n",
+        "malformed-content-length": head + "Content-Length: x\r\n\r\n",
+        "repeated-content-length": head + "Content-Length: 1\r\nContent-Length: 1\r\n\r\n",
+        "conflicting-framing": head
+          + "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "unknown-transfer-encoding": head + "Transfer-Encoding: gzip, chunked\r\n\r\n",
+        "unsupported-version": "GET / HTTP/2.0\r\n\(Self.host)\r\n",
+        "malformed-chunk-size": head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        // And what only the path's rules refuse.
+        "path-bad-escape": "GET /%zz HTTP/1.1\r\n\(Self.host)\r\n",
+        "path-above-root": "GET /../x HTTP/1.1\r\n\(Self.host)\r\n",
+        "path-encoded-slash": "GET /a%2Fb HTTP/1.1\r\n\(Self.host)\r\n",
+        "path-encoded-control-character": "GET /a%00 HTTP/1.1\r\n\(Self.host)\r\n",
+      ]
+      try Scene.play(backend, .echoingTarget()) { scene in
+        for (reason, bytes) in broken.sorted(by: { $0.key < $1.key }) {
+          let before = try scene.metric("spillway_parse_refusals_total")
+          let answer = try scene.answer(to: bytes)
+          #expect([400, 501, 505].contains(answer.status), "\(reason)")
+          let metrics = try scene.metrics()
+          let name = "spillway_parse_refusals_total"
+          #expect(try metrics.sum("\(name){reason=\"\(reason)\"}") == 1, "\(reason)")
+          #expect(try metrics.sum(name) == before + 1, "\(reason)")
+        }
+        #expect(try scene.http2().exchange("GET", "/%zz").status == 400)
+        let twice = "spillway_parse_refusals_total{reason=\"path-bad-escape\"}"
+        #expect(try scene.metric(twice) == 2)
+      }
+    }
   }
 }

@@ -184,6 +184,8 @@ extension WireTests {
 
         #expect(client.isClosedSilently())
         try eventually("the upstream side ended") { scene.upstream.openConnections == 0 }
+        #expect(try scene.metric("spillway_timeouts_total{kind=\"tunnel-idle\"}") == 1)
+        #expect(try scene.metric("spillway_timeouts_total") == 1)
       }
     }
 

@@ -1,11 +1,11 @@
 /// Parses one request of the admin port, strictly; simple since nothing there is hot.
-enum AdminRequestParser {
+public enum AdminRequestParser {
   /// Most bytes of a head.
-  static let maximumHead = 8_192
+  public static let maximumHead = 8_192
   /// Most bytes of a body.
-  static let maximumBody = 65_536
+  public static let maximumBody = 65_536
 
-  enum Outcome {
+  public enum Outcome {
     case incomplete
     /// The request and how many bytes it took.
     case request(AdminRequest, keepsAlive: Bool, length: Int)
@@ -13,7 +13,8 @@ enum AdminRequestParser {
     case refused(Int)
   }
 
-  static func parse(_ bytes: [UInt8]) -> Outcome {
+  /// Reads the request that the bytes begin with.
+  public static func parse(_ bytes: [UInt8]) -> Outcome {
     guard let end = headEnd(bytes) else {
       return bytes.count >= maximumHead ? .refused(431) : .incomplete
     }

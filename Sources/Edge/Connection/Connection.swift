@@ -39,7 +39,7 @@ struct Connection: BitwiseCopyable {
   static let unpaced: Int64 = -1
 
   struct Flags: OptionSet, BitwiseCopyable {
-    var rawValue: UInt8
+    var rawValue: UInt16
 
     /// No bytes are asked for: the upstream is slow, or a later request is waiting.
     static let paused = Flags(rawValue: 1 << 0)
@@ -57,6 +57,8 @@ struct Connection: BitwiseCopyable {
     static let resets = Flags(rawValue: 1 << 6)
     /// The next request waits until the client has read the replies before it.
     static let waitsForReader = Flags(rawValue: 1 << 7)
+    /// The connection was counted against the maximum of all listeners that state none.
+    static let sharesMaximum = Flags(rawValue: 1 << 8)
   }
 
   var transport: Transport

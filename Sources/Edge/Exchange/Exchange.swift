@@ -74,6 +74,8 @@ struct Exchange: BitwiseCopyable {
   var identifierStart: UInt16
   var identifierLength: UInt16
   var methodLength: UInt16
+  /// The caller's trace, for the access log.
+  var trace: TraceID
   /// How the body goes to the client.
   var responseFraming: BodyFraming
   /// The endpoint of this attempt and of the one before, -1 for none.

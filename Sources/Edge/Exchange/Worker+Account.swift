@@ -50,7 +50,8 @@ extension Worker {
       path: (block + Int(exchange.pointee.pathStart), Int(exchange.pointee.pathLength)),
       identifier: (
         block + Int(exchange.pointee.identifierStart), Int(exchange.pointee.identifierLength)
-      )
+      ),
+      trace: exchange.pointee.trace
     )
   }
 
@@ -85,7 +86,8 @@ extension Worker {
       record,
       method: (view.bytes + Int(view.head.methodStart), Int(view.head.methodLength)),
       path: (view.path, view.pathLength),
-      identifier: (view.identifier, view.identifierLength)
+      identifier: (view.identifier, view.identifierLength),
+      trace: view.trace
     )
   }
 
@@ -107,7 +109,8 @@ extension Worker {
       record,
       method: (UnsafePointer(identifier), 0),
       path: (UnsafePointer(identifier), 0),
-      identifier: (UnsafePointer(identifier), 32)
+      identifier: (UnsafePointer(identifier), 32),
+      trace: .none
     )
   }
 

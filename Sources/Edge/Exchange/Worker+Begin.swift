@@ -38,13 +38,16 @@ extension Worker {
 
     var view = given
     identify(&view)
+    if meter.keepsLog { view.trace = view.callersTrace }
 
     if let refusal = refuse(view, connection) {
       return answer(index, view, refusal, route: -1)
     }
     let policy = listeners[Int(connection.pointee.listener)].pathPolicy
     switch normalise(&view, policy) {
-    case .refused: return answer(index, view, .pathRefused, route: -1)
+    case .refused(let fault):
+      meter.refused(fault)
+      return answer(index, view, .pathRefused, route: -1)
     case .unchanged, .rewritten: break
     }
     switch snapshots.newest.find(routeRequest(view)) {
@@ -255,6 +258,7 @@ extension Worker {
         identifierStart: UInt16(layout.identifierStart),
         identifierLength: UInt16(view.identifierLength),
         methodLength: UInt16(layout.methodLength),
+        trace: view.trace,
         responseFraming: .none,
         endpoint: -1,
         previousEndpoint: -1,

@@ -30,7 +30,9 @@ extension Worker {
         listener: entry.pointee.listener,
         phase: .open,
         flags: [],
-        origin: entry.pointee.flags.intersection([.isTrusted, .peerIsUnix, .isCounted]),
+        origin: entry.pointee.flags.intersection([
+          .isTrusted, .peerIsUnix, .isCounted, .sharesMaximum,
+        ]),
         peerPort: entry.pointee.peerPort,
         peer: entry.pointee.peer,
         requests: 0,

@@ -35,6 +35,10 @@ struct ListenerSettings: Sendable {
   var limits: ListenerLimits
   var pathPolicy: PathPolicy
   var maximumConnections: Int
+  /// Whether `maximumConnections` is for all listeners together that state none.
+  var sharesMaximum: Bool
+  /// The place of the count that new connections are held against.
+  var countPlace: Int { sharesMaximum ? SharedState.commonPlace : place }
   var perAddress: Int
   var allow: [AddressRange]
   var deny: [AddressRange]

@@ -19,7 +19,9 @@ struct WorkerListener {
 
   /// A client's transport is gone.
   func clientLeft(_ flags: Connection.Flags, _ peer: IPBytes) {
-    shared.returnClient(settings.place)
+    // Where it was counted, whatever a reload has said of the listener since.
+    let isCommon = flags.contains(.sharesMaximum)
+    shared.returnClient(isCommon ? SharedState.commonPlace : settings.place)
     guard flags.contains(.isCounted) else { return }
     shared.returnAddress(peer)
   }
@@ -122,11 +124,11 @@ extension Worker {
     guard !isCounted || listener.admits(address) else {
       return refuseConnection(descriptor, .denied)
     }
-    guard shared.reserveClient(listener.place, listener.maximumConnections) else {
+    guard shared.reserveClient(listener.countPlace, listener.maximumConnections) else {
       return refuseConnection(descriptor, .total)
     }
     guard !isCounted || shared.reserveAddress(address, listener.perAddress) else {
-      shared.returnClient(listener.place)
+      shared.returnClient(listener.countPlace)
       return refuseConnection(descriptor, .perAddress)
     }
     let connection = connections.allocate()
@@ -147,7 +149,7 @@ extension Worker {
     guard let transport else {
       if timer >= 0 { reactor.timers.release(timer) }
       if connection >= 0 { connections.release(connection) }
-      shared.returnClient(listener.place)
+      shared.returnClient(listener.countPlace)
       if isCounted { shared.returnAddress(address) }
       meter.acceptFailed()
       return
@@ -156,6 +158,7 @@ extension Worker {
     if peer.isUnix { flags.insert(.peerIsUnix) }
     if isCounted { flags.insert(.isCounted) }
     if isTrusted { flags.insert(.isTrusted) }
+    if listener.sharesMaximum { flags.insert(.sharesMaximum) }
     connections[connection].initialize(
       to: Connection(
         transport: transport,

@@ -15,6 +15,8 @@ struct RequestView {
   /// The request's id: the client's, when it is trusted, or 32 digits of ours.
   var identifier: UnsafePointer<UInt8>
   var identifierLength: Int
+  /// The caller's trace, where it is asked for and there is one.
+  var trace = TraceID.none
   var peer: IPBytes
   var peerIsUnix: Bool
   var isTrusted: Bool

@@ -1,6 +1,7 @@
 internal import CLinux
 public import Configuration
 internal import Glibc
+public import Logging
 public import Telemetry
 internal import Units
 
@@ -233,8 +234,12 @@ public final class EdgeInstance: Sendable {
     server.listeningSockets + (admin.withLock { $0 }.map { [$0.socket] } ?? [])
   }
 
-  /// Counts a stall of a worker that the watchdog saw.
-  public func recordStall() { server.registry.add(server.edge.workerStalls) }
+  /// A watchdog over the workers, which counts the stalls that it sees; not started yet.
+  public func makeWatchdog(_ logger: Logger) -> StallWatchdog {
+    StallWatchdog(heartbeats: server.heartbeats, logger: logger) { [server] _ in
+      server.registry.add(server.edge.workerStalls)
+    }
+  }
 
   private static var now: Instant { Instant(clinux_monotonic_now()) }
 }

@@ -15,7 +15,7 @@ public final class EdgeServer: Sendable {
     /// The event loop; `nil` takes io_uring where the kernel allows it.
     public var backend: Reactor.Backend?
     public var bounds = Reactor.Bounds()
-    /// Descriptors that the process may have; listeners without a bound get 45 % of them.
+    /// Descriptors that the process may have; listeners without a bound share 45 % of them.
     public var descriptors = 20_000
     public var handshakes = HandshakeBounds()
     /// Configurations that one worker may hold at once: the newest, and older ones of long requests.

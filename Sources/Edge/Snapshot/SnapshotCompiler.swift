@@ -63,10 +63,11 @@ final class SnapshotCompiler: Sendable {
         )
       )
     }
+    let common = Self.commonMaximum(settings, descriptors: descriptors)
     var listeners: [ListenerSettings] = []
     for listener in settings.listeners {
       let tls = contexts.listeners[listener.name]
-      listeners.append(try compile(listener, descriptors: descriptors, tls: tls))
+      listeners.append(try compile(listener, commonMaximum: common, tls: tls))
     }
     return Snapshot(
       routes: table,
@@ -202,9 +203,18 @@ final class SnapshotCompiler: Sendable {
     )
   }
 
+  /// Connections that listeners without a maximum of their own may have together.
+  ///
+  /// Both sides of a proxied request need a descriptor, so it is less than half of what the others
+  /// leave. For each listener by itself three of them would be more than there is.
+  private static func commonMaximum(_ settings: Settings, descriptors: Int) -> Int {
+    let stated = settings.listeners.reduce(0) { $0 + min($1.maximumConnections ?? 0, descriptors) }
+    return max(1, max(0, descriptors - stated) * 45 / 100)
+  }
+
   private func compile(
     _ listener: ListenerSetting,
-    descriptors: Int,
+    commonMaximum: Int,
     tls: TLSServerContext?
   ) throws(EdgeError) -> ListenerSettings {
     let place = listenerPlaces.withLock { places -> Int in
@@ -242,8 +252,8 @@ final class SnapshotCompiler: Sendable {
         pingTimeout: listener.http2.pingTimeout
       ),
       pathPolicy: listener.paths,
-      // Both sides of a proxied request need a descriptor: less than half of them may be clients.
-      maximumConnections: listener.maximumConnections ?? max(1, descriptors * 45 / 100),
+      maximumConnections: listener.maximumConnections ?? commonMaximum,
+      sharesMaximum: listener.maximumConnections == nil,
       perAddress: listener.connectionsPerAddress,
       allow: listener.allow.compactMap(AddressRange.init),
       deny: listener.deny.compactMap(AddressRange.init),

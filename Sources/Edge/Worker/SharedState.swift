@@ -13,7 +13,7 @@ final class SharedState: Sendable {
   /// Idle connections by worker, then service; each cell has one writer.
   private let idle: SharedCells
   private let listeners: SharedCells
-  private let addresses = Locked<[IPBytes: Int32]>([:])
+  let addresses = Locked(AddressCounts())
   /// Where workers leave snapshots to be freed.
   let graveyard = Graveyard()
   /// Where workers give back listening sockets.
@@ -25,11 +25,13 @@ final class SharedState: Sendable {
     self.sockets = sockets
     idle = SharedCells(count: workers * ServiceDirectory.capacity, stride: 1)
     services = SharedCells(count: ServiceDirectory.capacity)
-    listeners = SharedCells(count: Self.maximumListeners)
+    listeners = SharedCells(count: Self.maximumListeners + 1)
   }
 
   /// Listeners that one process may ever have had.
   static let maximumListeners = Settings.maximumListeners
+  /// The place of the one count of all listeners that have no maximum of their own.
+  static let commonPlace = maximumListeners
 
   /// Reserves a connection to a service, unless it has as many as it may.
   func reserveConnection(_ service: Int32, _ maximum: Int32) -> Bool {
@@ -50,29 +52,19 @@ final class SharedState: Sendable {
     idle.read(worker * ServiceDirectory.capacity + Int(service))
   }
 
-  /// Reserves a client connection of a listener.
-  func reserveClient(_ listener: Int, _ maximum: Int) -> Bool {
-    listeners.reserve(listener, below: maximum)
+  /// Reserves a client connection of a listener, or of those at `commonPlace`.
+  func reserveClient(_ place: Int, _ maximum: Int) -> Bool {
+    listeners.reserve(place, below: maximum)
   }
 
-  func returnClient(_ listener: Int) { listeners.giveBack(listener) }
+  func returnClient(_ place: Int) { listeners.giveBack(place) }
 
-  /// Reserves one of an address's connections; an accept is dear, so a lock is cheap beside it.
+  /// Reserves one of a client's connections; an accept is dear, so a lock is cheap beside it.
   func reserveAddress(_ address: IPBytes, _ maximum: Int) -> Bool {
-    addresses.withLock { counts in
-      let count = counts[address, default: 0]
-      guard Int(count) < maximum else { return false }
-      counts[address] = count + 1
-      return true
-    }
+    addresses.withLock { $0.reserve(address, below: maximum) }
   }
 
-  func returnAddress(_ address: IPBytes) {
-    addresses.withLock { counts in
-      guard let count = counts[address] else { return }
-      counts[address] = count > 1 ? count - 1 : nil
-    }
-  }
+  func returnAddress(_ address: IPBytes) { addresses.withLock { $0.giveBack(address) } }
 }
 
 /// Atomic counters that live as long as the process needs them; those that many threads write have a

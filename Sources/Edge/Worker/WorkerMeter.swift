@@ -1,4 +1,5 @@
 internal import HTTPCodec
+internal import Routing
 internal import Telemetry
 internal import Units
 
@@ -20,6 +21,8 @@ final class WorkerMeter {
   private var exhaustedBlocks: UInt64 = 0
   private var exhaustedSegments: UInt64 = 0
   private var exhaustedStretches: UInt64 = 0
+  /// Room for a trace id as text.
+  private let traceText = UnsafeMutablePointer<UInt8>.allocate(capacity: 32)
 
   init(
     shard: MetricShard,
@@ -37,7 +40,10 @@ final class WorkerMeter {
     self.unrouted = unrouted
     self.ring = ring
     self.heartbeat = heartbeat
+    traceText.initialize(repeating: 0, count: 32)
   }
+
+  deinit { traceText.deallocate() }
 
   // MARK: - The loop
 
@@ -92,6 +98,7 @@ final class WorkerMeter {
   func sentDownstream(_ count: Int) { shard.add(edge.downstreamBytesOut, UInt64(count)) }
   func timedOut(_ kind: TimeoutKind) { shard.add(edge.timeouts[Int(kind.rawValue)]) }
   func refused(_ fault: ParseFault) { shard.add(more.parseRefusals[Int(fault.rawValue)]) }
+  func refused(_ fault: PathFault) { shard.add(more.pathRefusals[Int(fault.rawValue)]) }
   func replied(_ reason: ReplyReason) { shard.add(more.localReplies[Int(reason.rawValue)]) }
 
   // MARK: - Upstream
@@ -140,6 +147,9 @@ final class WorkerMeter {
 
   // MARK: - Access log
 
+  /// Whether some requests are logged.
+  var keepsLog: Bool { ring != nil && sampling != nil }
+
   func wantsLog(status: UInt16, using random: inout SplitMix64) -> Bool {
     guard ring != nil, let sampling else { return false }
     return sampling.keeps(status: Int(status), using: &random)
@@ -149,7 +159,8 @@ final class WorkerMeter {
     _ record: AccessRecord,
     method: (UnsafePointer<UInt8>, Int),
     path: (UnsafePointer<UInt8>, Int),
-    identifier: (UnsafePointer<UInt8>, Int)
+    identifier: (UnsafePointer<UInt8>, Int),
+    trace: TraceID
   ) {
     guard let ring else { return }
     ring.begin(record)
@@ -157,6 +168,12 @@ final class WorkerMeter {
     if method.1 > 0 { ring.append(.method, method.0, count: method.1) }
     if path.1 > 0 { ring.append(.path, path.0, count: path.1) }
     ring.append(.requestId, identifier.0, count: identifier.1)
+    if trace != .none {
+      var writer = ByteWriter(traceText, capacity: 32)
+      writer.fixedHexadecimal(trace.high)
+      writer.fixedHexadecimal(trace.low)
+      ring.append(.traceId, traceText, count: 32)
+    }
     _ = ring.commit()
   }
 }
@@ -181,6 +198,7 @@ struct EdgeCounters: Sendable {
   let nameLookups: CounterRow
   let publishFailures: Counter
   let parseRefusals: CounterRow
+  let pathRefusals: CounterRow
   let localReplies: CounterRow
   let preludes: CounterRow
   let http2: HTTP2Counters
@@ -260,6 +278,7 @@ struct EdgeCounters: Sendable {
     serviceSessions = ServiceSessionCounters(registry)
     secure = SecureCounters(registry)
     parseRefusals = edge.parseRefusals(ParseFault.allCases.map { "\($0.reason)" })
+    pathRefusals = edge.parseRefusals(PathFault.allCases.map { "\($0.reason)" })
     localReplies = edge.localReplies(ReplyReason.allCases.map { "\($0.wording.token)" })
   }
 }

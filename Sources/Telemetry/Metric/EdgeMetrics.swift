@@ -71,11 +71,11 @@ public struct EdgeMetrics: Sendable {
     upstreamBytesOut = bytes("out", "upstream")
   }
 
-  /// Refused heads by reason; `reasons` in the order of the codec's faults.
+  /// Refused messages and paths by reason; `reasons` in the order of whose faults they are.
   public func parseRefusals(_ reasons: [String]) -> CounterRow {
     registry.counters(
       "spillway_parse_refusals_total",
-      help: "Messages that broke the protocol, by reason.",
+      help: "Messages that broke the protocol and paths that were refused, by reason.",
       by: "reason",
       values: reasons
     )

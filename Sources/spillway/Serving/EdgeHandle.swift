@@ -119,8 +119,7 @@ final class EdgeHandle: Sendable {
       stop: { self.edge.stop() },
       reopenLogs: { self.edge.reopenLogs() },
       listeningSockets: { self.edge.listeningSockets },
-      heartbeats: { self.edge.server.heartbeats },
-      recordStall: { _ in self.edge.recordStall() },
+      makeWatchdog: { self.edge.makeWatchdog($0) },
       drainLimit: {
         let drain = self.edge.server.loaded.settings.drain
         return drain.grace + drain.deadline

@@ -1,4 +1,5 @@
 internal import Edge
+internal import Logging
 internal import Telemetry
 internal import Units
 
@@ -17,9 +18,8 @@ struct ServerHandle: Sendable {
   var stop: @Sendable () -> Void
   var reopenLogs: @Sendable () -> Void
   var listeningSockets: @Sendable () -> [ListeningSocket]
-  var heartbeats: @Sendable () -> [WorkerHeartbeat]
-  /// Counts a stall of a worker.
-  var recordStall: @Sendable (Int) -> Void
+  /// What watches over the workers, not started yet.
+  var makeWatchdog: @Sendable (Logger) -> StallWatchdog
   /// Grace and deadline of the drain together, as the configuration in effect says.
   var drainLimit: @Sendable () -> Nanoseconds
   /// The configuration file and those it names.

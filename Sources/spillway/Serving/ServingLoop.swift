@@ -40,11 +40,7 @@ final class ServingLoop {
     self.notifier = notifier
     self.signals = signals
     self.logger = logger
-    watchdog = StallWatchdog(
-      heartbeats: server.heartbeats(),
-      logger: logger,
-      onStall: server.recordStall
-    )
+    watchdog = server.makeWatchdog(logger)
     watch = FileWatch(paths: server.watchedFiles, at: Poller.now)
     drained = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
   }

@@ -1,5 +1,8 @@
-import FuzzSupport
 import HTTPCodec
+
+#if FUZZER
+import FuzzSupport
+#endif
 
 /// What a decoder made of a whole input: its data as a running hash, and how it ended.
 private struct Verdict: Equatable {
@@ -32,7 +35,9 @@ private struct Verdict: Equatable {
   }
 }
 
+#if FUZZER
 @_cdecl("LLVMFuzzerTestOneInput")
+#endif
 public func fuzzChunked(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> CInt {
   func verdict(pieces size: Int) -> Verdict {
     var decoder = ChunkedDecoder(maximumExtensionBytes: 32)

@@ -1,12 +1,17 @@
 import Configuration
+
+#if FUZZER
 import FuzzSupport
+#endif
 
 /// Whether a character could steer a terminal.
 private func steers(_ scalar: Unicode.Scalar) -> Bool {
   scalar.value < 0x20 && scalar != "\n" || (0x7F..<0xA0).contains(scalar.value)
 }
 
+#if FUZZER
 @_cdecl("LLVMFuzzerTestOneInput")
+#endif
 public func fuzzConfiguration(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> CInt {
   let text = String(decoding: UnsafeBufferPointer(start: bytes, count: count), as: UTF8.self)
   let settings: Settings

@@ -1,6 +1,9 @@
-import FuzzSupport
 import HTTPCodec
 import Units
+
+#if FUZZER
+import FuzzSupport
+#endif
 
 /// Small bounds, so that inputs reach them.
 private let settings = H2Settings(
@@ -34,7 +37,9 @@ private struct Line {
 /// The first byte says whether the stream ends and where the section is cut in two. Each field is a
 /// byte for its name, an entry of `names` or from 128 on a length with the name behind it, and a
 /// length with its value.
+#if FUZZER
 @_cdecl("LLVMFuzzerTestOneInput")
+#endif
 public func fuzzFields(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> CInt {
   guard count > 1 else { return 0 }
   let lines = fields(UnsafeBufferPointer(start: bytes + 1, count: count - 1))

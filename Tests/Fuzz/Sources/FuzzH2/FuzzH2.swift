@@ -1,6 +1,9 @@
-import FuzzSupport
 import HTTPCodec
 import Units
+
+#if FUZZER
+import FuzzSupport
+#endif
 
 /// Small bounds, so that inputs reach them.
 private let settings = H2Settings(
@@ -19,7 +22,9 @@ private let preface: StaticString = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 /// The first byte says who is attacked and how the input is cut; the rest is what the peer sends,
 /// without the preface.
+#if FUZZER
 @_cdecl("LLVMFuzzerTestOneInput")
+#endif
 public func fuzzH2(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> CInt {
   guard count > 1 else { return 0 }
   let isServer = bytes[0] & 1 == 0

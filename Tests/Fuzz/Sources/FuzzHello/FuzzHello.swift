@@ -1,8 +1,13 @@
-import FuzzSupport
 import TLS
 
+#if FUZZER
+import FuzzSupport
+#endif
+
 /// The first bytes of a client that should speak TLS, in pieces of several sizes.
+#if FUZZER
 @_cdecl("LLVMFuzzerTestOneInput")
+#endif
 public func fuzzHello(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> CInt {
   let expected = readyAt(bytes, count)
   for piece in [1, 2, 7, max(1, count)] {

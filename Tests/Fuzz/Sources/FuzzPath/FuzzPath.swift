@@ -1,5 +1,8 @@
-import FuzzSupport
 import Routing
+
+#if FUZZER
+import FuzzSupport
+#endif
 
 /// The bytes that a normal path cannot hold.
 private func isForbidden(_ byte: UInt8) -> Bool {
@@ -55,7 +58,9 @@ private func requireNormal(_ path: [UInt8], _ policy: PathPolicy) {
   require(policy.encodedSlash == .keep || !text.contains("%2f"), "encoded slashes are refused")
 }
 
+#if FUZZER
 @_cdecl("LLVMFuzzerTestOneInput")
+#endif
 public func fuzzPath(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> CInt {
   let path = Array(UnsafeBufferPointer(start: bytes, count: count))
   for repeated in PathPolicy.RepeatedSlashes.allCases {

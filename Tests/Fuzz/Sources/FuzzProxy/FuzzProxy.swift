@@ -1,7 +1,12 @@
-import FuzzSupport
 import HTTPCodec
 
+#if FUZZER
+import FuzzSupport
+#endif
+
+#if FUZZER
 @_cdecl("LLVMFuzzerTestOneInput")
+#endif
 public func fuzzProxy(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> CInt {
   var prelude = ProxyPrelude()
   func parse(_ count: Int) -> ProxyOutcome {

@@ -1,5 +1,8 @@
-import FuzzSupport
 import Routing
+
+#if FUZZER
+import FuzzSupport
+#endif
 
 /// Whether a pattern takes a path, `nil` when it is refused.
 private func takes(_ pattern: String, _ path: String) -> Bool? {
@@ -11,7 +14,9 @@ private func takes(_ pattern: String, _ path: String) -> Bool? {
 }
 
 /// The input is a pattern, a line feed and a path.
+#if FUZZER
 @_cdecl("LLVMFuzzerTestOneInput")
+#endif
 public func fuzzRegex(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> CInt {
   let input = UnsafeBufferPointer(start: bytes, count: count)
   let parts = input.split(separator: 0x0A, maxSplits: 1, omittingEmptySubsequences: false)

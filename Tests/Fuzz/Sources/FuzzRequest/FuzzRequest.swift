@@ -1,11 +1,16 @@
-import FuzzSupport
 import HTTPCodec
 
+#if FUZZER
+import FuzzSupport
+#endif
+
+#if FUZZER
 @_cdecl("LLVMFuzzerTestOneInput")
+#endif
 public func fuzzRequest(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> CInt {
   var head = RequestHead()
   func parse(_ count: Int) -> ParseOutcome {
-    RequestParser.parse(bytes, count: count, limits: fuzzLimits, fields: fuzzFields, into: &head)
+    RequestParser.parse(bytes, count: count, limits: fuzzLimits, fields: fuzzTable, into: &head)
   }
   let outcome = parse(count)
   if outcome == .complete {
@@ -13,7 +18,7 @@ public func fuzzRequest(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     require(length <= min(count, fuzzLimits.maximumBytes), "the head is within its bound")
     requireSound(
       bytes,
-      fields: fuzzFields,
+      fields: fuzzTable,
       count: Int(head.fieldCount),
       start: Int(head.fieldsStart),
       end: length

@@ -1,7 +1,12 @@
-import FuzzSupport
 import HTTPCodec
 
+#if FUZZER
+import FuzzSupport
+#endif
+
+#if FUZZER
 @_cdecl("LLVMFuzzerTestOneInput")
+#endif
 public func fuzzResponse(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> CInt {
   for method in [Method.get, .head, .connect] {
     var head = ResponseHead()
@@ -11,7 +16,7 @@ public func fuzzResponse(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> CInt {
         count: count,
         request: method,
         limits: fuzzLimits,
-        fields: fuzzFields,
+        fields: fuzzTable,
         into: &head
       )
     }
@@ -21,7 +26,7 @@ public func fuzzResponse(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> CInt {
       require(length <= min(count, fuzzLimits.maximumBytes), "the head is within its bound")
       requireSound(
         bytes,
-        fields: fuzzFields,
+        fields: fuzzTable,
         count: Int(head.fieldCount),
         start: Int(head.fieldsStart),
         end: length

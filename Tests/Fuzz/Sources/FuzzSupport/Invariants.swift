@@ -1,16 +1,25 @@
 public import HTTPCodec
 
-/// Stops the run, so that libFuzzer keeps the input.
+#if !FUZZER
+import Testing
+#endif
+
+/// Stops the run, so that libFuzzer keeps the input; where the corpus is replayed the test fails.
 @inline(never)
 public func require(_ claim: Bool, _ what: StaticString) {
-  if !claim { fatalError("broken: \(what)") }
+  guard !claim else { return }
+  #if FUZZER
+  fatalError("broken: \(what)")
+  #else
+  Issue.record("broken: \(what)")
+  #endif
 }
 
 /// The bounds used while fuzzing: small, so that inputs reach them.
 public let fuzzLimits = HeadLimits(maximumBytes: 2_048, maximumFields: 12, maximumTarget: 256)
 
 /// Room for one field table, kept between runs.
-public nonisolated(unsafe) let fuzzFields = UnsafeMutablePointer<HeadField>.allocate(
+public nonisolated(unsafe) let fuzzTable = UnsafeMutablePointer<HeadField>.allocate(
   capacity: fuzzLimits.maximumFields
 )
 

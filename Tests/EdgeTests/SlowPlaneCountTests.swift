@@ -1,0 +1,103 @@
+import Configuration
+import Foundation
+import Logging
+import Reactor
+import Telemetry
+import Testing
+import Units
+
+@testable import Edge
+@testable import Upstream
+
+/// What the slow plane counts: stalls of workers, and addresses that could not take effect.
+struct SlowPlaneCountTests {
+  private static func edge(_ backend: Reactor.Backend? = nil, endpoint: String) throws
+    -> EdgeInstance
+  {
+    let text = """
+      workers: 1
+      admin: {address: "127.0.0.1:0"}
+      accessLog: {output: "off"}
+      listeners: [{name: public, address: "127.0.0.1:0"}]
+      services: [{name: many, endpoints: ["\(endpoint)"]}]
+      routes: [{name: all, match: {}, upstream: {service: many}, policies: {auth: none}}]
+      """
+    var options = EdgeServer.Options()
+    options.backend = backend
+    let loaded = try ConfigurationSource.parse(text, file: "edge.yaml")
+    return try EdgeInstance(loaded, sockets: InheritedSockets(), options: options)
+  }
+
+  /// The value of one line of a scrape, -1 where there is none.
+  private static func metric(_ name: String, _ edge: EdgeInstance) -> Double {
+    let text = String(decoding: edge.server.registry.exposition(.text), as: UTF8.self)
+    let line = text.split(separator: "\n").first { $0.hasPrefix(name + " ") }
+    return line.flatMap { Double($0.dropFirst(name.count + 1)) } ?? -1
+  }
+
+  /// Waits for what another thread does, and fails when it does not within a minute.
+  private static func wait(
+    _ condition: () -> Bool,
+    sourceLocation: SourceLocation = #_sourceLocation
+  ) {
+    let end = ContinuousClock.now.advanced(by: .seconds(60))
+    while !condition() {
+      guard ContinuousClock.now < end else {
+        Issue.record("waited in vain", sourceLocation: sourceLocation)
+        return
+      }
+      usleep(5_000)
+    }
+  }
+
+  @Test(arguments: Reactor.Backend.allowed)
+  func `a worker that hangs is counted, and so is what its clients waited`(
+    backend: Reactor.Backend
+  ) throws {
+    let edge = try Self.edge(backend, endpoint: "127.0.0.1:1")
+    try edge.start()
+    defer { edge.stop() }
+    let watchdog = edge.makeWatchdog(Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    #expect(watchdog.start())
+    defer { watchdog.stop() }
+    let stalls = "spillway_worker_stalls_total"
+    let delay = "spillway_worker_loop_delay_seconds_sum"
+    #expect(Self.metric(stalls, edge) == 0)
+    #expect((0..<1).contains(Self.metric(delay, edge)))
+
+    // A real worker that waits for a real lock: that of the counts by address, which an accept takes.
+    let client = try edge.server.shared.addresses.withLock { _ in
+      let port = try #require(edge.server.port(ofListener: "public"))
+      let client = try AdminClient(port: port)
+      Self.wait { Self.metric(stalls, edge) == 1 && !watchdog.isProgressing }
+      return client
+    }
+
+    Self.wait { watchdog.isProgressing }
+    // A turn is measured when the next one begins.
+    client.send("nonsense\r\n\r\n")
+    #expect(client.readToEnd().hasPrefix("HTTP/1.1 400"))
+    Self.wait { Self.metric(delay, edge) >= 1 }
+    #expect(Self.metric(stalls, edge) == 1)
+  }
+
+  @Test func `addresses that find no room are counted, and the next answer is tried again`() throws
+  {
+    let edge = try Self.edge(endpoint: "many.test:80")
+    defer { edge.stop() }
+    let failures = "spillway_dns_publish_failures_total"
+    func addresses(_ count: Int) -> [IPBytes] {
+      (1...count).map { IPBytes(high: 0x2001_0DB8_0000_0000, low: UInt64($0)) }
+    }
+    #expect(!edge.server.publishAnswers())
+    #expect(Self.metric(failures, edge) == 0)
+
+    edge.server.shared.names.post("many.test", addresses(EndpointDirectory.capacity + 1))
+    #expect(edge.server.publishAnswers())
+    #expect(Self.metric(failures, edge) == 1)
+
+    edge.server.shared.names.post("many.test", addresses(3))
+    #expect(edge.server.publishAnswers())
+    #expect(Self.metric(failures, edge) == 1)
+  }
+}
