@@ -151,6 +151,7 @@ extension Worker {
     let session = sessions[index]
     guard session.pointee.phase != .connecting else { return closeSession(index, reset: true) }
     endStreams(session)
+    if session.pointee.flags.contains(.isUpstream) { unlistSession(index) }
     setPhase(index, .closing)
     let patience =
       session.pointee.flags.contains(.isUpstream)

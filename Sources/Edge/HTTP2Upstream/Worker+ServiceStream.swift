@@ -269,13 +269,13 @@ extension Worker {
 
   func serviceStreamBegan(_ session: Int32) {
     serviceStreamCount += 1
-    countIdle(session, false)
+    countIdle(session)
   }
 
   func serviceStreamEnded(_ session: Int32) {
     serviceStreamCount -= 1
     guard sessions[session].pointee.streams == 0 else { return }
-    countIdle(session, true)
+    countIdle(session)
     dismissUnwanted(session)
   }
 
