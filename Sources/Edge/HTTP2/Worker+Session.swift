@@ -103,6 +103,8 @@ extension Worker {
   }
 
   func sessionReceived(_ index: Int32, _ block: Int32, _ count: Int) {
+    // The bytes that a connection brought along when it became a session were counted as its own.
+    if !sessions[index].pointee.flags.contains(.isUpstream) { meter.receivedDownstream(count) }
     receive(index, block, 0, count)
     reactor.pool.release(block)
   }
@@ -125,7 +127,6 @@ extension Worker {
     } while offset < count || http2.isPaused
     makeDirty(index, session)
     guard !session.pointee.flags.contains(.isUpstream) else { return }
-    meter.receivedDownstream(count)
     meter.received(frames: http2.framesReceived &- frames)
     noteHeard(session, http2)
     if session.pointee.phase == .open,

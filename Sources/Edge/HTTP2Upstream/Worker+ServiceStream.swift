@@ -116,7 +116,6 @@ extension Worker {
     entry.pointee.requests &+= 1
     makeDirty(session, entry)
     meter.serviceStreamOpened()
-    meter.sentUpstream(Int(exchange.pointee.requestCount))
     guard
       exchange.pointee.flags.contains(.wantsUpgrade)
         || sendEarlyBody(exchange, link, stream, from: headLength)
