@@ -48,6 +48,8 @@ struct Exchange: BitwiseCopyable {
     static let upstreamCloses = Flags(rawValue: 1 << 11)
     /// Tunnel: the service sent FIN.
     static let upstreamEnded = Flags(rawValue: 1 << 12)
+    /// The endpoint of this attempt may choose, and has to choose HTTP/1.1.
+    static let onlyHTTP1 = Flags(rawValue: 1 << 13)
   }
 
   var phase: Phase
