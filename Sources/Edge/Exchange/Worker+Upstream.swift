@@ -321,6 +321,7 @@ extension Worker {
       if !exchange.pointee.flags.contains(.upstreamPaused) {
         exchange.pointee.flags.insert(.upstreamPaused)
         pause(upstream.pointee.transport)
+        if connection.pointee.transport.isStream { keepNames(exchange, connection) }
       }
       notifyWhenThereIsRoom(connection.pointee.transport)
       if connection.pointee.deadline == .never { judgePaceFromNow(connection) }

@@ -182,6 +182,7 @@ extension Worker {
     endStreams(session)
     if session.pointee.flags.contains(.isDirty) { unlistDirty(index, session) }
     closeTransport(session.pointee.transport, reset: reset)
+    if session.pointee.flags.contains(.isHeavy) { unlistHeavy(index, session) }
     reactor.timers.release(session.pointee.timer)
     let listener = Int(session.pointee.listener)
     listeners[listener].clientLeft(session.pointee.origin, session.pointee.peer)

@@ -111,7 +111,7 @@ public struct AbuseBudget: Sendable, BitwiseCopyable {
       case .windowUpdateFlood: windowUpdates.take(count)
       case .unknownFrameFlood: unknownFrames.take(count)
       // These have bounds, not budgets: the first one over the bound is too much.
-      case .continuationFlood, .unreadOutput: false
+      case .continuationFlood, .unreadOutput, .heldBodies: false
       }
     if !isCovered { exhausted = reason }
     return isCovered

@@ -32,9 +32,10 @@ final class Scene {
     _ upstreams: ScriptedUpstream...,
     settings: EdgeSettings = EdgeSettings(),
     snapshots: Int? = nil,
+    blocks: Int? = nil,
     _ play: (Scene) throws -> Void
   ) throws {
-    try Self.play(backend, upstreams, [], settings, snapshots, play)
+    try Self.play(backend, upstreams, [], settings, snapshots, blocks, play)
   }
 
   /// The same before services of HTTP/2.
@@ -47,7 +48,7 @@ final class Scene {
   ) throws {
     var settings = settings
     settings.service = "protocol: h2c" + (settings.service.isEmpty ? "" : ", ") + settings.service
-    try Self.play(backend, [], [service] + others, settings, nil, play)
+    try Self.play(backend, [], [service] + others, settings, nil, nil, play)
   }
 
   /// The same before services that are reached through something else, as the settings say.
@@ -58,7 +59,7 @@ final class Scene {
     settings: EdgeSettings,
     _ play: (Scene) throws -> Void
   ) throws {
-    try Self.play(backend, upstream.map { [$0] } ?? [], [service], settings, nil, play)
+    try Self.play(backend, upstream.map { [$0] } ?? [], [service], settings, nil, nil, play)
   }
 
   private static func play(
@@ -67,6 +68,7 @@ final class Scene {
     _ services: [HTTP2Upstream],
     _ settings: EdgeSettings,
     _ snapshots: Int?,
+    _ blocks: Int?,
     _ play: (Scene) throws -> Void
   ) throws {
     defer {
@@ -75,7 +77,12 @@ final class Scene {
     }
     let endpoints = upstreams.map(\.endpoint) + services.map(\.endpoint)
     let text = settings.yaml(endpoints: endpoints)
-    let edge = try EdgeUnderTest(configuration: text, backend: backend, snapshots: snapshots)
+    let edge = try EdgeUnderTest(
+      configuration: text,
+      backend: backend,
+      blocks: blocks,
+      snapshots: snapshots
+    )
     let scene = Scene(edge, upstreams, services, settings)
     defer { edge.stop() }
     var ports = Set(upstreams.map(\.port) + services.map(\.port)).union([edge.adminPort])
