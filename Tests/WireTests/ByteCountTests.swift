@@ -111,5 +111,27 @@ extension WireTests {
         }
       }
     }
+
+    @Test(arguments: Backend.allCases)
+    func `of a client at fault little is read behind the frame that ended it`(
+      backend: Backend
+    ) throws {
+      try Scene.play(backend, .echoingTarget()) { scene in
+        let client = try scene.client()
+        let ping = HTTP2Frames.ping()
+        var flood = HTTP2Frames.hello + HTTP2Frames.frame(0x6, 0, 0, [1])
+        for _ in 0..<400_000 { flood += ping }
+        _ = client.trySend(flood)
+
+        let code = HTTP2Frames.goAway(in: try client.rest())
+        // What breaks a rule may overdo it, too, before the answer to it is written.
+        if client.end == .finished {
+          #expect(code == 6 || code == 0xB, "\(String(describing: code))")
+        }
+        try eventually("it is gone") { try scene.metric("spillway_h2_sessions") == 0 }
+        let count = try Self.bytes(scene, "downstream", "in")
+        #expect(count < 1_000_000, "\(count) of \(flood.count) bytes were read")
+      }
+    }
   }
 }

@@ -75,6 +75,10 @@ struct Session: BitwiseCopyable {
   var nextDirty: Int32
   /// Bytes that its streams have queued, all together.
   var queued: Int
+  /// Bytes that came, until there are enough of them for reads of many blocks at once.
+  var bytesIn: Int32 = 0
+  /// Bytes that were dropped since the peer's fault ended it.
+  var dropped: Int32 = 0
   /// Body bytes of its streams that were sent; since when fewer than `Worker.heldProgress` more were,
   /// and how many they were then.
   var bodyOut: Int64 = 0

@@ -143,6 +143,7 @@ extension Worker {
     } else {
       meter.sessionFailed(failure)
     }
+    readInBulk(sessions[index].pointee.transport, false)
     endSession(index)
   }
 
@@ -150,8 +151,8 @@ extension Worker {
   func endSession(_ index: Int32) {
     let session = sessions[index]
     guard session.pointee.phase != .connecting else { return closeSession(index, reset: true) }
-    endStreams(session)
     if session.pointee.flags.contains(.isUpstream) { unlistSession(index) }
+    endStreams(session)
     setPhase(index, .closing)
     let patience =
       session.pointee.flags.contains(.isUpstream)
@@ -181,8 +182,8 @@ extension Worker {
     }
     endStreams(session)
     if session.pointee.flags.contains(.isDirty) { unlistDirty(index, session) }
-    closeTransport(session.pointee.transport, reset: reset)
     if session.pointee.flags.contains(.isHeavy) { unlistHeavy(index, session) }
+    closeTransport(session.pointee.transport, reset: reset)
     reactor.timers.release(session.pointee.timer)
     let listener = Int(session.pointee.listener)
     listeners[listener].clientLeft(session.pointee.origin, session.pointee.peer)
