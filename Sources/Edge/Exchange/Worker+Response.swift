@@ -243,7 +243,6 @@ extension Worker {
     if exchange.pointee.requestBlock >= 0 {
       reactor.pool.release(exchange.pointee.requestBlock)
     }
-    reactor.timers.release(exchange.pointee.timer)
     releaseSnapshot(index)
     exchanges.release(index)
   }
