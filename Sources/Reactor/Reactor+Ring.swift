@@ -123,6 +123,11 @@ extension Reactor {
       }
       if socket.pointee.flags.contains(.paused) {
         socket.pointee.flags.insert(.readable)
+      } else if socket.pointee.flags.contains(.single),
+        clinux_has_bytes_left(completion.flags) != 0
+      {
+        // A receive that is armed now takes another block before the owner has had a look.
+        armLater(index, socket)
       } else {
         armReceive(index, socket)
       }

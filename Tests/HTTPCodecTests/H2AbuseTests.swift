@@ -52,6 +52,17 @@ struct H2AbuseTests {
     #expect(!delivered, "requests that are reset at once cost nothing more")
   }
 
+  @Test func `a session that its owner gives up says GOAWAY and nothing more`() {
+    server.receive(H2Frames.headers(1, H2Frames.get))
+    server.session.giveUp(for: .heldBodies)
+
+    #expect(server.session.failure == .abuse(.heldBodies))
+    #expect(server.send().goAway == H2ErrorCode.enhanceYourCalm.rawValue)
+    #expect(server.session.isFinished)
+    server.receive(H2Frames.headers(3, H2Frames.get))
+    #expect(server.send().goAway == nil)
+  }
+
   /// The owner of a session keeps what it knows of a stream by the stream's index: an end of one
   /// that it never heard of would end a stranger's.
   @Test func `a session that is cut tells no end of a stream that it did not announce`() {

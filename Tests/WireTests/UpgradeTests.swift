@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 extension WireTests {
@@ -41,6 +42,40 @@ extension WireTests {
         client.finish()
         #expect(String(decoding: try client.rest(), as: UTF8.self) == "bye")
         #expect(client.end == .finished)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `tunnels hold no buffer while nothing moves, and are logged by name`(
+      backend: Backend
+    ) throws {
+      let path = NSTemporaryDirectory() + "spillway-tunnels-\(UUID().uuidString).log"
+      defer { try? FileManager.default.removeItem(atPath: path) }
+      let settings = EdgeSettings(accessLog: "\"file:\(path)\"")
+      try Scene.play(backend, Self.echoing(), settings: settings) { scene in
+        let clients = try (0..<20).map { _ in try scene.client() }
+        for client in clients {
+          try client.send(Self.ask)
+          #expect(try client.head().status == 101)
+        }
+        try eventually("no block is held") {
+          try scene.metric("spillway_buffer_blocks{state=\"used\"}") == 0
+        }
+        for client in clients { client.finish() }
+        for client in clients { _ = try client.rest() }
+
+        let identifiers = scene.upstream.requests.compactMap { $0["x-request-id"] }
+        var lines: [Substring] = []
+        try eventually("all are logged") {
+          let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+          lines = text.split(separator: "\n")
+          return lines.count == clients.count && text.hasSuffix("\n")
+        }
+        #expect(lines.allSatisfy { $0.contains("\"method\":\"GET\"") })
+        #expect(lines.allSatisfy { $0.contains("\"path\":\"/chat\"") })
+        for identifier in identifiers {
+          #expect(lines.count { $0.contains("\"\(identifier)\"") } == 1)
+        }
       }
     }
 

@@ -8,8 +8,11 @@ extension Worker {
   func connectionReceived(_ index: Int32, _ block: Int32, _ start: Int, _ count: Int) {
     let connection = connections[index]
     connection.pointee.bytesIn += Int64(count)
-    // What comes on a stream was counted with its session's frames.
-    if !connection.pointee.transport.isStream { meter.receivedDownstream(count) }
+    // What comes on a stream was counted with its session's frames, and what lies behind a prelude
+    // may be ciphertext, of which the plaintext is counted.
+    if !connection.pointee.transport.isStream, connection.pointee.phase != .prelude {
+      meter.receivedDownstream(count)
+    }
     switch connection.pointee.phase {
     case .lingering, .closing, .gone:
       reactor.pool.release(block)
@@ -243,6 +246,9 @@ extension Worker {
   /// Forgets the connection at once; its exchange, if any, must have ended.
   func closeConnection(_ index: Int32, reset: Bool) {
     let connection = connections[index]
+    if connection.pointee.phase == .prelude {
+      meter.receivedDownstream(connection.pointee.input.total)
+    }
     // Callers further out look at the phase to see whether they may go on.
     connection.pointee.phase = .gone
     drop(&connection.pointee.input)

@@ -48,6 +48,10 @@ struct Exchange: BitwiseCopyable {
     static let upstreamCloses = Flags(rawValue: 1 << 11)
     /// Tunnel: the service sent FIN.
     static let upstreamEnded = Flags(rawValue: 1 << 12)
+    /// The endpoint of this attempt may choose, and has to choose HTTP/1.1.
+    static let onlyHTTP1 = Flags(rawValue: 1 << 13)
+    /// Of the request's head nothing is left but what the access log needs.
+    static let hasNamesOnly = Flags(rawValue: 1 << 14)
   }
 
   var phase: Phase
@@ -66,13 +70,15 @@ struct Exchange: BitwiseCopyable {
   /// The snapshot's slot, or -1 when what is needed of it lies in `Worker.ledgers`.
   var snapshot: Int32
   var timer: Int32
-  /// The head as it goes upstream, with what of the body came along.
+  /// The head as it goes upstream, with what of the body came along; of one whose client keeps it
+  /// waiting only what the access log needs, see `keepNames`; -1 where that lies in `Worker.ledgers`.
   var requestBlock: Int32
   var requestCount: Int32
   var pathStart: UInt16
   var pathLength: UInt16
   var identifierStart: UInt16
   var identifierLength: UInt16
+  var methodStart: UInt16 = 0
   var methodLength: UInt16
   /// The caller's trace, for the access log.
   var trace: TraceID

@@ -43,16 +43,17 @@ extension Worker {
     record.attempts = exchange.pointee.attempts
     record.bytesIn = UInt64(exchange.pointee.bytesIn)
     record.bytesOut = UInt64(exchange.pointee.bytesOut)
-    let block = UnsafePointer(reactor.pool.bytes(exchange.pointee.requestBlock))
-    meter.log(
-      record,
-      method: (block, Int(exchange.pointee.methodLength)),
-      path: (block + Int(exchange.pointee.pathStart), Int(exchange.pointee.pathLength)),
-      identifier: (
-        block + Int(exchange.pointee.identifierStart), Int(exchange.pointee.identifierLength)
-      ),
-      trace: exchange.pointee.trace
-    )
+    withWords(index) { words in
+      meter.log(
+        record,
+        method: (words + Int(exchange.pointee.methodStart), Int(exchange.pointee.methodLength)),
+        path: (words + Int(exchange.pointee.pathStart), Int(exchange.pointee.pathLength)),
+        identifier: (
+          words + Int(exchange.pointee.identifierStart), Int(exchange.pointee.identifierLength)
+        ),
+        trace: exchange.pointee.trace
+      )
+    }
   }
 
   /// Accounts for a request that was answered without an exchange.

@@ -16,6 +16,7 @@ extension Worker {
     let service = snapshots[exchange.pointee.snapshot].service(exchange.pointee.service)
     exchange.pointee.attempts += 1
     exchange.pointee.phase = .connecting
+    exchange.pointee.flags.remove(.onlyHTTP1)
     let place = chooseEndpoint(service, exchange)
     guard place >= 0 else { return fail(index, .noEndpoint) }
     exchange.pointee.previousEndpoint = exchange.pointee.endpoint
@@ -99,6 +100,7 @@ extension Worker {
         to: snapshot.address(of: place, in: service),
         snapshot.target(of: place, in: service),
         owner(.upstream, upstream, generation),
+        onlyHTTP1: exchange.pointee.flags.contains(.onlyHTTP1),
         &code
       )
     guard let transport else {
@@ -132,13 +134,18 @@ extension Worker {
   }
 
   /// Begins to connect; `code` is the error number where the result is `nil`.
+  ///
+  /// `onlyHTTP1`: Whether a service that may choose is offered nothing else.
   func connect(
     to address: UnsafePointer<KernelAddress>,
     _ target: SecureTarget?,
     _ owner: Owner,
+    onlyHTTP1: Bool = false,
     _ code: inout Int32
   ) -> Transport? {
-    if let target { return connectSecure(to: address, target, owner, &code) }
+    if let target {
+      return connectSecure(to: address, target, owner, onlyHTTP1: onlyHTTP1, &code)
+    }
     let socket = reactor.connect(to: address, owner: owner)
     guard socket >= 0 else {
       code = -socket

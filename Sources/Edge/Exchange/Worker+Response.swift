@@ -240,7 +240,9 @@ extension Worker {
   /// Frees the exchange; its upstream connection is parted already.
   func endExchange(_ index: Int32) {
     let exchange = exchanges[index]
-    reactor.pool.release(exchange.pointee.requestBlock)
+    if exchange.pointee.requestBlock >= 0 {
+      reactor.pool.release(exchange.pointee.requestBlock)
+    }
     releaseSnapshot(index)
     exchanges.release(index)
   }

@@ -72,7 +72,7 @@ extension Worker {
     let exchange = exchanges[connection.pointee.exchange]
     let transport = upstreams[exchange.pointee.upstream].pointee.transport
     exchange.pointee.bytesIn += Int64(count)
-    meter.sentUpstream(count)
+    noteSentUpstream(transport, count)
     touchTunnel(exchange, connection)
     guard passOn(block, start, count, to: transport) else {
       return endTunnel(connection.pointee.exchange, reset: true)

@@ -25,7 +25,8 @@ extension Worker {
       meter.unasked(upstream.pointee.metrics)
       return upstreamBroke(exchange)
     }
-    meter.receivedUpstream(count)
+    // What comes on a stream was counted with its session's frames.
+    if !upstream.pointee.transport.isStream { meter.receivedUpstream(count) }
     if exchanges[exchange].pointee.phase == .tunnel {
       return tunnelFromUpstream(exchange, block, start, count)
     }
@@ -179,7 +180,7 @@ extension Worker {
     )
     if passed > 0 { exchange.pointee.flags.remove([.canReplay, .expectsContinue]) }
     exchange.pointee.bytesIn += passed
-    meter.sentUpstream(Int(passed))
+    noteSentUpstream(transport, Int(passed))
     switch outcome {
     case .malformed(let fault):
       meter.refused(fault)
@@ -201,6 +202,11 @@ extension Worker {
       if !exchange.pointee.request.isComplete { pauseReading(connection) }
       notifyWhenThereIsRoom(transport)
     }
+  }
+
+  /// Counts bytes that were queued for a service; a session counts the frames that it sends.
+  func noteSentUpstream(_ transport: Transport, _ count: Int) {
+    if !transport.isStream { meter.sentUpstream(count) }
   }
 
   private enum Keeping {
@@ -243,7 +249,7 @@ extension Worker {
       exchange.pointee.request.state = .complete
       endRequestStream(exchange, connection)
     }
-    meter.sentUpstream(count)
+    noteSentUpstream(transport, count)
     return .sent
   }
 
@@ -315,6 +321,7 @@ extension Worker {
       if !exchange.pointee.flags.contains(.upstreamPaused) {
         exchange.pointee.flags.insert(.upstreamPaused)
         pause(upstream.pointee.transport)
+        if connection.pointee.transport.isStream { keepNames(exchange, connection) }
       }
       notifyWhenThereIsRoom(connection.pointee.transport)
       if connection.pointee.deadline == .never { judgePaceFromNow(connection) }

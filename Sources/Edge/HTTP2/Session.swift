@@ -49,6 +49,8 @@ struct Session: BitwiseCopyable {
     static let peerEnded = Flags(rawValue: 1 << 4)
     /// It leads to a service: the edge is the client.
     static let isUpstream = Flags(rawValue: 1 << 5)
+    /// In the worker's list of sessions that hold much, see `relieve`.
+    static let isHeavy = Flags(rawValue: 1 << 6)
   }
 
   let transport: Transport
@@ -73,6 +75,16 @@ struct Session: BitwiseCopyable {
   var nextDirty: Int32
   /// Bytes that its streams have queued, all together.
   var queued: Int
+  /// Bytes that came, until there are enough of them for reads of many blocks at once.
+  var bytesIn: Int32 = 0
+  /// Bytes that were dropped since the peer's fault ended it.
+  var dropped: Int32 = 0
+  /// Body bytes of its streams that were sent; since when fewer than `Worker.heldProgress` more were,
+  /// and how many they were then.
+  var bodyOut: Int64 = 0
+  var heldSince = Instant.never
+  var heldMark: Int64 = 0
+  var nextHeavy: Int32 = -1
   /// The block that small bodies of its streams share, or -1, and where its free part begins.
   var sharedBlock: Int32 = -1
   var sharedEnd: Int32 = 0

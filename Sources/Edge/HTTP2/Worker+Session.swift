@@ -59,6 +59,7 @@ extension Worker {
       )
     )
     meter.sessionOpened()
+    readInBulk(transport, false)
     setOwner(transport, owner(.session, index, sessions.generation(index)))
     resumeReading(entry)
     var input = entry.pointee.input
@@ -105,8 +106,44 @@ extension Worker {
   }
 
   func sessionReceived(_ index: Int32, _ block: Int32, _ count: Int) {
+    // The bytes that a connection brought along when it became a session were counted as its own.
+    let session = sessions[index]
+    if !session.pointee.flags.contains(.isUpstream) {
+      meter.receivedDownstream(count)
+      judgeReads(session, count)
+    }
     receive(index, block, 0, count)
     reactor.pool.release(block)
+    if session.pointee.phase == .lingering { noteDropped(index, session, count) }
+  }
+
+  /// Bytes after which a client's session is read many blocks at a time: what comes behind a fault in
+  /// the same read is read for nothing, and those who only come to break the rules do it early.
+  private static let bulkAfter: Int32 = 131_072
+
+  @inline(__always)
+  private func judgeReads(_ session: UnsafeMutablePointer<Session>, _ count: Int) {
+    guard session.pointee.bytesIn < Self.bulkAfter else { return }
+    session.pointee.bytesIn += Int32(count)
+    guard session.pointee.bytesIn >= Self.bulkAfter, session.pointee.phase == .open else { return }
+    readInBulk(session.pointee.transport, true)
+  }
+
+  /// Bytes of a peer at fault that are read once GOAWAY is on its way: what a client sends without
+  /// waiting for anything (RFC 6928, ten segments).
+  ///
+  /// Without a bound they cost more than all that it did before. Whoever sends more gets RST, which
+  /// GOAWAY has come before.
+  private static let mostDropped: Int32 = 16_384
+
+  private func noteDropped(
+    _ index: Int32,
+    _ session: UnsafeMutablePointer<Session>,
+    _ count: Int
+  ) {
+    guard session.pointee.http2.takeUnretainedValue().failure != nil else { return }
+    session.pointee.dropped += Int32(count)
+    if session.pointee.dropped >= Self.mostDropped { closeSession(index, reset: true) }
   }
 
   /// Takes bytes of a block, and carries out what they say before the next are looked at.
@@ -127,7 +164,6 @@ extension Worker {
     } while offset < count || http2.isPaused
     makeDirty(index, session)
     guard !session.pointee.flags.contains(.isUpstream) else { return }
-    meter.receivedDownstream(count)
     meter.received(frames: http2.framesReceived &- frames)
     noteHeard(session, http2)
     if session.pointee.phase == .open,

@@ -143,6 +143,7 @@ extension Worker {
     } else {
       meter.sessionFailed(failure)
     }
+    readInBulk(sessions[index].pointee.transport, false)
     endSession(index)
   }
 
@@ -150,6 +151,7 @@ extension Worker {
   func endSession(_ index: Int32) {
     let session = sessions[index]
     guard session.pointee.phase != .connecting else { return closeSession(index, reset: true) }
+    if session.pointee.flags.contains(.isUpstream) { unlistSession(index) }
     endStreams(session)
     setPhase(index, .closing)
     let patience =
@@ -180,6 +182,7 @@ extension Worker {
     }
     endStreams(session)
     if session.pointee.flags.contains(.isDirty) { unlistDirty(index, session) }
+    if session.pointee.flags.contains(.isHeavy) { unlistHeavy(index, session) }
     closeTransport(session.pointee.transport, reset: reset)
     reactor.timers.release(session.pointee.timer)
     let listener = Int(session.pointee.listener)

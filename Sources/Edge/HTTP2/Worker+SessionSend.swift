@@ -10,6 +10,7 @@ extension Worker {
   private static let smallWrite = 4_096
 
   func flushSessions() {
+    if firstHeavySession >= 0, isShortOfBlocks { relieve() }
     while firstDirtySession >= 0 {
       let index = firstDirtySession
       let session = sessions[index]
@@ -82,7 +83,11 @@ extension Worker {
       session.pointee.paceMark = session.pointee.bytesOut
     }
     session.pointee.bytesOut += Int64(count)
-    if !session.pointee.flags.contains(.isUpstream) { meter.sentDownstream(count) }
+    if session.pointee.flags.contains(.isUpstream) {
+      meter.sentUpstream(count)
+    } else {
+      meter.sentDownstream(count)
+    }
     if count <= Self.smallWrite, append(transport, reactor.pool.bytes(block), count: count) {
       reactor.pool.release(block)
     } else if !write(transport, block: block, start: 0, count: count) {
@@ -164,7 +169,7 @@ extension Worker {
       let link = links + Int(index)
       let before = link.pointee.outgoing.bytes
       take(http2.takeSent(index), off: &link.pointee.outgoing)
-      sessions[link.pointee.session].pointee.queued -= Int(before - link.pointee.outgoing.bytes)
+      noteTaken(sessions[link.pointee.session], Int(before - link.pointee.outgoing.bytes))
       if http2.awaitsTrailers(index) { sendTrailers(index, link, http2) }
       // For the next stretch, for whoever waits for room, or for the end of the request.
       makeReady(index, link)

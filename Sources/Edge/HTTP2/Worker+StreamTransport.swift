@@ -17,7 +17,7 @@ extension Worker {
       link.pointee.outgoing.isEmpty && count <= Self.smallBody
       ? share(sessions[link.pointee.session], block, start, count) : (block, start)
     guard push(block, start: start, count: count, to: &link.pointee.outgoing) else { return false }
-    sessions[link.pointee.session].pointee.queued += count
+    noteQueued(link.pointee.session, count)
     makeReady(index, link)
     return true
   }
@@ -33,6 +33,20 @@ extension Worker {
     _ start: Int,
     _ count: Int
   ) -> (Int32, Int) {
+    let place = shareRoom(session, count)
+    guard place >= 0 else { return (block, start) }
+    let shared = session.pointee.sharedBlock
+    (reactor.pool.bytes(shared) + place)
+      .update(from: reactor.pool.bytes(block) + start, count: count)
+    reactor.pool.release(block)
+    return (shared, place)
+  }
+
+  /// Takes room in the block that the session's streams share, and a reference to it.
+  ///
+  /// `count`: At most a block.
+  /// - Returns: Where the room begins, or -1 when there is no block.
+  func shareRoom(_ session: UnsafeMutablePointer<Session>, _ count: Int) -> Int {
     if session.pointee.sharedBlock >= 0 {
       if reactor.pool.isUnique(session.pointee.sharedBlock) { session.pointee.sharedEnd = 0 }
       let room = BlockPool.blockSize - Int(session.pointee.sharedEnd)
@@ -42,15 +56,11 @@ extension Worker {
       session.pointee.sharedBlock = reactor.pool.acquire()
       session.pointee.sharedEnd = 0
     }
-    let shared = session.pointee.sharedBlock
-    guard shared >= 0 else { return (block, start) }
-    let end = Int(session.pointee.sharedEnd)
-    (reactor.pool.bytes(shared) + end)
-      .update(from: reactor.pool.bytes(block) + start, count: count)
+    guard session.pointee.sharedBlock >= 0 else { return -1 }
+    let start = Int(session.pointee.sharedEnd)
     session.pointee.sharedEnd += Int32(count)
-    reactor.pool.retain(shared)
-    reactor.pool.release(block)
-    return (shared, end)
+    reactor.pool.retain(session.pointee.sharedBlock)
+    return start
   }
 
   /// Lets go of the session's shared block; streams that have bytes in it keep it.
@@ -74,7 +84,7 @@ extension Worker {
       reactor.pool.bytes(block).update(from: bytes, count: count)
       return writeStream(index, block: block, start: 0, count: count)
     }
-    session.pointee.queued += count
+    noteQueued(link.pointee.session, count)
     makeReady(index, link)
     return true
   }

@@ -141,9 +141,12 @@ extension Worker {
       beginServiceSession(session, timer, http2, on: upstream.transport, .open, place, service)
       meter.upstreamSpeaks(service.pointee.metrics.http2)
     }
+    let generation = sessions.generation(session)
     attemptStream(request, place, service, on: session)
-    // A WebSocket waits for SETTINGS first.
-    if sessions[session].pointee.streams == 0 { dismissUnwanted(session) }
+    // A WebSocket waits for SETTINGS first, or takes another connection, which may need the room.
+    if sessions.generation(session) == generation, sessions[session].pointee.streams == 0 {
+      dismissUnwanted(session)
+    }
     pumpIfWaiting(request)
   }
 

@@ -72,12 +72,14 @@ extension Worker {
     side.pointee.next = endpoint.pointee.firstSession
     if side.pointee.next >= 0 { serviceSessions[Int(side.pointee.next)].previous = index }
     endpoint.pointee.firstSession = index
+    countIdle(index)
   }
 
   func unlistSession(_ index: Int32) {
     let side = serviceSessions + Int(index)
     guard side.pointee.isListed else { return }
     side.pointee.isListed = false
+    countIdle(index)
     if side.pointee.previous >= 0 {
       serviceSessions[Int(side.pointee.previous)].next = side.pointee.next
     } else {
@@ -106,8 +108,11 @@ extension Worker {
 
   // MARK: - Idle ones
 
-  func countIdle(_ index: Int32, _ isIdle: Bool) {
+  /// Counts a session as idle while it has no stream and stands in its endpoint's list: one that is
+  /// on its way out takes no request, and is not closed to make room.
+  func countIdle(_ index: Int32) {
     let side = serviceSessions + Int(index)
+    let isIdle = side.pointee.isListed && sessions[index].pointee.streams == 0
     guard side.pointee.isIdle != isIdle else { return }
     side.pointee.isIdle = isIdle
     meter.idle(side.pointee.metrics, isIdle ? 1 : -1)
@@ -180,7 +185,6 @@ extension Worker {
     if isCurrent { endpoint.pointee.connections -= 1 }
     // The room is given back first: what is tried again may need it.
     session.pointee.phase = .lingering
-    countIdle(index, false)
     shared.returnConnection(side.pointee.service)
     meter.upstreamClosed(side.pointee.metrics)
     closeTransport(session.pointee.transport, reset: reset)
@@ -191,7 +195,6 @@ extension Worker {
   /// Frees a session that has no stream, but for its transport.
   func forgetServiceSession(_ index: Int32) {
     let session = sessions[index]
-    countIdle(index, false)
     reactor.timers.release(session.pointee.timer)
     if session.pointee.flags.contains(.isDirty) { unlistDirty(index, session) }
     dropShared(session)

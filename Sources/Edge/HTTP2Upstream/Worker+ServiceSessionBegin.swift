@@ -130,7 +130,6 @@ extension Worker {
     )
     serviceSessionCount += 1
     meter.serviceSessionOpened()
-    countIdle(index, true)
     listSession(index)
     makeDirty(index, sessions[index])
   }

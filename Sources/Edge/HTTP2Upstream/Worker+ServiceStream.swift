@@ -39,24 +39,32 @@ extension Worker {
     let exchange = exchanges[index]
     exchange.pointee.flags.remove([.isReused, .wantsFresh])
     if exchange.pointee.flags.contains(.wantsUpgrade) {
-      guard takesWebSocket(index, service, sessions[session]) else { return }
+      guard takesWebSocket(index, place, service, sessions[session]) else { return }
     }
     beginStream(index, place, service, on: session)
   }
 
   /// Whether the service takes extended CONNECT, which its SETTINGS say (RFC 8441 section 3).
   ///
-  /// When they have not come, the exchange looks again later; when it does not, it ends here.
+  /// When they have not come, the exchange looks again later. When it does not, a service that may
+  /// choose is asked for HTTP/1.1, which has WebSockets of its own; else the exchange ends here.
   private func takesWebSocket(
     _ index: Int32,
+    _ place: Int32,
     _ service: UnsafePointer<CompiledService>,
     _ session: UnsafeMutablePointer<Session>
   ) -> Bool {
     let exchange = exchanges[index]
     let http2 = session.pointee.http2.takeUnretainedValue()
     guard !http2.knowsPeer else {
-      if !http2.peerAllowsExtendedConnect { fail(index, .upgradeRefused) }
-      return http2.peerAllowsExtendedConnect
+      if http2.peerAllowsExtendedConnect { return true }
+      if service.pointee.http == .either, !endpoints[Int(place)].lacksHTTP1 {
+        exchange.pointee.flags.insert(.onlyHTTP1)
+        attemptConnection(index, place, service)
+      } else {
+        fail(index, .upgradeRefused)
+      }
+      return false
     }
     if exchange.pointee.roomUntil == .never {
       exchange.pointee.roomUntil = reactor.now + service.pointee.connectTimeout
@@ -116,7 +124,6 @@ extension Worker {
     entry.pointee.requests &+= 1
     makeDirty(session, entry)
     meter.serviceStreamOpened()
-    meter.sentUpstream(Int(exchange.pointee.requestCount))
     guard
       exchange.pointee.flags.contains(.wantsUpgrade)
         || sendEarlyBody(exchange, link, stream, from: headLength)
@@ -269,13 +276,13 @@ extension Worker {
 
   func serviceStreamBegan(_ session: Int32) {
     serviceStreamCount += 1
-    countIdle(session, false)
+    countIdle(session)
   }
 
   func serviceStreamEnded(_ session: Int32) {
     serviceStreamCount -= 1
     guard sessions[session].pointee.streams == 0 else { return }
-    countIdle(session, true)
+    countIdle(session)
     dismissUnwanted(session)
   }
 

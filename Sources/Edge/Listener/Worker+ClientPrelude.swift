@@ -42,6 +42,7 @@ extension Worker {
         return closeConnection(index, reset: true)
       case .complete(let count):
         meter.prelude(.taken(prelude.kind))
+        meter.receivedDownstream(count)
         consume(&connection.pointee.input, count)
         return take(prelude, index)
       }
@@ -93,6 +94,7 @@ extension Worker {
     guard listeners[Int(connection.pointee.listener)].settings.tls == nil else {
       return insertSecure(index)
     }
+    meter.receivedDownstream(connection.pointee.input.total)
     guard !connection.pointee.input.isEmpty, !speaksHTTP2(index) else { return }
     readHeads(index)
   }

@@ -285,7 +285,7 @@ enum ReplyReason: UInt8, CaseIterable {
         status: 502,
         token: "upgrade-refused",
         title: "The service takes no WebSockets",
-        detail: "The service speaks HTTP/2 without extended CONNECT.",
+        detail: "The service speaks HTTP/2 without extended CONNECT, and no HTTP/1.1.",
         proxyError: "http_upgrade_failed"
       )
     default:

@@ -49,6 +49,8 @@ struct SecureLink: BitwiseCopyable {
     static let dirty = Flags(rawValue: 1 << 6)
     /// Its handshake was answered once; it is in the list of those that may be displaced.
     static let answered = Flags(rawValue: 1 << 7)
+    /// Towards a service that may choose: HTTP/1.1 alone is offered.
+    static let onlyHTTP1 = Flags(rawValue: 1 << 8)
   }
 
   /// Which of the worker's lists the link is in.

@@ -9,9 +9,11 @@ enum UpstreamHandshakeFailure {
   case broken
   /// HTTP/2 must be spoken, and the service did not choose it by ALPN.
   case noHTTP2
+  /// HTTP/1.1 must be spoken, and the service would not choose it by ALPN.
+  case noHTTP1
 
   static var labels: [String] {
-    TLSFault.allCases.map { "\($0.reason)" } + ["timeout", "broken", "no-http2"]
+    TLSFault.allCases.map { "\($0.reason)" } + ["timeout", "broken", "no-http2", "no-http1"]
   }
 
   var place: Int {
@@ -21,6 +23,7 @@ enum UpstreamHandshakeFailure {
     case .timeout: faults
     case .broken: faults + 1
     case .noHTTP2: faults + 2
+    case .noHTTP1: faults + 3
     }
   }
 
@@ -30,6 +33,7 @@ enum UpstreamHandshakeFailure {
     case .timeout: .connectTimeout
     case .broken: .upstreamTLSFailed
     case .noHTTP2: .upstreamNoHTTP2
+    case .noHTTP1: .upgradeRefused
     case .fault(let fault): fault.reply
     }
   }

@@ -11,7 +11,7 @@ internal import Units
 extension Worker {
   /// Unread bytes of a handshake at which nothing more is read before its turn, and at which a
   /// ClientHello that is still not whole is OpenSSL's to judge.
-  private static let mostHandshakeInput = 16_384
+  static let mostHandshakeInput = 16_384
 
   /// Bytes of a client came that has no handshake yet: `block` lies behind the input.
   func greet(_ index: Int32, _ block: Int32, _ count: Int) {
@@ -62,8 +62,14 @@ extension Worker {
     meter.handshakeWaited()
     let link = secureLinks[index]
     link.pointee.phase = .waiting
-    reactor.pause(link.pointee.socket)
     enlist(index, .waiting)
+    holdWaiting(link)
+  }
+
+  /// A client that waits is read, so that its end is seen and frees its place; it has nothing to say
+  /// before we answer, so that one which does is held like any other.
+  func holdWaiting(_ link: UnsafeMutablePointer<SecureLink>) {
+    if link.pointee.input.total >= Self.mostHandshakeInput { reactor.pause(link.pointee.socket) }
   }
 
   private func start(_ index: Int32) {

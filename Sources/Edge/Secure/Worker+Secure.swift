@@ -66,7 +66,8 @@ extension Worker {
     }
     guard append(&link.pointee.input, block, 0, count) else { return tellFailure(index) }
     switch link.pointee.phase {
-    case .silent, .greeting, .waiting, .connecting: break
+    case .silent, .greeting, .connecting: break
+    case .waiting: if !link.pointee.isUpstream { holdWaiting(link) }
     case .handshaking: continueHandshake(index)
     case .open: decrypt(index)
     }

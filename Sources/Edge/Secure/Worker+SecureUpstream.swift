@@ -2,6 +2,7 @@ internal import Glibc
 internal import Reactor
 internal import TLS
 internal import Units
+internal import Upstream
 
 /// Links towards services: the client's side of the handshake, and what its failure means.
 ///
@@ -11,11 +12,13 @@ internal import Units
 extension Worker {
   /// Begins to connect to an endpoint that speaks TLS.
   ///
+  /// `onlyHTTP1`: Whether HTTP/1.1 is all that is offered.
   /// Returns: The transport, or `nil` with the error number in `code`.
   func connectSecure(
     to address: UnsafePointer<KernelAddress>,
     _ target: SecureTarget,
     _ owner: Owner,
+    onlyHTTP1: Bool,
     _ code: inout Int32
   ) -> Transport? {
     let index = secureLinks.allocate()
@@ -36,7 +39,8 @@ extension Worker {
         listener: -1,
         target: Unmanaged.passRetained(target),
         owner: owner,
-        phase: .connecting
+        phase: .connecting,
+        flags: onlyHTTP1 ? .onlyHTTP1 : []
       )
     )
     return .secure(index)
@@ -95,7 +99,8 @@ extension Worker {
         client: target.tls.context,
         host: target.host,
         sessions: upstreamSessions,
-        endpoint: Int(endpoint(link.pointee.owner))
+        endpoint: Int(endpoint(link.pointee.owner)),
+        only: link.pointee.flags.contains(.onlyHTTP1) ? .http1 : nil
       )
     else { return failUpstreamHandshake(index, .fault(.internalError)) }
     link.pointee.session = Unmanaged.passRetained(session)
@@ -113,10 +118,14 @@ extension Worker {
     guard let spoken = tls.context.spoken(session.applicationProtocol) else {
       return failUpstreamHandshake(index, .noHTTP2)
     }
+    if spoken == .http2, link.pointee.flags.contains(.onlyHTTP1) {
+      return failUpstreamHandshake(index, .noHTTP1)
+    }
     link.pointee.phase = .open
     noteEndOfHandshake(link)
     meter.upstreamHandshakeDone(tls.metrics, session.version, isResumed: session.isResumed)
     let owner = link.pointee.owner
+    endpoints[Int(endpoint(owner))].lacksHTTP1 = false
     switch (isUpstreamConnection(owner), spoken) {
     case (true, .http1): upstreamConnected(owner.index)
     case (false, .http2): serviceSessionConnected(owner.index)
@@ -139,10 +148,11 @@ extension Worker {
     let link = secureLinks[index]
     if fault == .truncated { return .broken }
     // no_application_protocol (RFC 7301 section 3.2).
-    if fault == .peerRefusesHandshake, target(link).tls.context.wantsHTTP2,
+    if fault == .peerRefusesHandshake,
       link.pointee.session?.takeUnretainedValue().alerts.received == 120
     {
-      return .noHTTP2
+      if link.pointee.flags.contains(.onlyHTTP1) { return .noHTTP1 }
+      if target(link).tls.context.wantsHTTP2 { return .noHTTP2 }
     }
     return .fault(fault)
   }
@@ -153,6 +163,7 @@ extension Worker {
     let owner = link.pointee.owner
     let place = endpoint(owner)
     meter.upstreamHandshakeFailed(target(link).tls.metrics, failure)
+    if case .noHTTP1 = failure { return refuseUpgrade(owner.index) }
     upstreamSessions.forget(Int(place))
     guard isUpstreamConnection(owner) else {
       return closeServiceSession(owner.index, reset: false, failure.reply)
@@ -161,6 +172,15 @@ extension Worker {
     closeUpstream(owner.index, reset: false)
     exchanges[exchange].pointee.upstream = -1
     connectFailed(exchange, place, failure.reply)
+  }
+
+  /// The service speaks HTTP/2 alone: it is well, and cannot have this request.
+  private func refuseUpgrade(_ upstream: Int32) {
+    let exchange = upstreams[upstream].pointee.exchange
+    endpoints[Int(upstreams[upstream].pointee.endpoint)].lacksHTTP1 = true
+    closeUpstream(upstream, reset: false)
+    exchanges[exchange].pointee.upstream = -1
+    fail(exchange, .upgradeRefused)
   }
 
   /// Counts a handshake that the time for a connect ended.

@@ -83,6 +83,9 @@ final class Worker {
   let exchangeTimers: UnsafeMutablePointer<Int32>
   /// Sessions that may have something to send.
   var firstDirtySession: Int32 = -1
+  /// Sessions that hold much, and when some were ended for it last.
+  var firstHeavySession: Int32 = -1
+  var relievedAt = Instant(0)
   /// Entries of `connections` that are streams, and streams of all sessions.
   var streamConnections = 0
   var streamCount = 0

@@ -8,6 +8,9 @@ public import Units
 public struct AbuseBudget: Sendable, BitwiseCopyable {
   /// Fields of one list that cost nothing beyond the request itself; browsers send 20 to 30.
   public static let usualFields = 40
+  /// What a field past the bound of its list costs: decoding it is for nothing, and a byte is enough
+  /// to have it decoded.
+  static let excessWeight = 4
   /// Bytes a DATA frame must carry to earn window updates and pings.
   ///
   /// Without this, a peer that
@@ -111,7 +114,7 @@ public struct AbuseBudget: Sendable, BitwiseCopyable {
       case .windowUpdateFlood: windowUpdates.take(count)
       case .unknownFrameFlood: unknownFrames.take(count)
       // These have bounds, not budgets: the first one over the bound is too much.
-      case .continuationFlood, .unreadOutput: false
+      case .continuationFlood, .unreadOutput, .heldBodies: false
       }
     if !isCovered { exhausted = reason }
     return isCovered

@@ -26,6 +26,8 @@ public enum AbuseReason: UInt8, CaseIterable, Equatable, Sendable, BitwiseCopyab
   case unknownFrameFlood
   /// Frames that wait to be sent to a peer that does not read (CVE-2019-9517).
   case unreadOutput
+  /// Bodies that a peer asked for and opens no window for, while memory is short (CVE-2019-9517).
+  case heldBodies
 
   /// A name for metrics and logs, in kebab case.
   public var reason: StaticString {
@@ -42,6 +44,7 @@ public enum AbuseReason: UInt8, CaseIterable, Equatable, Sendable, BitwiseCopyab
     case .windowUpdateFlood: "window-update-flood"
     case .unknownFrameFlood: "unknown-frame-flood"
     case .unreadOutput: "unread-output"
+    case .heldBodies: "held-bodies"
     }
   }
 }

@@ -26,7 +26,8 @@ public struct AbuseSettings: Equatable, Sendable, BitwiseCopyable {
   /// Honest peers provoke none but a few
   /// refusals when they open streams before they know our SETTINGS.
   public var provokedResets = AbuseLimit(burst: 200, perSecond: 10)
-  /// Fields past the bound of a list, and those of each list past `AbuseBudget.usualFields`.
+  /// Fields past the bound of a list, each for four, and those of each list past
+  /// `AbuseBudget.usualFields`.
   public var fields = AbuseLimit(burst: 10_000, perSecond: 1_000)
   /// PING.
   ///

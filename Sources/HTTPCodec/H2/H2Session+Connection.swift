@@ -36,6 +36,9 @@ extension H2Session {
   /// Ends the session here and now because the peer let us wait; `failure` says so.
   public func giveUp(on wait: H2Wait) { state.pointee.cut(.late(wait)) }
 
+  /// Ends the session here and now because of what the peer costs; `failure` says so.
+  public func giveUp(for abuse: AbuseReason) { state.pointee.cut(.abuse(abuse)) }
+
   /// Whether the peer has acknowledged our SETTINGS.
   public var isAcknowledged: Bool { state.pointee.isAcknowledged }
 

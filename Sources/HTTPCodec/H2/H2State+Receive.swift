@@ -43,7 +43,9 @@ extension H2State {
     if let fault = memory.pointee.building.fault {
       if hadFault {
         // The table must be kept in step, so the fields of a bomb are decoded; for a while.
-        return budget.charge(.fieldFlood) ? .proceed : .reject
+        if budget.charge(.fieldFlood, AbuseBudget.excessWeight) { return .proceed }
+        enforceBudget()
+        return .abort
       }
       if fault.isOversized, memory.pointee.building.kind == .request { return .proceed }
       let index = memory.pointee.building.stream

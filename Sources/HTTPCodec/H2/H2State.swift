@@ -9,6 +9,8 @@ struct H2State {
     case pause
     /// No more of this section.
     case reject
+    /// No more of anything: the session is cut.
+    case abort
   }
 
   let isServer: Bool

@@ -42,6 +42,7 @@ enum NativeCallbacks {
       case .proceed: return 0
       case .pause: return pause
       case .reject: return reject
+      case .abort: return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
       }
     }
   }

@@ -79,6 +79,13 @@ public final class TLSClientContext: @unchecked Sendable {
     }
   }
 
+  /// Offers one protocol alone on a connection that the settings would offer more.
+  func offer(_ only: ApplicationProtocol, on ssl: OpaquePointer) -> Bool {
+    let list = ApplicationProtocol.wireList([only])
+    defer { copenssl_clear_errors() }
+    return SSL_set_alpn_protos(ssl, list, UInt32(list.count)) == 0
+  }
+
   private static func verify(_ settings: TLSClientSettings, _ handle: OpaquePointer) {
     switch settings.verification {
     case .authorities(let store):

@@ -73,11 +73,13 @@ public final class TLSSession {
   ///     the settings list names the server's certificate must be for it.
   ///   - sessions: Where sessions are kept for resumption; used by this thread only.
   ///   - endpoint: Under which number they are kept there; resumed with this context and host only.
+  ///   - only: The one protocol that is offered, in place of those of the context.
   public init?(
     client context: TLSClientContext,
     host: String,
     sessions: ClientSessionCache? = nil,
-    endpoint: Int = 0
+    endpoint: Int = 0,
+    only: ApplicationProtocol? = nil
   ) {
     guard let (ssl, stream) = Self.open(context.handle) else { return nil }
     self.ssl = ssl
@@ -89,6 +91,7 @@ public final class TLSSession {
     stream.pointee.owner = Unmanaged.passUnretained(self).toOpaque()
     SSL_set_connect_state(ssl)
     guard context.prepare(ssl, host: host) else { return nil }
+    if let only, !context.offer(only, on: ssl) { return nil }
     sessions?.offer(side, to: ssl)
   }
 

@@ -26,6 +26,9 @@ public struct EndpointState: BitwiseCopyable {
   public var sessionStreams: Int32 = 100
   /// What its last handshake chose, where it may choose.
   public var chosen = ChosenHTTP.unknown
+  /// Whether it refused a connection on which HTTP/1.1 alone was offered, and no other handshake has
+  /// gone through since.
+  public var lacksHTTP1 = false
   /// Connect failures in a row.
   public var failures: Int32 = 0
   /// Time to the response head, averaged; 0 before the first.

@@ -89,6 +89,43 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `a session that is on its way out is not counted as idle`(backend: Backend) throws {
+      let gate = Gate()
+      defer { gate.open() }
+      let service = try HTTP2Upstream { peer, request, moment in
+        guard moment == .end else { return }
+        try peer.respond(request, 200, body: request.body)
+        guard request.target == "/last" else { return }
+        try peer.raw(HTTP2Frames.goAway(last: 1 << 30))
+        // It does not see that the edge has ended its side.
+        gate.wait()
+      }
+      try Scene.play(backend, h2c: service) { scene in
+        func pool(_ state: String, _ metrics: Exposition) throws -> Double {
+          try metrics.sum("spillway_upstream_pool_connections{state=\"\(state)\"}") ?? 0
+        }
+        let client = try scene.client()
+        #expect(try client.exchange().status == 200)
+        try eventually("it is idle") {
+          let metrics = try scene.metrics()
+          return try pool("idle", metrics) == 1 && pool("busy", metrics) == 0
+        }
+        #expect(try client.exchange("GET", "/last").status == 200)
+
+        // The edge waits for the service's end.
+        try eventually("it counts as busy") {
+          let metrics = try scene.metrics()
+          return try pool("idle", metrics) == 0 && pool("busy", metrics) == 1
+        }
+        gate.open()
+        try eventually("it is gone") {
+          let metrics = try scene.metrics()
+          return try pool("idle", metrics) == 0 && pool("busy", metrics) == 0
+        }
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `a session that breaks fails what it carries, and only that`(backend: Backend) throws {
       let service = try HTTP2Upstream { peer, request, moment in
         guard moment == .end else { return }

@@ -33,9 +33,10 @@ final class Scene {
     settings: EdgeSettings = EdgeSettings(),
     snapshots: Int? = nil,
     descriptors: Int? = nil,
+    blocks: Int? = nil,
     _ play: (Scene) throws -> Void
   ) throws {
-    try Self.play(backend, upstreams, [], settings, snapshots, descriptors, play)
+    try Self.play(backend, upstreams, [], settings, snapshots, descriptors, blocks, play)
   }
 
   /// The same before services of HTTP/2.
@@ -48,7 +49,7 @@ final class Scene {
   ) throws {
     var settings = settings
     settings.service = "protocol: h2c" + (settings.service.isEmpty ? "" : ", ") + settings.service
-    try Self.play(backend, [], [service] + others, settings, nil, nil, play)
+    try Self.play(backend, [], [service] + others, settings, nil, nil, nil, play)
   }
 
   /// The same before services that are reached through something else, as the settings say.
@@ -59,7 +60,7 @@ final class Scene {
     settings: EdgeSettings,
     _ play: (Scene) throws -> Void
   ) throws {
-    try Self.play(backend, upstream.map { [$0] } ?? [], [service], settings, nil, nil, play)
+    try Self.play(backend, upstream.map { [$0] } ?? [], [service], settings, nil, nil, nil, play)
   }
 
   private static func play(
@@ -69,6 +70,7 @@ final class Scene {
     _ settings: EdgeSettings,
     _ snapshots: Int?,
     _ descriptors: Int?,
+    _ blocks: Int?,
     _ play: (Scene) throws -> Void
   ) throws {
     defer {
@@ -80,6 +82,7 @@ final class Scene {
     let edge = try EdgeUnderTest(
       configuration: text,
       backend: backend,
+      blocks: blocks,
       snapshots: snapshots,
       descriptors: descriptors
     )

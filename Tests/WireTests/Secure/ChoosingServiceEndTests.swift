@@ -80,7 +80,10 @@ extension WireTests {
         try eventually("it is left") {
           stage.service.openConnections == 0 && stage.upstream.openConnections == 1
         }
-        #expect(try scene.metric("spillway_connections{side=\"upstream\"}") == 1)
+        // The edge hears of it after the service.
+        try eventually("the edge knows") {
+          try scene.metric("spillway_connections{side=\"upstream\"}") == 1
+        }
       }
     }
 
@@ -91,11 +94,23 @@ extension WireTests {
       let service = try HTTP2Upstream.echo()
       let upstream = try ScriptedUpstream.echo()
       let stranger = try TLSFront(WireAuthority.stranger.server, h2: service)
-      defer { stranger.stop() }
-      let settings = EdgeSettings.secureService(stranger, speaks: "auto")
+      let held = try HeldFront(before: stranger.port)
+      defer {
+        held.stop()
+        stranger.stop()
+      }
+      var settings = EdgeSettings.secureService(
+        stranger,
+        speaks: "auto",
+        more: ChoosingStage.patience
+      )
+      settings.endpoints = [held.endpoint]
+      settings.policies = "timeoutMs: 30000"
       try Scene.play(backend, upstream, behind: service, settings: settings) { scene in
         let new = try scene.http2()
         let tokens = try (0..<5).map { _ in try new.request("POST", "/", body: [120]) }
+        try eventually("all wait") { try scene.metric("spillway_exchanges_active") == 5 }
+        held.open()
         for token in tokens {
           let answer = try new.answer(token)
           #expect(answer.status == 502)

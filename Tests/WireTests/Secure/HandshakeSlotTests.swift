@@ -133,6 +133,53 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `a client that leaves while it waits gives up its place`(backend: Backend) throws {
+      let narrow = try Narrow(backend) { _ in }
+      defer { narrow.stop() }
+      let hello = try HandshakeTests.hello()
+      let holder = try narrow.client(hello)
+      try eventually("it began") { try narrow.metric("spillway_tls_handshakes_active") == 1 }
+      let ways: [(RawClient) -> Void] = [{ $0.close() }, { $0.reset() }, { $0.finish() }]
+      for (number, leaves) in ways.enumerated() {
+        let waiter = try narrow.client(hello)
+        try eventually("it waits") { try narrow.metric("spillway_tls_handshakes_waiting") == 1 }
+        leaves(waiter)
+        try eventually("its place is free, and its connection") {
+          try narrow.metric("spillway_tls_handshakes_waiting") == 0
+            && narrow.metric("spillway_client_connections") == 1
+        }
+        #expect(try narrow.failures("abandoned") == Double(number + 1))
+      }
+
+      // The place goes to who means it, as soon as there is a handshake for it.
+      let polite = try narrow.polite()
+      try eventually("it waits") { try narrow.metric("spillway_tls_handshakes_waiting") == 1 }
+      holder.close()
+      #expect(try polite.response().status == 200)
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `a client that waits and talks all the same is not read without end`(
+      backend: Backend
+    ) throws {
+      let narrow = try Narrow(backend) { _ in }
+      defer { narrow.stop() }
+      let hello = try HandshakeTests.hello()
+      _ = try narrow.client(hello)
+      try eventually("it began") { try narrow.metric("spillway_tls_handshakes_active") == 1 }
+      let waiter = try narrow.client(hello)
+      try eventually("it waits") { try narrow.metric("spillway_tls_handshakes_waiting") == 1 }
+      let part = [UInt8](repeating: 23, count: 65_536)
+      var sent = 0
+      while sent < 64 << 20, (try? waiter.send(part, within: .milliseconds(200))) != nil {
+        sent += part.count
+      }
+
+      #expect(sent < 64 << 20, "all of it was taken")
+      #expect(try narrow.metric("spillway_buffer_blocks{state=\"used\"}") < 64)
+    }
+
+    @Test(arguments: Backend.allCases)
     func `nobody is displaced while nobody waits`(backend: Backend) throws {
       let narrow = try Narrow(backend) {
         $0.running = 2
