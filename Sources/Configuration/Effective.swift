@@ -177,6 +177,7 @@ extension ServiceSetting {
       "exposure: \(exposure.rawValue)",
       "endpoints: \(YAMLWriter.list(endpoints.map(\.description)))",
       "balance: \(balance.rawValue)",
+      "admission: \(admission.flow)",
       connections,
     ]
       + (tls.map { ["tls: \($0.flow)"] } ?? [])

@@ -52,6 +52,34 @@ public struct StoredPermit: Sendable, BitwiseCopyable {
   var cohort: UInt32
   var wasLimited: Bool
   var wasIdle: Bool
+
+  init(
+    dispatchedAt: Instant,
+    route: Int32,
+    drain: UInt32,
+    cohort: UInt32,
+    wasLimited: Bool,
+    wasIdle: Bool
+  ) {
+    self.dispatchedAt = dispatchedAt
+    self.route = route
+    self.drain = drain
+    self.cohort = cohort
+    self.wasLimited = wasLimited
+    self.wasIdle = wasIdle
+  }
+
+  /// An empty place of a table; it must not be restored.
+  public init() {
+    self.init(
+      dispatchedAt: .never,
+      route: 0,
+      drain: 0,
+      cohort: 0,
+      wasLimited: false,
+      wasIdle: false
+    )
+  }
 }
 
 extension ServiceCells {

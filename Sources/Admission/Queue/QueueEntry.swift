@@ -35,4 +35,12 @@ struct QueueEntry: BitwiseCopyable {
 public struct Ticket: Hashable, Sendable, BitwiseCopyable {
   let index: Int32
   let generation: UInt32
+
+  init(index: Int32, generation: UInt32) {
+    self.index = index
+    self.generation = generation
+  }
+
+  /// The name of no request, for tables whose entries are plain memory.
+  public init() { self.init(index: -1, generation: 0) }
 }

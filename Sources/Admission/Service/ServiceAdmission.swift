@@ -209,7 +209,7 @@ public final class ServiceAdmission: @unchecked Sendable {
       beginCohort()
     }
     cells.store(UInt64(queueBound), ServiceCells.Place.queueBound)
-    cells.setLimit(limiter.limit)
+    cells.setLimit(bounded(limiter.limit))
   }
 
   private func beginCohort() {
@@ -230,7 +230,13 @@ public final class ServiceAdmission: @unchecked Sendable {
   private var queueBound: Int {
     let most = Gate.maximumWaiting
     if guidance.isGrowing { return Bounds.whole(0.25 * arrivalsPerSecond, in: 16...most) }
-    return Bounds.whole(0.25 * guidance.smoothLimit / max(0.001, guidance.latency), in: 16...most)
+    // A rule that knows nothing of its bounds may have drifted far beyond them.
+    let limit = min(guidance.smoothLimit, Double(settings.limits.upperBound))
+    return Bounds.whole(0.25 * limit / max(0.001, guidance.latency), in: 16...most)
+  }
+
+  private func bounded(_ limit: Int) -> Int {
+    min(max(limit, settings.limits.lowerBound), settings.limits.upperBound)
   }
 }
 

@@ -10,17 +10,27 @@ public struct ServiceSettings: Sendable {
   public var classes: Int
   /// Entries of each worker's queue, about 100 bytes each once it was used.
   public var queueCapacity: Int
+  /// Bounds of the limit, whatever the rule that learns it says.
+  public var limits: ClosedRange<Int>
 
   /// Nothing when a size is out of range.
-  public init?(workers: Int, routes: Int = 1, classes: Int = 4, queueCapacity: Int = 4_096) {
+  public init?(
+    workers: Int,
+    routes: Int = 1,
+    classes: Int = 4,
+    queueCapacity: Int = 4_096,
+    limits: ClosedRange<Int> = 1...Bounds.limit
+  ) {
     guard (1...64).contains(workers), (1...65_536).contains(routes),
       (1...PriorityClasses.maximum).contains(classes),
-      (1...65_535).contains(queueCapacity), workers * queueCapacity <= Gate.maximumWaiting
+      (1...65_535).contains(queueCapacity), limits.lowerBound >= 1,
+      limits.upperBound <= Bounds.limit, workers * queueCapacity <= Gate.maximumWaiting
     else { return nil }
     self.workers = workers
     self.routes = routes
     self.classes = classes
     self.queueCapacity = queueCapacity
+    self.limits = limits
   }
 }
 

@@ -61,6 +61,12 @@ public struct WorkerAdmission: ~Copyable {
     Int(queue.counts[Int(priority.rawValue) & 7])
   }
 
+  /// What all workers together have in flight and waiting now, and the limit.
+  public var occupancy: (inFlight: Int, limit: Int, waiting: Int) {
+    let gate = cells.gate
+    return (gate.inFlight, gate.limit, gate.waiting)
+  }
+
   /// True when `next` or `takeBells` has something to give.
   public var hasEvents: Bool { outboxHead >= 0 || bells != 0 }
 

@@ -99,9 +99,10 @@ enum ListenerReader {
 enum ServiceReader {
   private static let known = [
     "name", "protocol", "exposure", "endpoints", "balance", "connections", "tls", "proxyProtocol",
+    "admission",
   ]
   private static let later = [
-    "health", "breaker", "outlier", "retryBudget", "admission", "discovery", "versions",
+    "health", "breaker", "outlier", "retryBudget", "discovery", "versions",
   ]
 
   static func read(
@@ -139,6 +140,7 @@ enum ServiceReader {
     {
       service.balance = balance
     }
+    if let field = fields["admission"] { service.admission = AdmissionReader.read(field) }
     if let field = fields["connections"] {
       let fields = field.map(["maximum", "idle", "connectTimeout", "pingAfter", "pingTimeout"])
       for name in ["pingAfter", "pingTimeout"] where service.wireProtocol == .http1 {

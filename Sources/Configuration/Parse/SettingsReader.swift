@@ -35,7 +35,7 @@ struct SettingsReader {
     if let field = fields["environment"] { settings.environment = field.text() }
     if let field = fields["version"] { settings.version = field.number(0...Int.max) }
     if let field = fields["workers"], field.text() != "auto" {
-      settings.workers = field.number(1...1_024)
+      settings.workers = field.number(1...Settings.mostWorkers)
     }
     if let field = fields["stateDirectory"] { settings.stateDirectory = field.text() }
     if let field = fields["drain"] { settings.drain = drain(field) }
