@@ -4,12 +4,14 @@ internal import Units
 /// One request and its response.
 ///
 /// ```
-/// connecting -> waiting -> relaying -> done
-///      ^           |           '-> tunnel -> done
-///      '-- retry --'
+/// queued -> connecting -> waiting -> relaying -> done
+///               ^            |           '-> tunnel -> done
+///               '--- retry --'
 /// ```
 struct Exchange: BitwiseCopyable {
   enum Phase: UInt8, BitwiseCopyable {
+    /// It waits in its class's queue.
+    case queued
     /// An upstream connection is being opened.
     case connecting
     /// The request is sent or being sent; no response head yet.
@@ -48,6 +50,8 @@ struct Exchange: BitwiseCopyable {
     static let upstreamCloses = Flags(rawValue: 1 << 11)
     /// Tunnel: the service sent FIN.
     static let upstreamEnded = Flags(rawValue: 1 << 12)
+    /// A stranger's word made the deadline.
+    static let hasStrangersDeadline = Flags(rawValue: 1 << 13)
   }
 
   var phase: Phase
@@ -74,6 +78,9 @@ struct Exchange: BitwiseCopyable {
   var identifierStart: UInt16
   var identifierLength: UInt16
   var methodLength: UInt16
+  /// Where the time that is left stands in the head, and that of a call of gRPC, 0 for none.
+  var deadlineStart: UInt16
+  var callTimeStart: UInt16
   /// How the body goes to the client.
   var responseFraming: BodyFraming
   /// The endpoint of this attempt and of the one before, -1 for none.
@@ -88,6 +95,8 @@ struct Exchange: BitwiseCopyable {
   var headAt: Instant
   /// End of the whole exchange.
   var deadline: Instant
+  /// The caller's own end of a call of gRPC, `.never` for none.
+  var callDeadline: Instant
   /// End of the connect or of the attempt, whichever is under way.
   var attemptDeadline: Instant
   /// End of the wait for room among the service's connections, or for a service of HTTP/2 to say
@@ -97,4 +106,5 @@ struct Exchange: BitwiseCopyable {
   var lastActivity: Instant
   var bytesIn: Int64
   var bytesOut: Int64
+  var admission: AdmissionPlace
 }

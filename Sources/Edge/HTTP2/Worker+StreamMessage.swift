@@ -168,6 +168,7 @@ extension Worker {
     let transport = upstreams[exchange.pointee.upstream].pointee.transport
     exchange.pointee.request.state = .complete
     exchange.pointee.flags.remove([.canReplay, .expectsContinue])
+    clientMoved(exchange)
     stopJudging(connection)
     if transport.isStream {
       giveTrailers(of: connection.pointee.transport, to: transport)

@@ -30,6 +30,12 @@ enum ReplyReason: UInt8, CaseIterable {
   case upstreamCertificate
   case upstreamTLSFailed
   case upstreamTLSRefused
+  case shedQueueFull
+  case shedClass
+  case shedDeadline
+  case shedEvicted
+  case shedQueueTimeout
+  case shedEdgeOverload
 
   struct Wording {
     var status: UInt16
@@ -50,7 +56,8 @@ enum ReplyReason: UInt8, CaseIterable {
     case .bodyTooLarge, .headTooLarge, .targetTooLong: 8
     case .noEndpoint, .connectFailed, .connectTimeout, .connectionLimit, .upstreamReset,
       .upstreamMalformed, .upstreamRefused, .upgradeRefused, .buffersExhausted,
-      .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused:
+      .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused, .shedQueueFull, .shedClass,
+      .shedDeadline, .shedEvicted, .shedQueueTimeout, .shedEdgeOverload:
       14
     case .malformedRequest, .codingNotImplemented, .versionNotSupported, .malformedBody,
       .pathRefused, .tlsRequired:
@@ -177,6 +184,9 @@ enum ReplyReason: UInt8, CaseIterable {
       .upstreamMalformed, .upstreamTimeout, .upstreamRefused, .upgradeRefused,
       .buffersExhausted, .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused:
       upstreamWording
+    case .shedQueueFull, .shedClass, .shedDeadline, .shedEvicted, .shedQueueTimeout,
+      .shedEdgeOverload:
+      shedWording
     }
   }
 

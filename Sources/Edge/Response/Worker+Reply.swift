@@ -8,16 +8,27 @@ extension Worker {
   private static let replyRoom = 512
 
   /// Answers a request whose head lies at the front of the input and that has no exchange.
-  func answer(_ index: Int32, _ view: RequestView, _ reason: ReplyReason, route: Int32) {
+  ///
+  /// `priority`: The request's class where that is known, else it is the route's.
+  /// `retryAfter`: When it is worth trying again, for refusals by admission.
+  func answer(
+    _ index: Int32,
+    _ view: RequestView,
+    _ reason: ReplyReason,
+    route: Int32,
+    priority: Int = -1,
+    retryAfter: Nanoseconds = .zero
+  ) {
     let className =
-      route >= 0 ? Int(snapshots.newest.route(route).pointee.classPlace) : -1
+      priority >= 0
+      ? priority : route >= 0 ? Int(snapshots.newest.route(route).pointee.classPlace) : -1
     let isCall = MediaType.isGRPC(view.bytes, view.fields, Int(view.head.fieldCount))
     let reply =
       isCall
       ? snapshots.newest.replies.call(reason)
       : snapshots.newest.replies.problem(reason, className: className)
     meter.replied(reason)
-    finish(index, view, reply, reason, route)
+    finish(index, view, reply, reason, route, retryAfter: retryAfter)
   }
 
   /// A route that answers by itself.
@@ -31,7 +42,8 @@ extension Worker {
     _ view: RequestView,
     _ reply: PreparedReplies.Reply,
     _ reason: ReplyReason?,
-    _ route: Int32
+    _ route: Int32,
+    retryAfter: Nanoseconds = .zero
   ) {
     let connection = connections[index]
     var body = view.body
@@ -49,7 +61,8 @@ extension Worker {
       isHead: view.head.method == .head,
       isOld: view.head.minorVersion == 0,
       keepsAlive: keepsAlive,
-      listsAllowed: reason == .methodNotAllowed
+      listsAllowed: reason == .methodNotAllowed,
+      retryAfter: retryAfter
     )
     accountReply(index, view, reply.status, reason, route)
     guard isSent else { return closeConnection(index, reset: true) }
@@ -59,14 +72,17 @@ extension Worker {
   }
 
   /// Ends an exchange that has no response yet with a reply of our own.
-  func fail(_ index: Int32, _ reason: ReplyReason) {
+  ///
+  /// `retryAfter`: When it is worth trying again, for refusals by admission.
+  func fail(_ index: Int32, _ reason: ReplyReason, retryAfter: Nanoseconds = .zero) {
     let exchange = exchanges[index]
+    noteFailure(exchange, reason)
     let connection = exchange.pointee.connection
     let entry = connections[connection]
     releaseUpstream(index, reusable: false)
     meter.replied(reason)
     let snapshot = snapshots[exchange.pointee.snapshot]
-    let className = Int(snapshot.route(exchange.pointee.route).pointee.classPlace)
+    let className = Int(exchange.pointee.admission.priority)
     let reply =
       isCall(exchange)
       ? snapshot.replies.call(reason) : snapshot.replies.problem(reason, className: className)
@@ -87,7 +103,8 @@ extension Worker {
       isHead: exchange.pointee.method == .head,
       isOld: exchange.pointee.flags.contains(.isHTTP10),
       keepsAlive: keepsAlive,
-      listsAllowed: false
+      listsAllowed: false,
+      retryAfter: retryAfter
     )
     exchange.pointee.status = reply.status
     account(index, reason: reason)
@@ -160,7 +177,8 @@ extension Worker {
     isHead: Bool,
     isOld: Bool,
     keepsAlive: Bool,
-    listsAllowed: Bool
+    listsAllowed: Bool,
+    retryAfter: Nanoseconds = .zero
   ) -> Bool {
     date.refresh(at: reactor.now)
     let size =
@@ -178,7 +196,8 @@ extension Worker {
       identifier,
       isOld: isOld,
       keepsAlive: keepsAlive,
-      listsAllowed: listsAllowed
+      listsAllowed: listsAllowed,
+      retryAfter: retryAfter
     )
     if !isHead {
       writer.run(reply.bodyStart, of: replies)
@@ -198,6 +217,29 @@ extension Worker {
     return write(connection.pointee.transport, block: block, start: 0, count: writer.count)
   }
 
+  /// Writes into its hole when the client may try again, drawn anew for each: clients that were
+  /// refused together shall not come back together.
+  private func fill(
+    _ reply: PreparedReplies.Reply,
+    _ retryAfter: Nanoseconds,
+    _ hole: UnsafeMutablePointer<UInt8>
+  ) {
+    var writer = ByteWriter(hole, capacity: Int(reply.retryWidth))
+    switch reply.retryUnit {
+    case .digit:
+      writer.decimal(UInt64(UInt8.random(in: PreparedReplies.retrySeconds, using: &random)))
+    case .seconds:
+      let least = max(1, (retryAfter.rawValue + 999_999_999) / 1_000_000_000)
+      let seconds = Int64.random(in: least...(least + max(2, least)), using: &random)
+      writer.aligned(UInt64(seconds), width: Int(reply.retryWidth))
+    case .milliseconds:
+      let least = max(1, retryAfter.rawValue / 1_000_000)
+      let span = max(1_000, least)
+      let milliseconds = Int64.random(in: least...(least + span), using: &random)
+      writer.aligned(UInt64(milliseconds), width: Int(reply.retryWidth))
+    }
+  }
+
   private func writeReplyHead(
     _ writer: inout ByteWriter,
     _ reply: PreparedReplies.Reply,
@@ -205,13 +247,13 @@ extension Worker {
     _ identifier: (UnsafePointer<UInt8>, Int),
     isOld: Bool,
     keepsAlive: Bool,
-    listsAllowed: Bool
+    listsAllowed: Bool,
+    retryAfter: Nanoseconds
   ) {
     let start = writer.count
     writer.run(reply.head, of: replies)
     if reply.retryAfter >= 0, !writer.isFull {
-      let seconds = UInt8.random(in: PreparedReplies.retrySeconds, using: &random)
-      writer.base[start + Int(reply.retryAfter)] = UInt8(ascii: "0") + seconds
+      fill(reply, retryAfter, writer.base + start + Int(reply.retryAfter))
     }
     let length =
       Int(reply.bodyStart.count + reply.bodyEnd.count) + (reply.isPlain ? 0 : identifier.1)

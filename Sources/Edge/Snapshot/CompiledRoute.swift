@@ -18,6 +18,8 @@ struct CompiledRoute {
   var timeout: Nanoseconds
   /// Bound of one attempt; the timeout again where none is set.
   var perTryTimeout: Nanoseconds
+  /// Its place among the routes of its service's admission.
+  var admissionRoute: Int32 = 0
 }
 
 /// A service as the request path sees it.
@@ -41,6 +43,10 @@ struct CompiledService {
   /// Its TLS's place in the snapshot, or -1 in clear.
   var secure: Int32 = -1
   var prelude = ClientPrelude.none
+  /// The service's place among admissions, or -1 where nothing is decided.
+  var admission: Int32 = -1
+  /// Admission decides and counts, and enforces nothing.
+  var isShadow = false
 }
 
 /// Whether a connection begins with a PROXY prelude that names its client.

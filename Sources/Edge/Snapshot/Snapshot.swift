@@ -13,6 +13,9 @@ final class Snapshot: @unchecked Sendable {
   // Immutable after init, which is what makes it sendable.
   let routes: RouteTable
   let replies: PreparedReplies
+  let classes: ClassNames
+  /// The admissions of its services, each once.
+  let admissions: [AdmissionSlot]
   let configVersion: Int
   let places: UnsafePointer<Int32>
   let placeCount: Int
@@ -54,11 +57,15 @@ final class Snapshot: @unchecked Sendable {
     replies: PreparedReplies,
     listeners: [ListenerSettings],
     sampling: SampleTable?,
-    configVersion: Int
+    configVersion: Int,
+    classes: [String] = [""],
+    admissions: [AdmissionSlot] = []
   ) {
     self.routes = routes
     self.replies = replies
     self.configVersion = configVersion
+    self.classes = ClassNames(classes)
+    self.admissions = admissions
     self.listeners = listeners
     self.sampling = sampling
     routeCount = compiled.count

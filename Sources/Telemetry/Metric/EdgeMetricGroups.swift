@@ -27,6 +27,8 @@ public struct ConnectionMetrics: Sendable, BitwiseCopyable {
 /// What a worker counts for one service.
 public struct ServiceMetrics: Sendable, BitwiseCopyable {
   public var duration: Histogram
+  /// How long admitted requests waited in the queue, of those that did.
+  public var queueWait: Histogram
   public var connectFailures: Counter
   public var connections: ConnectionMetrics
   public var poolIdle: Gauge
@@ -35,12 +37,14 @@ public struct ServiceMetrics: Sendable, BitwiseCopyable {
   @inlinable
   public init(
     duration: Histogram = Histogram(),
+    queueWait: Histogram = Histogram(),
     connectFailures: Counter = Counter(),
     connections: ConnectionMetrics = ConnectionMetrics(),
     poolIdle: Gauge = Gauge(),
     poolBusy: Gauge = Gauge()
   ) {
     self.duration = duration
+    self.queueWait = queueWait
     self.connectFailures = connectFailures
     self.connections = connections
     self.poolIdle = poolIdle

@@ -1,0 +1,65 @@
+/// The names of the priority classes as plain memory, for heads that are read and written.
+final class ClassNames: @unchecked Sendable {
+  // Immutable after init, which is what makes it sendable.
+  let count: Int
+  private let memory: UnsafeMutablePointer<UInt8>
+  private let ends: UnsafeMutablePointer<Int>
+
+  /// - Parameter names: Highest first, at least one.
+  init(_ names: [String]) {
+    count = names.count
+    let bytes = names.flatMap { Array($0.utf8) }
+    memory = .allocate(capacity: max(1, bytes.count))
+    memory.initialize(from: bytes, count: bytes.count)
+    ends = .allocate(capacity: names.count + 1)
+    ends.initialize(repeating: 0, count: names.count + 1)
+    for (index, name) in names.enumerated() { ends[index + 1] = ends[index] + name.utf8.count }
+  }
+
+  deinit {
+    memory.deallocate()
+    ends.deallocate()
+  }
+
+  /// The bytes of a class's name.
+  func name(_ place: Int) -> (start: UnsafePointer<UInt8>, count: Int) {
+    let place = min(max(place, 0), count - 1)
+    return (UnsafePointer(memory + ends[place]), ends[place + 1] - ends[place])
+  }
+
+  /// The class that a caller names, or -1.
+  ///
+  /// The names of "Site Reliability Engineering" (chapter 21) stand for the four classes of the
+  /// default where no class of ours is called so.
+  func place(_ value: UnsafePointer<UInt8>, _ length: Int) -> Int {
+    for place in 0..<count {
+      let own = name(place)
+      if own.count == length, FieldName.equals(value, own.start, length) { return place }
+    }
+    guard count == 4 else { return -1 }
+    if FieldName.matches(value, length, "critical-plus") { return 0 }
+    if FieldName.matches(value, length, "critical") { return 1 }
+    if FieldName.matches(value, length, "sheddable-plus") { return 2 }
+    return FieldName.matches(value, length, "sheddable") ? 3 : -1
+  }
+}
+
+/// Names in heads, compared without regard to case.
+enum FieldName {
+  static func matches(
+    _ bytes: UnsafePointer<UInt8>,
+    _ count: Int,
+    _ expected: StaticString
+  ) -> Bool {
+    expected.utf8CodeUnitCount == count && equals(bytes, expected.utf8Start, count)
+  }
+
+  static func equals(_ a: UnsafePointer<UInt8>, _ b: UnsafePointer<UInt8>, _ count: Int) -> Bool {
+    for index in 0..<count where lower(a[index]) != lower(b[index]) { return false }
+    return true
+  }
+
+  private static func lower(_ byte: UInt8) -> UInt8 {
+    byte >= 65 && byte <= 90 ? byte | 0x20 : byte
+  }
+}
