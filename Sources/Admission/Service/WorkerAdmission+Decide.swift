@@ -28,21 +28,19 @@ extension WorkerAdmission {
     // Strict order would never serve it: it fails fast instead.
     if standing & ((1 << UInt64(priority)) - 1) != 0 { return .refused(refusal(.standingClass)) }
     let cost = cost(of: request.route)
+    let due = due(request)
+    guard due >= now else { return .refused(refusal(.deadline)) }
+    let isStanding = standing >> UInt64(priority) & 1 == 1
     let bound = Int(cells.load(ServiceCells.Place.queueBound))
-    if cells.gate.waiting >= bound,
-      !makeRoom(for: request, cost, isStanding: standing >> UInt64(priority) & 1 == 1, bound)
+    // Without memory nobody is evicted for a newcomer that could not be queued.
+    guard queue.hasMemory else { return .refused(refusal(.queueFull)) }
+    // Where this worker's own queue is full, room with another one is of no use.
+    if queue.isFull || cells.gate.waiting >= bound,
+      !makeRoom(for: request, cost, isStanding: isStanding, queue.isFull ? 0 : bound)
     {
       return .refused(refusal(.queueFull))
     }
-    let due = due(request)
-    guard due >= now else {
-      publish()
-      return .refused(refusal(.deadline))
-    }
-    var index = queue.push(request, cost: cost, now: now, due: wheelDue(due, priority))
-    if index < 0, makeRoom(for: request, cost, isStanding: false, 0) {
-      index = queue.push(request, cost: cost, now: now, due: wheelDue(due, priority))
-    }
+    let index = queue.push(request, cost: cost, now: now, due: wheelDue(due, priority))
     guard index >= 0 else {
       publish()
       return .refused(refusal(.queueFull))
