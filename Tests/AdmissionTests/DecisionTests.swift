@@ -195,7 +195,7 @@ struct DecisionTests {
     // Their refusals are not yet taken, so their entries are still in use.
     let higher = (3...8).map { worker.ask(UInt64($0), 0) }
 
-    #expect(higher.prefix(2).allSatisfy(\.isQueued))
+    #expect(higher.prefix(2).allSatisfy { $0.isQueued })
     #expect(higher.dropFirst(2).allSatisfy { $0 == .refused(.queueFull) })
     #expect(worker.events(&permits) == [.refused(1, .evicted), .refused(2, .evicted)])
     worker.finish(permit)
@@ -204,6 +204,17 @@ struct DecisionTests {
     #expect(worker.events(&permits) == [.dispatched(4)])
     worker.finish(permits.popLast())
     #expect(service.inFlight == 0 && service.waiting == 0)
+  }
+
+  @Test func `a burst at a service that nothing is known of waits rather than being refused`() {
+    let service = makeService(limiter: .standard)
+    let worker = TestWorker(service, 0)
+
+    let decided = (0..<200).map { worker.ask(UInt64($0), 2) }
+
+    #expect(decided.filter(\.isDispatched).count == service.limit)
+    #expect(decided.allSatisfy { $0.isDispatched || $0.isQueued })
+    for permit in decided.compactMap(\.permit) { worker.finish(permit) }
   }
 
   @Test func `retry-after stays within its bounds whatever was measured`() {

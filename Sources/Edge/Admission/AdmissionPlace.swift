@@ -29,6 +29,8 @@ struct AdmissionPlace: BitwiseCopyable {
   var route: Int32 = 0
   var ticket = Ticket()
   var permit = StoredPermit()
+  /// How long it waited in the queue, once it has left it; negative when it never was there.
+  var waited = Nanoseconds(-1)
   /// When it was decided about.
   var since = Instant.never
   /// When a permit that waits for its client is given back; `.never` while it does not.

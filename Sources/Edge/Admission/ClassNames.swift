@@ -1,13 +1,21 @@
+internal import Telemetry
+
 /// The names of the priority classes as plain memory, for heads that are read and written.
 final class ClassNames: @unchecked Sendable {
   // Immutable after init, which is what makes it sendable.
   let count: Int
   private let memory: UnsafeMutablePointer<UInt8>
   private let ends: UnsafeMutablePointer<Int>
+  private let ids: UnsafeMutablePointer<NameID>
 
-  /// - Parameter names: Highest first, at least one.
-  init(_ names: [String]) {
+  /// - Parameters:
+  ///   - names: Highest first, at least one.
+  ///   - ids: What the access log knows them by, in the same order; none where there is no log.
+  init(_ names: [String], ids: [NameID] = []) {
     count = names.count
+    self.ids = .allocate(capacity: names.count)
+    self.ids.initialize(repeating: .none, count: names.count)
+    for (index, id) in ids.prefix(names.count).enumerated() { self.ids[index] = id }
     let bytes = names.flatMap { Array($0.utf8) }
     memory = .allocate(capacity: max(1, bytes.count))
     memory.initialize(from: bytes, count: bytes.count)
@@ -19,6 +27,7 @@ final class ClassNames: @unchecked Sendable {
   deinit {
     memory.deallocate()
     ends.deallocate()
+    ids.deallocate()
   }
 
   /// The bytes of a class's name.
@@ -26,6 +35,9 @@ final class ClassNames: @unchecked Sendable {
     let place = min(max(place, 0), count - 1)
     return (UnsafePointer(memory + ends[place]), ends[place + 1] - ends[place])
   }
+
+  /// What the access log knows a class by.
+  func id(_ place: Int) -> NameID { ids[min(max(place, 0), count - 1)] }
 
   /// The class that a caller names, or -1.
   ///

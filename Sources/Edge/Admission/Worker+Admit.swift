@@ -98,10 +98,11 @@ extension Worker {
     let exchange = exchanges[index]
     exchange.pointee.admission.state = .permitted
     exchange.pointee.admission.permit = permit.stored()
+    exchange.pointee.admission.waited = reactor.now - exchange.pointee.admission.since
     entry.pointee.tally.count(exchange.pointee.admission, .admitted)
     let service = snapshotService(exchange)
     if let service {
-      meter.queueWaited(service.pointee.metrics, reactor.now - exchange.pointee.admission.since)
+      meter.queueWaited(service.pointee.metrics, exchange.pointee.admission.waited)
     }
     guard !exchange.pointee.admission.isShadow else {
       // It went out when it came: what is left of its time is no measure.
@@ -129,6 +130,7 @@ extension Worker {
     guard index >= 0 else { return }
     let exchange = exchanges[index]
     exchange.pointee.admission.state = .none
+    exchange.pointee.admission.waited = reactor.now - exchange.pointee.admission.since
     note(refusal, exchange.pointee.admission)
     guard !exchange.pointee.admission.isShadow else { return }
     fail(index, ReplyReason(refusal.reason), retryAfter: refusal.retryAfter)

@@ -39,6 +39,7 @@ extension Worker {
       ? -1 : (exchange.pointee.deadline - exchange.pointee.started).rawValue
     record.route = entry.route
     record.priorityClass = entry.className
+    record.queued = queueTime(exchange)
     record.upstream = entry.service
     if let endpoint = entry.endpoint { record.endpoint = endpoint }
     record.attempts = exchange.pointee.attempts
@@ -55,13 +56,22 @@ extension Worker {
     )
   }
 
+  /// Nanoseconds that an exchange waited for its turn, negative when it did not.
+  private func queueTime(_ exchange: UnsafeMutablePointer<Exchange>) -> Int64 {
+    let place = exchange.pointee.admission
+    // In shadow it went out at once, whatever would have been; one that waits still is given up.
+    if place.isShadow { return -1 }
+    return place.isWaiting ? (reactor.now - place.since).rawValue : place.waited.rawValue
+  }
+
   /// Accounts for a request that was answered without an exchange.
   func accountReply(
     _ index: Int32,
     _ view: RequestView,
     _ status: UInt16,
     _ reason: ReplyReason?,
-    _ route: Int32
+    _ route: Int32,
+    priority: Int
   ) {
     let snapshot = snapshots.newest
     let compiled = route >= 0 ? snapshot.route(route) : nil
@@ -77,7 +87,8 @@ extension Worker {
     var record = newRecord(index, snapshot.configVersion, status, reason)
     if let compiled {
       record.route = compiled.pointee.name
-      record.priorityClass = compiled.pointee.className
+      record.priorityClass =
+        priority < 0 ? compiled.pointee.className : snapshot.classes.id(priority)
     }
     meter.log(
       record,
@@ -121,7 +132,10 @@ extension Worker {
     record.configVersion = UInt64(configVersion)
     record.status = status
     record.listener = listeners[Int(connection.pointee.listener)].settings.nameID
-    if let reason { record.error = meter.names.reason(reason) }
+    if let reason {
+      record.error = meter.names.reason(reason)
+      if reason.isShed { record.shedReason = record.error }
+    }
     if !connection.pointee.flags.contains(.peerIsUnix) {
       record.client = ClientAddress(connection.pointee.peer)
     }

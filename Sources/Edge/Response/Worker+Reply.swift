@@ -28,7 +28,7 @@ extension Worker {
       ? snapshots.newest.replies.call(reason)
       : snapshots.newest.replies.problem(reason, className: className)
     meter.replied(reason)
-    finish(index, view, reply, reason, route, retryAfter: retryAfter)
+    finish(index, view, reply, reason, route, priority: priority, retryAfter: retryAfter)
   }
 
   /// A route that answers by itself.
@@ -43,6 +43,7 @@ extension Worker {
     _ reply: PreparedReplies.Reply,
     _ reason: ReplyReason?,
     _ route: Int32,
+    priority: Int = -1,
     retryAfter: Nanoseconds = .zero
   ) {
     let connection = connections[index]
@@ -64,7 +65,7 @@ extension Worker {
       listsAllowed: reason == .methodNotAllowed,
       retryAfter: retryAfter
     )
-    accountReply(index, view, reply.status, reason, route)
+    accountReply(index, view, reply.status, reason, route, priority: priority)
     guard isSent else { return closeConnection(index, reset: true) }
     if !view.isHTTP2 { consume(&connection.pointee.input, Int(view.head.headLength)) }
     if body.framing == .chunked, keepsAlive { body.state = .complete }

@@ -58,13 +58,13 @@ final class Snapshot: @unchecked Sendable {
     listeners: [ListenerSettings],
     sampling: SampleTable?,
     configVersion: Int,
-    classes: [String] = [""],
+    classes: ClassNames = ClassNames([""]),
     admissions: [AdmissionSlot] = []
   ) {
     self.routes = routes
     self.replies = replies
     self.configVersion = configVersion
-    self.classes = ClassNames(classes)
+    self.classes = classes
     self.admissions = admissions
     self.listeners = listeners
     self.sampling = sampling

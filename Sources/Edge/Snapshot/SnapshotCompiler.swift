@@ -94,7 +94,7 @@ final class SnapshotCompiler: Sendable {
       listeners: listeners,
       sampling: Self.sampling(settings.accessLog),
       configVersion: version,
-      classes: settings.classes,
+      classes: ClassNames(settings.classes, ids: settings.classes.map { names.id(for: $0) }),
       admissions: slots.compactMap(\.self)
     )
   }

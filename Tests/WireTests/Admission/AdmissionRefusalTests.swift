@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Testing
 
 extension WireTests {
@@ -134,6 +135,51 @@ extension WireTests {
         #expect(full["inFlight"] as? Int == 1)
         #expect(full["waiting"] as? Int == 1)
         #expect((full["retryAfterMs"] as? Int ?? 0) >= 100)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `the access log says which class was shed, why, and how long it waited`(
+      backend: Backend
+    ) throws {
+      let path = "/tmp/spillway-wire-\(UInt32.random(in: 0 ... .max)).log"
+      defer { unlink(path) }
+      let gate = Gate()
+      let upstream = try ScriptedUpstream { peer, request in
+        gate.wait()
+        try peer.respond(200, request.target)
+      }
+      var settings = AdmissionScene.settings(limit: 1, capacity: 1)
+      settings.accessLog = "\"file:\(path)\""
+      try Scene.play(backend, upstream, settings: settings) { scene in
+        defer { gate.open() }
+        let client = try scene.http2()
+        let retry = [("x-envoy-attempt-count", "2")]
+        let tokens = try AdmissionScene.burst(client, ["/held", "/critical", "/critical"], retry)
+        let statuses = try tokens[1...2].map { try client.answer($0).status }
+        #expect(statuses == [503, 503])
+        gate.open()
+        #expect(try client.answer(tokens[0]).status == 200)
+
+        func lines() -> [[String: Any]] {
+          let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+          return text.split(separator: "\n").compactMap { line in
+            (try? JSONSerialization.jsonObject(with: Data(line.utf8))) as? [String: Any]
+          }
+        }
+        try eventually("three lines are written") { lines().count == 3 }
+        let entries = lines()
+        let shed = Dictionary(grouping: entries) { $0["shedReason"] as? String ?? "" }
+        let full = try #require(shed["shed-queue-full"]?.first)
+        let late = try #require(shed["shed-queue-timeout"]?.first)
+        let served = try #require(shed[""]?.first)
+        #expect(served["status"] as? Int == 200)
+        #expect(full["class"] as? String == "important")
+        #expect(full["queueMs"] is NSNull)
+        #expect(late["class"] as? String == "important")
+        #expect(late["queueMs"] as? Double ?? 0 > 0)
+        #expect(served["class"] as? String == "best-effort")
+        #expect(served["shedReason"] is NSNull)
       }
     }
   }
