@@ -206,17 +206,6 @@ struct DecisionTests {
     #expect(service.inFlight == 0 && service.waiting == 0)
   }
 
-  @Test func `a burst at a service that nothing is known of waits rather than being refused`() {
-    let service = makeService(limiter: .standard)
-    let worker = TestWorker(service, 0)
-
-    let decided = (0..<200).map { worker.ask(UInt64($0), 2) }
-
-    #expect(decided.filter(\.isDispatched).count == service.limit)
-    #expect(decided.allSatisfy { $0.isDispatched || $0.isQueued })
-    for permit in decided.compactMap(\.permit) { worker.finish(permit) }
-  }
-
   @Test func `retry-after stays within its bounds whatever was measured`() {
     let service = makeService(limit: 1)
     let worker = TestWorker(service, 0)

@@ -226,16 +226,10 @@ public final class ServiceAdmission: @unchecked Sendable {
     cells.base[place.cohort].store(number | sizes, ordering: .releasing)
   }
 
-  /// Requests that may wait at least while the limit is not yet found: arrivals are known only after
-  /// they came, and a page of an idle client may begin a hundred requests in one turn.
-  private static let growingQueue = 256
-
   /// How many may wait: a quarter second of service, or of arrivals while the limit is not yet found.
   private var queueBound: Int {
     let most = Gate.maximumWaiting
-    if guidance.isGrowing {
-      return Bounds.whole(0.25 * arrivalsPerSecond, in: Self.growingQueue...most)
-    }
+    if guidance.isGrowing { return Bounds.whole(0.25 * arrivalsPerSecond, in: 16...most) }
     // A rule that knows nothing of its bounds may have drifted far beyond them.
     let limit = min(guidance.smoothLimit, Double(settings.limits.upperBound))
     return Bounds.whole(0.25 * limit / max(0.001, guidance.latency), in: 16...most)
