@@ -183,7 +183,7 @@ let package = Package(
       swiftSettings: house
     ),
     // Runs the built executable as an operator would.
-    .testTarget(name: "ProcessTests", swiftSettings: house),
+    .testTarget(name: "ProcessTests", dependencies: ["Reactor"], swiftSettings: house),
     .testTarget(
       name: "WireTests",
       dependencies: [

@@ -123,6 +123,26 @@ run_once() { # run_once REACTOR [OPTION]
 demo=$!
 wait_until 10 "the demo service answers" is_status 200 "http://127.0.0.1:$demo_port/" || fail "no demo service"
 
-run_once default
+# What `make run` starts: the example, on ports that are free here.
+run_quickstart() {
+  "$products/spillway" check examples/quickstart.yaml >/dev/null || fail "check refuses the quickstart example"
+  sed -e "s/:8080/:$edge_port/" -e "s/:9901/:$admin_port/" -e "s/:700[12]/:$demo_port/" \
+    -e "s#^stateDirectory: .*#stateDirectory: $work/quickstart#" examples/quickstart.yaml >"$work/edge.yaml"
+  mkdir -p "$work/quickstart"
+  "$products/spillway" run --config "$work/edge.yaml" >"$work/edge.log" 2>&1 &
+  edge=$!
+  wait_until 30 "the edge is ready" is_ready_or_ended || fail "not ready on the quickstart example"
+  if has_ended "$edge"; then fail "the edge ended on the quickstart example"; fi
+  [ "$(status_of "$edge_url/v1/orders/7")" = 200 ] || fail "the quickstart's first curl line is not answered by 200"
+  [ "$(curl -fsS "$edge_url/v1/catalog/bytes/64" | wc -c)" = 64 ] || fail "the quickstart's catalog does not answer"
+  [ "$(status_of "$edge_url/v1/legacy")" = 410 ] || fail "the quickstart's own answer is not 410"
+  kill -TERM "$edge"
+  wait "$edge" || fail "the edge on the quickstart example did not end well"
+  edge=
+  echo "smoke: quickstart: passed"
+}
+
+run_once io_uring
 run_once epoll --no-supervise
 run_once default --no-supervise
+run_quickstart

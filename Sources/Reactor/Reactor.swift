@@ -12,6 +12,22 @@ public final class Reactor {
   public enum Backend: String, Sendable, CaseIterable {
     case epoll
     case ioUring = "io_uring"
+
+    /// Those that this kernel allows, the preferred one first: containers often forbid io_uring.
+    public static let allowed: [Backend] = [.ioUring, .epoll].filter { $0.refusal == nil }
+
+    /// Why the kernel does not let us use it, `nil` when it does; asks by opening one.
+    public var refusal: ReactorError? {
+      var bounds = Bounds()
+      bounds.sockets = 8
+      bounds.blocks = 64
+      do {
+        _ = try Reactor(backend: self, bounds: bounds)
+        return nil
+      } catch {
+        return error
+      }
+    }
   }
 
   /// Bounds of one worker's reactor; each has a counter for when it was hit.
@@ -104,6 +120,9 @@ public final class Reactor {
   }
 
   deinit {
+    // A close that was asked for after the last turn is still to be told to the kernel; while the
+    // descriptors are ours, or what is queued beside it could meet another's.
+    ring?.submit()
     for index in 0..<sockets.capacity where sockets.generation(Int32(index)) & 1 == 1 {
       let entry = sockets[Int32(index)].pointee
       if !entry.flags.contains(.closed) { Glibc.close(entry.descriptor) }
@@ -117,6 +136,9 @@ public final class Reactor {
 
   /// Blocks that hold bytes; those that the kernel has to receive into do not.
   public var blocksInUse: Int { pool.inUse - (ring?.lent ?? 0) }
+
+  /// Blocks that can be acquired; those that the kernel has to receive into cannot.
+  public var blocksFree: Int { pool.capacity - pool.inUse }
 
   // MARK: - The turn
 

@@ -285,6 +285,35 @@ import Testing
     #expect(faults.map(\.line) == [1, 4, 12])
   }
 
+  @Test func `an entry that lacks what it needs is judged in all its other parts`() {
+    let text = """
+      environment: test
+      listeners:
+        - {address: 127.0.0.1:8080, exposure: hidden, limits: {headers: none}}
+        - {name: b, h2: {maximumStreams: no}}
+      services:
+        - {name: orders, balance: best, connections: {idle: soon}}
+      routes:
+        - {name: a, class: royal, policies: {auth: none, timeoutMs: no}}
+        - {match: {path: relative}, priority: high, upstream: {service: orders}}
+
+      """
+
+    let faults = Self.faults(in: text).map { "\($0.line): \($0.path)" }
+
+    for fault in [
+      "3: listeners[0]", "3: listeners[0].exposure", "3: listeners[0].limits.headers",
+      "4: listeners[1]", "4: listeners[1].h2.maximumStreams",
+      "6: services[0]", "6: services[0].balance", "6: services[0].connections.idle",
+      "8: routes[0]", "8: routes[0].class", "8: routes[0].policies.timeoutMs",
+      "9: routes[1]", "9: routes[1].priority",
+    ] {
+      #expect(faults.contains(fault), "\(fault) is missing in \(faults)")
+    }
+    // The service is there, whatever is wrong with it.
+    #expect(!faults.contains { $0.hasSuffix("upstream.service") || $0.hasSuffix("upstream") })
+  }
+
   @Test func `more than the tables of the process hold is refused where it begins`() {
     let listeners = (0..<257).map { "  - {name: l\($0), address: 127.0.0.1:0}\n" }
     let lists = (0..<4_097).map { service in

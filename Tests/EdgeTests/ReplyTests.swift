@@ -33,6 +33,9 @@ struct ReplyTests {
         String(decoding: before, as: UTF8.self).hasSuffix("retry-after: ") == (reply.status == 503)
       )
       #expect(head.contains("content-type: application/problem+json\r\n"))
+      let error = reason.wording.proxyError
+      #expect(head.contains("proxy-status: ") == (error != nil))
+      #expect(error.map { head.contains("proxy-status: spillway; error=\($0)\r\n") } ?? true)
       #expect(json["status"] as? Int == Int(reply.status))
       #expect(json["requestId"] as? String == "abc123")
       #expect(json["configVersion"] as? Int == 12)

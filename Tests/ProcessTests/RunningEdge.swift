@@ -28,13 +28,15 @@ final class RunningEdge {
   ///   - program: The file to run.
   ///   - environment: In addition to our own.
   ///   - given: A listening socket to pass as systemd would.
+  ///   - limit: What `ulimit` is called with before, such as `-Hn 300`.
   /// - Throws: When the program cannot be started.
   init(
     configuration text: String,
     arguments: [String] = [],
     program: URL? = nil,
     environment: [String: String] = [:],
-    given: Int32? = nil
+    given: Int32? = nil,
+    limit: String? = nil
   ) throws {
     let base = FileManager.default.temporaryDirectory
     folder = base.appendingPathComponent("spillway-\(UUID().uuidString)")
@@ -54,6 +56,9 @@ final class RunningEdge {
       process.executableURL = URL(fileURLWithPath: "/bin/sh")
       let script = "exec 3<&0 0</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\""
       process.arguments = ["-c", script, "sh"] + command
+    } else if let limit {
+      process.executableURL = URL(fileURLWithPath: "/bin/sh")
+      process.arguments = ["-c", "ulimit \(limit) && exec \"$@\"", "sh"] + command
     } else {
       process.executableURL = URL(fileURLWithPath: command[0])
       process.arguments = Array(command.dropFirst())
@@ -93,6 +98,30 @@ final class RunningEdge {
     try Self.await("\(text) in the log:\n\(logText)") {
       logText.components(separatedBy: text).count > count
     }
+  }
+
+  /// The port of the admin server, as the log names it.
+  func adminPort() throws -> UInt16 {
+    try awaitLog("message=serving")
+    let match = try #/message=admin[^\n]* port=(?<port>[0-9]+)/#.firstMatch(in: logText)
+    guard let port = match.flatMap({ UInt16($0.port) }) else {
+      throw Fault(description: "the log names no admin port:\n\(logText)")
+    }
+    return port
+  }
+
+  /// What the program prints and its exit code, for commands that end.
+  static func output(of arguments: [String]) throws -> (text: String, code: Int32) {
+    let process = Process()
+    let pipe = Pipe()
+    process.executableURL = program
+    process.arguments = arguments
+    process.standardOutput = pipe
+    process.standardError = pipe
+    try process.run()
+    let bytes = try pipe.fileHandleForReading.readToEnd() ?? Data()
+    process.waitUntilExit()
+    return (String(decoding: bytes, as: UTF8.self), process.terminationStatus)
   }
 
   /// Waits for the end and returns the exit code.
@@ -141,10 +170,11 @@ struct TestSocket {
   }
 
   /// Asks once; throws with the error number when connecting or reading fails.
-  static func get(port: UInt16) throws -> String {
+  static func get(port: UInt16, _ path: String = "/") throws -> String {
     let descriptor = try open(port: port)
     defer { close(descriptor) }
-    return try request(descriptor)
+    try ask(descriptor, path, "connection: close\r\n")
+    return try read(descriptor)
   }
 
   static func open(port: UInt16) throws -> Int32 {
@@ -164,14 +194,9 @@ struct TestSocket {
     return descriptor
   }
 
-  static func request(_ descriptor: Int32) throws -> String {
-    try ask(descriptor, "connection: close\r\n")
-    return try read(descriptor)
-  }
-
   /// Sends a request; keeps the connection open for another unless a field says otherwise.
-  static func ask(_ descriptor: Int32, _ fields: String = "") throws {
-    try write(descriptor, "GET / HTTP/1.1\r\nhost: edge\r\n\(fields)\r\n")
+  static func ask(_ descriptor: Int32, _ path: String = "/", _ fields: String = "") throws {
+    try write(descriptor, "GET \(path) HTTP/1.1\r\nhost: edge\r\n\(fields)\r\n")
   }
 
   /// Reads a request as a service would and answers it.

@@ -192,6 +192,12 @@ struct ServiceManagerTests {
 
     #expect(second.logText.contains("last good copy"))
     #expect(try TestSocket.get(port: port).hasPrefix("HTTP/1.1 200"))
+    let admin = try second.adminPort()
+    let readiness = try TestSocket.get(port: admin, "/readyz")
+    #expect(readiness.hasPrefix("HTTP/1.1 200"))
+    #expect(readiness.contains("last good copy"))
+    let metrics = try TestSocket.get(port: admin, "/metrics")
+    #expect(metrics.contains("\nspillway_config_last_good_copy 1\n"))
   }
 }
 

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Reactor
 import Testing
 
 /// Starting that must fail clearly, and stopping that must be orderly, in both ways to run.
@@ -46,8 +47,8 @@ struct StartAndStopTests {
     #expect(edge.logText.contains("edge.yaml:2:1"))
   }
 
-  @Test(arguments: ways)
-  func `SIGTERM lets a request end and exits with 0`(way: [String]) throws {
+  @Test(arguments: ways, [SIGTERM, SIGINT])
+  func `a signal to end lets a request end and exits with 0`(way: [String], signal: Int32) throws {
     let port = try FreePort.find()
     let upstream = try TestSocket.listening(port: 0)
     defer { close(upstream.descriptor) }
@@ -63,7 +64,7 @@ struct StartAndStopTests {
     let request = accept(upstream.descriptor, nil, nil)
     defer { close(request) }
 
-    kill(edge.id, SIGTERM)
+    kill(edge.id, signal)
     try edge.awaitLog("message=draining")
     try TestSocket.answer(request)
     let answer = try TestSocket.read(connection)
@@ -114,5 +115,127 @@ struct StartAndStopTests {
     try edge.awaitLog("configuration unchanged")
 
     #expect(try TestSocket.get(port: port).hasSuffix("new\n"))
+  }
+
+  @Test(arguments: ways)
+  func `SIGPIPE kills nobody, nor does a log without a reader`(way: [String]) throws {
+    let port = try FreePort.find()
+    let edge = try RunningEdge(configuration: EdgeText.responding(port: port), arguments: way)
+    defer { edge.finish() }
+    try edge.awaitLog("message=serving")
+
+    kill(edge.id, SIGPIPE)
+    if let child = edge.childID { kill(child, SIGPIPE) }
+
+    for _ in 0..<3 { #expect(try TestSocket.get(port: port).hasPrefix("HTTP/1.1 200")) }
+    #expect(edge.process.isRunning)
+    #expect(!edge.logText.contains("child died"))
+  }
+
+  @Test(arguments: ways)
+  func `SIGUSR1 opens the access log anew after it was moved away`(way: [String]) throws {
+    let port = try FreePort.find()
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID())")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let file = folder.appendingPathComponent("access.log").path
+    let text = EdgeText.responding(port: port)
+      .replacingOccurrences(of: "{output: off}", with: "{output: \"file:\(file)\"}")
+    let edge = try RunningEdge(configuration: text, arguments: way)
+    defer { edge.finish() }
+    try edge.awaitLog("message=serving")
+    func lines(_ file: String) -> Int {
+      (try? String(contentsOfFile: file, encoding: .utf8))?.split(separator: "\n").count ?? 0
+    }
+    _ = try TestSocket.get(port: port)
+    try RunningEdge.await("the first line") { lines(file) == 1 }
+
+    try FileManager.default.moveItem(atPath: file, toPath: file + ".1")
+    kill(edge.id, SIGUSR1)
+    try RunningEdge.await("the new file") { FileManager.default.fileExists(atPath: file) }
+    _ = try TestSocket.get(port: port)
+
+    try RunningEdge.await("the second line") { lines(file) == 1 }
+    #expect(lines(file + ".1") == 1)
+  }
+
+  @Test(arguments: Reactor.Backend.allowed.map(\.rawValue))
+  func `the reactor is the one that the environment names`(reactor: String) throws {
+    let port = try FreePort.find()
+    let edge = try RunningEdge(
+      configuration: EdgeText.responding(port: port),
+      environment: ["SPILLWAY_REACTOR": reactor]
+    )
+    defer { edge.finish() }
+    try edge.awaitLog("message=serving")
+
+    #expect(edge.logText.contains("reactor=\(reactor) "))
+    let child = try #require(edge.childID)
+    let open = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(child)/fd").map {
+      (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(child)/fd/\($0)")) ?? ""
+    }
+    #expect(open.contains("anon_inode:[io_uring]") == (reactor == "io_uring"))
+    #expect(try TestSocket.get(port: port).hasPrefix("HTTP/1.1 200"))
+  }
+
+  @Test(arguments: ways)
+  func `a reactor that does not exist is refused by name`(way: [String]) throws {
+    let edge = try RunningEdge(
+      configuration: EdgeText.responding(port: try FreePort.find()),
+      arguments: way,
+      environment: ["SPILLWAY_REACTOR": "kqueue"]
+    )
+    defer { edge.finish() }
+
+    #expect(try edge.exitCode() == 64)
+    #expect(edge.logText.contains("SPILLWAY_REACTOR is kqueue; must be epoll or io_uring"))
+  }
+
+  @Test(arguments: ways)
+  func `the soft limit of descriptors is raised, and a hard one that is too low is named`(
+    way: [String]
+  ) throws {
+    let port = try FreePort.find()
+    let edge = try RunningEdge(
+      configuration: EdgeText.responding(port: port),
+      arguments: way,
+      limit: "-Sn 300"
+    )
+    defer { edge.finish() }
+    try edge.awaitLog("message=serving")
+    let serving = edge.childID ?? edge.id
+    let limits = try String(contentsOfFile: "/proc/\(serving)/limits", encoding: .utf8)
+    let line = limits.split(separator: "\n").first { $0.hasPrefix("Max open files") } ?? ""
+    let numbers = line.split(separator: " ").compactMap { Int($0) }
+    #expect(numbers.count == 2 && numbers[0] == numbers[1] && numbers[0] > 300, "\(line)")
+
+    let poor = try RunningEdge(
+      configuration: EdgeText.responding(port: try FreePort.find())
+        .replacingOccurrences(
+          of: "address: 127.0.0.1:",
+          with: "connections: {maximum: 1000}, address: 127.0.0.1:"
+        )
+        .replacingOccurrences(of: "admin: {connections: {maximum: 1000}, ", with: "admin: {"),
+      arguments: way,
+      limit: "-n 500"
+    )
+    defer { poor.finish() }
+    #expect(try poor.exitCode() == 69)
+    #expect(poor.logText.contains("but the hard limit is 500"))
+  }
+
+  @Test func `an address that may not be had is refused by name`() throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID())")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let text = EdgeText.responding(port: 1).replacingOccurrences(
+      of: "address: 127.0.0.1:1}",
+      with: "address: \"unix:\(folder.path)/missing/edge.sock\"}"
+    )
+    let edge = try RunningEdge(configuration: text)
+    defer { edge.finish() }
+
+    #expect(try edge.exitCode() == 69)
+    #expect(edge.logText.contains("cannot listen on unix:\(folder.path)/missing/edge.sock"))
   }
 }

@@ -9,7 +9,7 @@ private func name(_ value: UInt64) -> Owner { Owner(rawValue: value) }
 
 @Suite(.timeLimit(.minutes(1)))
 struct ReactorTests {
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `events of a socket that another event closed are never given`(
     _ backend: Reactor.Backend
   ) throws {
@@ -43,7 +43,7 @@ struct ReactorTests {
     #expect(Set(loop.events.map(\.owner)) == [try #require(winner), 3])
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `a pool that runs dry pauses reading, and reading goes on when blocks come back`(
     _ backend: Reactor.Backend
   ) throws {
@@ -80,7 +80,7 @@ struct ReactorTests {
     #expect(loop.reactor.blocksInUse == 0)
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `closing with sends under way gives every block back`(_ backend: Reactor.Backend) throws {
     let loop = try Loop(backend)
     let (descriptor, peer) = try socketPair()
@@ -97,7 +97,7 @@ struct ReactorTests {
     #expect(loop.events.isEmpty)
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `closing before anything was flushed gives every block back`(
     _ backend: Reactor.Backend
   ) throws {
@@ -112,7 +112,22 @@ struct ReactorTests {
     try loop.run("the peer's end of stream") { try peer.take() == nil }
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
+  func `what was closed after the last turn is closed when the reactor goes`(
+    _ backend: Reactor.Backend
+  ) throws {
+    let (descriptor, peer) = try socketPair()
+    do {
+      let loop = try Loop(backend)
+      let socket = loop.reactor.adopt(descriptor, owner: name(1))
+      loop.turn(limit: .zero)
+      loop.reactor.close(socket)
+    }
+    for _ in 0..<5_000 where try peer.take() != nil { usleep(1_000) }
+    #expect(try peer.take() == nil)
+  }
+
+  @Test(arguments: Reactor.Backend.allowed)
   func `a reset tells the peer that bytes are missing`(_ backend: Reactor.Backend) throws {
     let loop = try Loop(backend)
     let (listener, address) = try loopbackListener()
@@ -135,7 +150,7 @@ struct ReactorTests {
     loop.reactor.unwatch(watch)
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `a peer's reset is a failure or an end, told once`(_ backend: Reactor.Backend) throws {
     let loop = try Loop(backend)
     let (listener, address) = try loopbackListener()
@@ -162,7 +177,7 @@ struct ReactorTests {
     #expect(loop.reactor.blocksInUse == 0)
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `a refused connect fails with its error number`(_ backend: Reactor.Backend) throws {
     let loop = try Loop(backend)
     let (listener, address) = try loopbackListener()
@@ -176,7 +191,7 @@ struct ReactorTests {
     try loop.run("no socket") { loop.reactor.socketCount == 0 }
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `a connect to a UNIX socket that is not there fails`(_ backend: Reactor.Backend) throws {
     let loop = try Loop(backend)
     let address = try #require(KernelAddress(unixPath: "/tmp/no-such-\(UUID().uuidString)"))
@@ -187,7 +202,7 @@ struct ReactorTests {
     #expect(loop.events.map(\.value) == [ENOENT])
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `a connect closed while under way leaves nothing behind`(
     _ backend: Reactor.Backend
   ) throws {
@@ -201,7 +216,7 @@ struct ReactorTests {
     withExtendedLifetime(listener) {}
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `the bound on sockets refuses, and the descriptor is closed`(
     _ backend: Reactor.Backend
   ) throws {
@@ -214,7 +229,7 @@ struct ReactorTests {
     #expect(try firstPeer.take() == [])
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `accepting pauses and goes on, and no connection is lost`(
     _ backend: Reactor.Backend
   ) throws {
@@ -237,7 +252,7 @@ struct ReactorTests {
     withExtendedLifetime(peers) {}
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `a connection stands before its first bytes come`(_ backend: Reactor.Backend) throws {
     let loop = try Loop(backend)
     let (listener, address) = try loopbackListener()
@@ -258,7 +273,7 @@ struct ReactorTests {
     }
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `a watched pipe is told of until it is unwatched`(_ backend: Reactor.Backend) throws {
     let loop = try Loop(backend)
     var ends: [Int32] = [-1, -1]
@@ -283,7 +298,7 @@ struct ReactorTests {
     #expect(loop.events.isEmpty)
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `timers fire in a turn, not before their time, and a cancelled one not at all`(
     _ backend: Reactor.Backend
   ) throws {
@@ -301,7 +316,7 @@ struct ReactorTests {
     #expect(loop.events.map(\.owner) == [1])
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `two rings are one wake-up`(_ backend: Reactor.Backend) throws {
     let loop = try Loop(backend)
     loop.reactor.bell.ring()
@@ -313,7 +328,7 @@ struct ReactorTests {
     try loop.run("the bell again") { loop.events.count == 2 }
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `a ring from another thread wakes a turn that waits`(_ backend: Reactor.Backend) throws {
     let loop = try Loop(backend)
     for round in 1...50 {

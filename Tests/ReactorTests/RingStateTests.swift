@@ -5,6 +5,7 @@ import Units
 
 @testable import Reactor
 
+@Suite(.enabled(if: Reactor.Backend.allowed.contains(.ioUring), "this kernel forbids io_uring"))
 struct RingStateTests {
   @Test func `messages that the kernel has not read are not used again`() throws {
     let pool = BlockPool(capacity: 128)

@@ -7,7 +7,7 @@ private func name(_ value: UInt64) -> Owner { Owner(rawValue: value) }
 
 @Suite(.timeLimit(.minutes(1)))
 struct StreamTests {
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `a slow reader gets more than its buffer holds, in order`(
     _ backend: Reactor.Backend
   ) throws {
@@ -33,7 +33,7 @@ struct StreamTests {
     try loop.run("a byte") { loop.received[1] == [1] }
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `more parts than one send takes arrive in order`(_ backend: Reactor.Backend) throws {
     let loop = try Loop(backend)
     let (descriptor, peer) = try socketPair()
@@ -49,7 +49,7 @@ struct StreamTests {
     try loop.run("all blocks back") { loop.reactor.blocksInUse == 0 }
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `bytes are appended only behind bytes that the kernel does not hold`(
     _ backend: Reactor.Backend
   ) throws {
@@ -76,7 +76,7 @@ struct StreamTests {
     #expect(taken == expected)
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `a block that somebody else holds is not appended to`(_ backend: Reactor.Backend) throws {
     let loop = try Loop(backend)
     let (descriptor, peer) = try socketPair()
@@ -90,7 +90,7 @@ struct StreamTests {
     try loop.run("one holder") { loop.reactor.pool.isUnique(block) }
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `a paused socket keeps its bytes back until it is resumed`(
     _ backend: Reactor.Backend
   ) throws {
@@ -110,7 +110,7 @@ struct StreamTests {
     #expect(loop.received[1] == bytes)
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `pausing and resuming many times loses and doubles nothing`(
     _ backend: Reactor.Backend
   ) throws {
@@ -140,7 +140,7 @@ struct StreamTests {
     #expect(loop.reactor.blocksInUse == 0)
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `the end of the stream comes once, behind all bytes`(_ backend: Reactor.Backend) throws {
     let loop = try Loop(backend)
     let (descriptor, peer) = try socketPair()
@@ -157,7 +157,7 @@ struct StreamTests {
     try loop.run("the answer") { try peer.take() == [5] }
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `drained comes once for each time it is asked for`(_ backend: Reactor.Backend) throws {
     let loop = try Loop(backend)
     let (descriptor, peer) = try socketPair()
@@ -184,7 +184,7 @@ struct StreamTests {
     try loop.run("drained again") { loop.events.count == 2 }
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `a socket answers to its new owner`(_ backend: Reactor.Backend) throws {
     let loop = try Loop(backend)
     let (descriptor, peer) = try socketPair()
@@ -196,7 +196,7 @@ struct StreamTests {
     #expect(loop.received[1] == nil)
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `what a peer says before the connect was seen is not lost`(
     _ backend: Reactor.Backend
   ) throws {
@@ -221,7 +221,7 @@ struct StreamTests {
     }
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `an address is not read after the call that connects to it`(
     _ backend: Reactor.Backend
   ) throws {

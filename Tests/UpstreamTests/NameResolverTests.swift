@@ -4,7 +4,7 @@ import Units
 import Upstream
 
 @Suite struct NameResolverTests {
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `a failing name server never takes the last answer away`(
     _ backend: Reactor.Backend
   ) throws {
@@ -29,7 +29,7 @@ import Upstream
     #expect(bench.run { bench.answers["api.test"] == ["10.0.0.2"] })
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `a name that nobody knows settles as failed without an answer`(
     _ backend: Reactor.Backend
   ) throws {
@@ -48,7 +48,7 @@ import Upstream
     .lying,
   ]
 
-  @Test(arguments: Reactor.Backend.allCases, garbage.indices)
+  @Test(arguments: Reactor.Backend.allowed, garbage.indices)
   func `garbage and oversized replies do not disturb other names`(
     _ backend: Reactor.Backend,
     _ kind: Int
@@ -64,7 +64,7 @@ import Upstream
     #expect(bench.answers["bad.test"] == nil)
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `a name that is never answered fails and is asked again`(
     _ backend: Reactor.Backend
   ) throws {
@@ -78,7 +78,7 @@ import Upstream
     #expect(bench.run { bench.answers["slow.test"] == ["10.0.0.1"] })
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `both families are found and the order of records is no change`(
     _ backend: Reactor.Backend
   ) throws {
@@ -97,7 +97,7 @@ import Upstream
     #expect(bench.tally.unchanged >= 1)
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `the next lookup comes after the TTL and a change of addresses is seen`(
     _ backend: Reactor.Backend
   ) throws {
@@ -116,7 +116,7 @@ import Upstream
     #expect(bench.server.questions(about: "long.test") == 2)
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `at most 64 addresses of a name are used, the same ones every time`(
     _ backend: Reactor.Backend
   ) throws {
@@ -136,7 +136,7 @@ import Upstream
     #expect(bench.tally.changed == 1)
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `localhost needs no name server`(_ backend: Reactor.Backend) throws {
     let bench = try ResolverBench(backend)
 
@@ -148,7 +148,7 @@ import Upstream
     #expect(next > bench.reactor.now + .seconds(20))
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `replacing the names gives up old lookups and keeps known answers`(
     _ backend: Reactor.Backend
   ) throws {
@@ -167,7 +167,7 @@ import Upstream
     #expect(bench.server.questions(about: "kept.test") == 2)
   }
 
-  @Test(arguments: Reactor.Backend.allCases)
+  @Test(arguments: Reactor.Backend.allowed)
   func `more names than lookups at once are all answered`(_ backend: Reactor.Backend) throws {
     let bench = try ResolverBench(backend)
     let names = (0..<300).map { "n\($0).test" }

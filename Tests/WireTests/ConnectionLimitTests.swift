@@ -88,8 +88,26 @@ extension WireTests {
           if answer.saysClose || answered == 50 { break }
         }
 
-        #expect((5...15).contains(answered), "\(answered) requests; the bound is 10 with jitter")
+        #expect((9...10).contains(answered), "\(answered) requests; the bound is 10 with jitter")
         #expect(client.isClosedSilently())
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `connections that began together carry different numbers of requests`(
+      backend: Backend
+    ) throws {
+      let settings = EdgeSettings(listener: "limits: {requestsPerConnection: 100}")
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        let counts = try (0..<8).map { _ in
+          let client = try scene.client()
+          var answered = 1
+          while try !client.exchange().saysClose, answered < 200 { answered += 1 }
+          return answered
+        }
+
+        #expect(counts.allSatisfy { (81...100).contains($0) }, "\(counts)")
+        #expect(Set(counts).count > 1, "\(counts)")
       }
     }
 

@@ -146,6 +146,38 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `RFC 9110 6.6.1: a response without a date gets one, and one that has it keeps it`(
+      backend: Backend
+    ) throws {
+      let old = "Tue, 15 Nov 1994 08:12:31 GMT"
+      let upstream = try ScriptedUpstream { peer, request in
+        let date = request.target == "/dated" ? "Date: \(old)\r\n" : ""
+        try peer.send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+        try peer.send("HTTP/1.1 200 OK\r\n\(date)Content-Length: 0\r\n\r\n")
+      }
+      let imf = try Regex(
+        "(Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT"
+      )
+      try Scene.play(backend, upstream) { scene in
+        let client = try scene.client()
+        let bare = try client.exchange("GET", "/bare")
+        let dated = try client.exchange("GET", "/dated")
+        let session = try scene.http2()
+        let stream = try session.exchange("GET", "/bare")
+        let datedStream = try session.exchange("GET", "/dated")
+
+        for date in [bare["date"], stream["date"]] {
+          #expect(try imf.wholeMatch(in: date ?? "") != nil, "\(date ?? "none")")
+        }
+        #expect(bare.head.all("date").count == 1)
+        #expect(bare.interim.allSatisfy { $0["date"] == nil })
+        #expect(dated["date"] == old)
+        #expect(dated.head.all("date").count == 1)
+        #expect(datedStream.fields.filter { $0.name == "date" }.map(\.value) == [old])
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `RFC 9112 3.2: what goes upstream is HTTP/1.1 with one Host, whoever asked`(
       backend: Backend
     ) throws {

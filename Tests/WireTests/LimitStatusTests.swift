@@ -189,36 +189,66 @@ extension WireTests {
       }
     }
 
+    /// A pace to be judged, and no other time that could end the exchange before it is.
+    private static let paced = EdgeSettings(
+      listener: "limits: {minimumRate: 100KiB, bodyIdle: 1s}",
+      policies: "timeoutMs: 30000"
+    )
+
     @Test(arguments: Backend.allCases)
     func `a body below the minimum rate is ended`(backend: Backend) throws {
-      let settings = EdgeSettings(listener: "limits: {minimumRate: 100KiB, bodyIdle: 1s}")
-      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+      try Scene.play(backend, .echoingTarget(), settings: Self.paced) { scene in
         let client = try scene.client()
         try client.send("POST / HTTP/1.1\r\nHost: edge.test\r\nContent-Length: 1000000\r\n\r\n")
 
         // A byte a millisecond is never idle and yet holds the exchange for a quarter of an hour.
-        try eventually("the edge has had enough", within: .seconds(20)) { !client.trySend("x") }
+        try eventually("the edge has had enough", within: .seconds(40)) { !client.trySend("x") }
         try eventually("the upstream was told") {
           scene.upstream.requests.isEmpty || scene.upstream.cancellations == 1
         }
+        #expect(try scene.metric("spillway_timeouts_total{kind=\"slow-body\"}") == 1)
+        #expect(try scene.metric("spillway_timeouts_total") == 1)
       }
     }
 
-    @Test(arguments: Backend.allCases)
-    func `a reader below the minimum rate is cut off`(backend: Backend) throws {
-      let settings = EdgeSettings(listener: "limits: {minimumRate: 100KiB, bodyIdle: 1s}")
+    @Test(arguments: Backend.allCases, [0, 16])
+    func `a reader below the minimum rate is cut off`(backend: Backend, piece: Int) throws {
       let upstream = try ScriptedUpstream { peer, _ in
         try peer.send("HTTP/1.1 200 OK\r\nContent-Length: 52428800\r\n\r\n")
         let part = [UInt8](repeating: 0x78, count: 1 << 20)
         for _ in 0..<50 { try peer.send(part) }
       }
-      try Scene.play(backend, upstream, settings: settings) { scene in
+      try Scene.play(backend, upstream, settings: Self.paced) { scene in
         let client = try scene.client(receiveBuffer: 4096)
         try client.request()
 
-        try eventually("it was cut off", within: .seconds(30)) {
-          try scene.metric("spillway_connections{side=\"downstream\"}") == 0
+        try eventually("it was cut off", within: .seconds(40)) {
+          // What was on its way can still be read; then comes the end.
+          if piece > 0 { _ = try? client.some(atMost: piece) }
+          return try scene.metric("spillway_connections{side=\"downstream\"}") == 0
         }
+        #expect(try scene.metric("spillway_timeouts_total{kind=\"slow-reader\"}") == 1)
+        #expect(try scene.metric("spillway_timeouts_total") == 1)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `what is wrong with a head decides the status`(backend: Backend) throws {
+      let host = "Host: edge.test\r\n"
+      let broken: [(String, Int, String)] = [
+        ("POST / HTTP/1.1\r\n\(host)Transfer-Encoding: gzip, chunked\r\n\r\n", 501, "501"),
+        ("GET / HTTP/2.0\r\n\(host)\r\n", 505, "505"),
+        ("GET /\r\n\r\n", 400, "no version"),
+        ("GET / HTTP/1.1\r\n\r\n", 400, "no host"),
+        ("CONNECT edge.test:443 HTTP/1.1\r\n\(host)\r\n", 501, "CONNECT"),
+        ("TRACE / HTTP/1.1\r\n\(host)\r\n", 501, "TRACE"),
+      ]
+      try Scene.play(backend, .echoingTarget()) { scene in
+        for (head, status, name) in broken {
+          let answer = try scene.answer(to: head)
+          #expect(answer.status == status, "\(name)")
+        }
+        #expect(scene.upstream.requests.isEmpty)
       }
     }
   }

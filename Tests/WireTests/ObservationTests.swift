@@ -114,6 +114,71 @@ extension WireTests {
             try metrics.sum("spillway_bytes_total{side=\"downstream\",direction=\"out\"}") ?? 0
           return received >= 50_000 && received < 60_000 && sent >= 100_000 && sent < 110_000
         }
+        #expect(try scene.metric("spillway_buffer_blocks{state=\"free\"}") > 0)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `what the edge answers by itself counts byte for byte`(backend: Backend) throws {
+      var settings = EdgeSettings()
+      settings.routes = [
+        "name: local, match: {path: /local}, respond: {status: 200, body: hello}, "
+          + "policies: {auth: none}"
+      ]
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        let request = "GET /local HTTP/1.1\r\nHost: edge.test\r\nConnection: close\r\n\r\n"
+        let client = try scene.client()
+        client.trySend(request)
+        let answer = try client.rest().count
+
+        let bytes = "spillway_bytes_total{side=\"downstream\",direction="
+        try eventually("they were counted") {
+          let metrics = try scene.metrics()
+          return try metrics.sum(bytes + "\"in\"}") == Double(request.utf8.count)
+            && metrics.sum(bytes + "\"out\"}") == Double(answer)
+        }
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `a connection that nobody wanted any more is a timeout of its own kind`(
+      backend: Backend
+    ) throws {
+      let settings = EdgeSettings(service: "connections: {idle: 50ms}")
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        _ = try scene.client().exchange()
+
+        try eventually("it was given up") {
+          try scene.metric("spillway_timeouts_total{kind=\"upstream-idle\"}") == 1
+        }
+        try eventually("it is closed") { scene.upstream.openConnections == 0 }
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `the access log keeps the share of each status that it is told`(
+      backend: Backend
+    ) throws {
+      let path = "/tmp/spillway-wire-\(UInt32.random(in: 0 ... .max)).log"
+      defer { unlink(path) }
+      var settings = EdgeSettings(
+        accessLog: "\"file:\(path)\", sample: {\"2xx\": 0, default: 1}"
+      )
+      settings.routes = [
+        "name: local, match: {path: /gone}, respond: {status: 410, body: x}, "
+          + "policies: {auth: none}"
+      ]
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        let client = try scene.client()
+        for _ in 0..<20 { _ = try client.exchange() }
+        _ = try client.exchange("GET", "/gone")
+
+        var text = ""
+        try eventually("the last line is written") {
+          text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+          return text.contains("\"status\":410")
+        }
+        #expect(text.split(separator: "\n").count == 1)
       }
     }
 
@@ -133,13 +198,17 @@ extension WireTests {
         try client.post("/post", "body")
         _ = try client.response()
         client.trySend("BROKEN\r\n\r\n")
-        _ = try client.response()
+        let refusal = try client.response()
+        let old = try scene.client()
+        try old.send("GET /old HTTP/1.0\r\nHost: edge.test\r\n\r\n")
+        _ = try old.response()
+        _ = try scene.http2().exchange("GET", "/new")
 
         func lines() throws -> [String] {
           let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
           return text.split(separator: "\n").map(String.init)
         }
-        try eventually("three lines are written") { try lines().count >= 3 }
+        try eventually("six lines are written") { try lines().count >= 6 }
         let entries = try lines().map { line in
           try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
         }
@@ -156,7 +225,14 @@ extension WireTests {
         #expect((entries[0]["path"] as? String)?.contains("secret") == false)
         #expect(entries[0]["latencyMs"] as? Double != nil)
         #expect(entries[1]["status"] as? Int == 410)
+        #expect(entries[1]["bytesOut"] as? Int == 1)
         #expect(entries[2]["method"] as? String == "POST")
+        // What was no request has neither method nor path.
+        #expect(entries[3]["method"] is NSNull)
+        #expect(entries[3]["path"] is NSNull)
+        #expect(entries[3]["bytesOut"] as? Int == refusal.body.count)
+        let protocols = ["HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/2"]
+        #expect(entries.map { $0["protocol"] as? String ?? "" } == protocols)
         #expect(entries[0]["requestId"] as? String == scene.upstream.requests[0]["x-request-id"])
       }
     }

@@ -14,11 +14,14 @@ enum ListenerReader {
     _ places: inout SettingsReader.Places
   ) {
     let fields = field.map(known)
-    guard let name = fields["name"], let address = fields["address"] else {
+    if fields["name"] == nil || fields["address"] == nil {
       field.fault("a listener needs a name and an address")
-      return
     }
-    var listener = ListenerSetting(name: name.name(), address: AddressReader.bind(address))
+    // Something stands in for what is missing, so that the rest is judged, too.
+    var listener = ListenerSetting(
+      name: fields["name"]?.name() ?? "",
+      address: fields["address"].map(AddressReader.bind) ?? .ip("127.0.0.1", port: 0)
+    )
     if let exposure = fields["exposure"]?.choice(Exposure.self) { listener.exposure = exposure }
     if let field = fields["limits"] { listener.limits = limits(field) }
     if let field = fields["connections"] {
@@ -47,8 +50,8 @@ enum ListenerReader {
     if let field = fields["h2"] { listener.http2 = HTTP2Reader.read(field) }
     if let field = fields["tls"] { listener.tls = TLSReader.read(field, &places) }
     settings.listeners.append(listener)
-    places.listeners.append(name)
-    places.listenerAddresses.append(address)
+    places.listeners.append(fields["name"] ?? field)
+    places.listenerAddresses.append(fields["address"] ?? field)
   }
 
   /// Who may say who the client is has to be known, and must not be everybody.
@@ -111,16 +114,18 @@ enum ServiceReader {
     _ places: inout SettingsReader.Places
   ) {
     let fields = field.map(known, later: later)
-    guard let name = fields["name"], let endpoints = fields["endpoints"] else {
+    if fields["name"] == nil || fields["endpoints"] == nil {
       field.fault("a service needs a name and endpoints")
-      return
     }
-    let list = endpoints.list()
+    let list = fields["endpoints"]?.list() ?? []
     let read = list.compactMap { field in
       AddressReader.endpoint(field).map { (field: field, endpoint: $0) }
     }
-    var service = ServiceSetting(name: name.name(), endpoints: read.map(\.endpoint))
-    if list.isEmpty { endpoints.fault("must name at least one endpoint") }
+    var service = ServiceSetting(
+      name: fields["name"]?.name() ?? "",
+      endpoints: read.map(\.endpoint)
+    )
+    if list.isEmpty { fields["endpoints"]?.fault("must name at least one endpoint") }
     if let spoken = fields["protocol"]?.choice(ServiceProtocol.self, later: ["h2", "auto"]) {
       service.wireProtocol = spoken
     }
@@ -156,7 +161,7 @@ enum ServiceReader {
       if let field = fields["pingTimeout"] { service.pingTimeout = field.duration(wait) }
     }
     settings.services.append(service)
-    places.services.append(name)
+    places.services.append(fields["name"] ?? field)
     places.endpoints.append(read.map(\.field))
   }
 

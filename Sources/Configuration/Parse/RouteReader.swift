@@ -12,15 +12,16 @@ enum RouteReader {
     _ places: inout SettingsReader.Places
   ) {
     let fields = field.map(known)
-    guard let name = fields["name"], let match = fields["match"] else {
+    if fields["name"] == nil || fields["match"] == nil {
       field.fault("a route needs a name and a match")
-      return
     }
-    guard let action = action(field, fields) else { return }
+    let name = fields["name"]?.name() ?? ""
+    // Something stands in for what is missing, so that the rest is judged, too: a file with a fault
+    // is not used in any case.
     var route = RouteSetting(
-      match: rule(name.name(), match),
+      match: fields["match"].map { rule(name, $0) } ?? RouteRule(name: name),
       classIndex: defaultClass(settings),
-      action: action
+      action: action(field, fields) ?? .respond(RouteSetting.Response(status: 503, body: ""))
     )
     if let field = fields["priority"] { route.match.priority = field.number(-1_000...1_000) }
     if let field = fields["class"] {
@@ -34,6 +35,8 @@ enum RouteReader {
       }
     }
     if let field = fields["policies"] { policies(field, &route) }
+    // Beside other routes one can be judged only by its name and its match.
+    guard let name = fields["name"], let match = fields["match"] else { return }
     settings.routes.append(route)
     places.routes.append(name)
     places.routeMatches.append(match)

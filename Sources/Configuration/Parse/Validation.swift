@@ -19,7 +19,8 @@ enum Validation {
 
   private static func unique(_ names: [String], _ fields: [Field], _ kind: String) {
     var first: [String: Int] = [:]
-    for (index, name) in names.enumerated() {
+    // That a name is missing was said already.
+    for (index, name) in names.enumerated() where !name.isEmpty {
       if let before = first[name] {
         let line = fields[before].node.mark?.line ?? 0
         fields[index].fault("the \(kind) \"\(name)\" stands in line \(line) already")

@@ -66,8 +66,10 @@ struct Connection: BitwiseCopyable {
   var phase: Phase
   var flags: Flags
   var peerPort: UInt16
-  /// Requests that were begun.
+  /// Requests that were begun, and how many it may carry; drawn when it came, so that connections
+  /// that began together do not end together.
   var requests: Int32
+  var requestBound: Int32
   var input: Input
   /// Bytes of a refused body that may still come.
   var discardLeft: Int64

@@ -8,6 +8,8 @@ extension Worker {
   func connectionReceived(_ index: Int32, _ block: Int32, _ start: Int, _ count: Int) {
     let connection = connections[index]
     connection.pointee.bytesIn += Int64(count)
+    // What comes on a stream was counted with its session's frames.
+    if !connection.pointee.transport.isStream { meter.receivedDownstream(count) }
     switch connection.pointee.phase {
     case .lingering, .closing, .gone:
       reactor.pool.release(block)
@@ -40,6 +42,12 @@ extension Worker {
     case .tunnel:
       tunnelFromClient(index, block, start, count)
     }
+  }
+
+  /// Counts bytes that were queued for a client.
+  func noteSent(_ connection: UnsafeMutablePointer<Connection>, _ count: Int) {
+    connection.pointee.bytesOut += Int64(count)
+    if !connection.pointee.transport.isStream { meter.sentDownstream(count) }
   }
 
   func connectionEnded(_ index: Int32) {

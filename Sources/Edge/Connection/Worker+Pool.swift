@@ -1,4 +1,5 @@
 internal import Reactor
+internal import Telemetry
 internal import Units
 internal import Upstream
 
@@ -84,6 +85,7 @@ extension Worker {
     guard upstream.pointee.idleUntil <= reactor.now else {
       return reactor.timers.set(upstream.pointee.timer, at: upstream.pointee.idleUntil)
     }
+    meter.timedOut(.upstreamIdle)
     unlinkIdle(index)
     closeUpstream(index, reset: false)
   }

@@ -15,9 +15,7 @@ extension Worker {
       routeMetrics(index) ?? meter.unrouted,
       method: exchange.pointee.method,
       status: exchange.pointee.status,
-      duration: duration,
-      bytesIn: exchange.pointee.bytesIn,
-      bytesOut: exchange.pointee.bytesOut
+      duration: duration
     )
     if exchange.pointee.headAt != .never {
       let upstream = exchange.pointee.headAt - exchange.pointee.attemptStarted
@@ -34,6 +32,7 @@ extension Worker {
       reason
     )
     record.latency = duration.rawValue
+    if exchange.pointee.flags.contains(.isHTTP10) { record.wire = .http10 }
     record.deadline =
       exchange.pointee.deadline == .never
       ? -1 : (exchange.pointee.deadline - exchange.pointee.started).rawValue
@@ -65,13 +64,16 @@ extension Worker {
   }
 
   /// Accounts for a request that was answered without an exchange.
+  ///
+  /// `bytesOut`: Bytes of the reply's body.
   func accountReply(
     _ index: Int32,
     _ view: RequestView,
     _ status: UInt16,
     _ reason: ReplyReason?,
     _ route: Int32,
-    priority: Int
+    priority: Int,
+    bytesOut: Int
   ) {
     let snapshot = snapshots.newest
     let compiled = route >= 0 ? snapshot.route(route) : nil
@@ -79,12 +81,12 @@ extension Worker {
       compiled?.pointee.metrics ?? meter.unrouted,
       method: view.head.method,
       status: status,
-      duration: .zero,
-      bytesIn: 0,
-      bytesOut: 0
+      duration: .zero
     )
     guard meter.wantsLog(status: status, using: &random) else { return }
     var record = newRecord(index, snapshot.configVersion, status, reason)
+    if view.head.minorVersion == 0, record.wire == .http11 { record.wire = .http10 }
+    record.bytesOut = UInt64(bytesOut)
     if let compiled {
       record.route = compiled.pointee.name
       record.priorityClass =
@@ -99,17 +101,19 @@ extension Worker {
   }
 
   /// Accounts for bytes that were no request.
-  func accountBroken(_ index: Int32, _ status: UInt16, _ reason: ReplyReason) {
-    meter.finished(
-      meter.unrouted,
-      method: .other,
-      status: status,
-      duration: .zero,
-      bytesIn: 0,
-      bytesOut: 0
-    )
+  ///
+  /// `bytesOut`: Bytes of the reply's body.
+  func accountBroken(_ index: Int32, _ status: UInt16, _ reason: ReplyReason, bytesOut: Int) {
+    let connection = connections[index]
+    // A head that took its time has a deadline from which its beginning is known.
+    let isHead = connection.pointee.phase == .head && connection.pointee.deadline != .never
+    let left = isHead ? connection.pointee.deadline - reactor.now : .zero
+    let duration = isHead ? max(.zero, limits(connection).headTimeout - left) : .zero
+    meter.finished(meter.unrouted, method: .other, status: status, duration: duration)
     guard meter.wantsLog(status: status, using: &random) else { return }
-    let record = newRecord(index, snapshots.newest.configVersion, status, reason)
+    var record = newRecord(index, snapshots.newest.configVersion, status, reason)
+    record.latency = duration.rawValue
+    record.bytesOut = UInt64(bytesOut)
     meter.log(
       record,
       method: (UnsafePointer(identifier), 0),
@@ -131,6 +135,7 @@ extension Worker {
     record.time = reactor.now.rawValue + date.wallOffset
     record.configVersion = UInt64(configVersion)
     record.status = status
+    if connection.pointee.transport.isStream { record.wire = .http2 }
     record.listener = listeners[Int(connection.pointee.listener)].settings.nameID
     if let reason {
       record.error = meter.names.reason(reason)

@@ -105,8 +105,7 @@ extension Worker {
   func shouldRetire(_ index: Int32) -> Bool {
     let connection = connections[index]
     return isDraining || reactor.now >= connection.pointee.retiresAt
-      || Int(connection.pointee.requests)
-        >= listeners[Int(connection.pointee.listener)].limits.requestsPerConnection
+      || connection.pointee.requests >= connection.pointee.requestBound
   }
 
   /// Whether what is missing of a body is little enough to read and drop.
@@ -133,7 +132,8 @@ extension Worker {
       return false
     }
     var writer = ByteWriter(reactor.pool.bytes(block), capacity: BlockPool.blockSize)
-    DownstreamHead.write(view, framing, into: &writer)
+    date.refresh(at: reactor.now)
+    DownstreamHead.write(view, framing, date: date.bytes, into: &writer)
     if !view.isHTTP2 { consume(&upstream.pointee.input, Int(view.head.headLength)) }
     guard !writer.isFull else {
       reactor.pool.release(block)
@@ -141,7 +141,7 @@ extension Worker {
       fail(index, .upstreamMalformed)
       return false
     }
-    connection.pointee.bytesOut += Int64(writer.count)
+    noteSent(connection, writer.count)
     guard
       write(connection.pointee.transport, block: block, start: 0, count: writer.count)
     else {

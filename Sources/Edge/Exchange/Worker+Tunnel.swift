@@ -87,7 +87,7 @@ extension Worker {
     let exchange = exchanges[index]
     let connection = connections[exchange.pointee.connection]
     exchange.pointee.bytesOut += Int64(count)
-    connection.pointee.bytesOut += Int64(count)
+    noteSent(connection, count)
     touchTunnel(exchange, connection)
     guard passOn(block, start, count, to: connection.pointee.transport) else {
       return endTunnel(index, reset: true)

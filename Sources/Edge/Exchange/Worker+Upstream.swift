@@ -311,7 +311,7 @@ extension Worker {
       passed: &passed
     )
     exchange.pointee.bytesOut += passed
-    connection.pointee.bytesOut += passed
+    noteSent(connection, Int(passed))
     switch outcome {
     case .malformed(let fault):
       meter.refused(fault)

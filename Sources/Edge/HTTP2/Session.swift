@@ -62,8 +62,9 @@ struct Session: BitwiseCopyable {
   let origin: Connection.Flags
   let peerPort: UInt16
   let peer: IPBytes
-  /// Requests that were begun.
+  /// Requests that were begun, and how many it may carry.
   var requests: Int32
+  var requestBound: Int32
   /// The list of its streams, and how many there are.
   var firstLink: Int32
   var streams: Int32

@@ -34,6 +34,7 @@ extension Worker {
         peerPort: entry.pointee.peerPort,
         peer: entry.pointee.peer,
         requests: 0,
+        requestBound: entry.pointee.requestBound,
         firstLink: -1,
         streams: 0,
         firstReady: -1,
@@ -123,11 +124,11 @@ extension Worker {
     } while offset < count || http2.isPaused
     makeDirty(index, session)
     guard !session.pointee.flags.contains(.isUpstream) else { return }
+    meter.receivedDownstream(count)
     meter.received(frames: http2.framesReceived &- frames)
     noteHeard(session, http2)
     if session.pointee.phase == .open,
-      Int(session.pointee.requests)
-        >= listeners[Int(session.pointee.listener)].limits.requestsPerConnection
+      session.pointee.requests >= session.pointee.requestBound
     {
       leave(index)
     }

@@ -82,6 +82,7 @@ extension Worker {
       session.pointee.paceMark = session.pointee.bytesOut
     }
     session.pointee.bytesOut += Int64(count)
+    if !session.pointee.flags.contains(.isUpstream) { meter.sentDownstream(count) }
     if count <= Self.smallWrite, append(transport, reactor.pool.bytes(block), count: count) {
       reactor.pool.release(block)
     } else if !write(transport, block: block, start: 0, count: count) {

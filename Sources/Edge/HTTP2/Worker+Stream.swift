@@ -98,6 +98,7 @@ extension Worker {
         flags: flags,
         peerPort: session.pointee.peerPort,
         requests: 0,
+        requestBound: .max,
         input: Input(),
         discardLeft: 0,
         deadline: .never,

@@ -46,11 +46,17 @@ extension Worker {
     guard link.pointee.flags.isDisjoint(with: [.isGone, .isReset]) else { return false }
     let (bytes, fields, head) = (view.bytes, view.fields, view.head)
     var list = H2FieldList(workspace)
+    var lacksDate = head.status >= 200
     for place in 0..<Int(head.fieldCount)
     where DownstreamHead.isKept(fields[place], bytes, head, fields, framing)
       && !(head.isUpgrade && WebSocketRequest.isAccept(fields[place], bytes))
     {
+      if fields[place].known == .date { lacksDate = false }
       list.add(fields[place], of: bytes)
+    }
+    if lacksDate {
+      date.refresh(at: reactor.now)
+      list.add("date", date.bytes + DateField.valueStart, DateField.valueLength)
     }
     let http2 = http2(link)
     makeDirty(link.pointee.session, sessions[link.pointee.session])
@@ -117,7 +123,7 @@ extension Worker {
       reactor.pool.release(block)
       return true
     }
-    connection.pointee.bytesOut += Int64(count - start)
+    noteSent(connection, count - start)
     return write(transport, block: block, start: start, count: count - start)
   }
 

@@ -75,6 +75,7 @@ extension Worker {
         peerPort: 0,
         peer: IPBytes(high: 0, low: 0),
         requests: 0,
+        requestBound: .max,
         firstLink: -1,
         streams: 0,
         firstReady: -1,

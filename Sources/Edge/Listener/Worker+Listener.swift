@@ -166,6 +166,7 @@ extension Worker {
         flags: flags,
         peerPort: peer.port,
         requests: 0,
+        requestBound: jittered(listener.limits.requestsPerConnection),
         input: Input(),
         discardLeft: 0,
         deadline: .never,
@@ -195,6 +196,12 @@ extension Worker {
   private func jittered(_ age: Nanoseconds) -> Nanoseconds {
     let part = Double(random.next() >> 11) * 0x1p-53
     return Nanoseconds(Int64(Double(age.rawValue) * (0.8 + 0.2 * part)))
+  }
+
+  /// Of a bound, at least one and at most all.
+  private func jittered(_ requests: Int) -> Int32 {
+    let spread = max(1, requests / 5)
+    return Int32(clamping: max(1, requests - Int.random(in: 0..<spread, using: &random)))
   }
 
   private func refuseConnection(_ descriptor: Int32, _ reason: ConnectionRefusal) {

@@ -14,7 +14,15 @@ enum DownstreamHead {
   }
 
   /// Writes the head, through its empty line.
-  static func write(_ view: ResponseView, _ framing: Framing, into writer: inout ByteWriter) {
+  ///
+  /// `date`: The line that a response gets whose service has no clock, as whoever forwards it must
+  /// say when it came (RFC 9110 section 6.6.1).
+  static func write(
+    _ view: ResponseView,
+    _ framing: Framing,
+    date: UnsafePointer<UInt8>,
+    into writer: inout ByteWriter
+  ) {
     let (bytes, head, fields) = (view.bytes, view.head, view.fields)
     writer.text("HTTP/1.1 ")
     if view.webSocketAccept != nil {
@@ -26,9 +34,11 @@ enum DownstreamHead {
     }
     writer.crlf()
     var runStart = -1
+    var lacksDate = head.status >= 200
     let count = Int(head.fieldCount)
     for index in 0..<count {
       let field = fields[index]
+      if field.known == .date { lacksDate = false }
       if isKept(field, bytes, head, fields, framing) {
         if runStart < 0 { runStart = Int(field.nameStart) }
         continue
@@ -39,6 +49,7 @@ enum DownstreamHead {
       }
     }
     if runStart >= 0 { writer.bytes(bytes + runStart, Int(head.headLength) - 2 - runStart) }
+    if lacksDate { writer.bytes(date, DateField.length) }
     if framing.body == .chunked { writer.text("transfer-encoding: chunked\r\n") }
     writer.text("via: ")
     writer.text(view.version)

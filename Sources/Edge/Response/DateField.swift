@@ -6,6 +6,9 @@ internal import Units
 struct DateField: ~Copyable {
   /// Bytes of the line, its end included.
   static let length = 37
+  /// Where its value lies.
+  static let valueStart = 6
+  static let valueLength = 29
 
   let bytes: UnsafeMutablePointer<UInt8>
   private var validUntil = Instant(.min)

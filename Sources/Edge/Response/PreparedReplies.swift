@@ -16,6 +16,11 @@ final class PreparedReplies: @unchecked Sendable {
     var retryAfter: Int32 = -1
     var retryWidth: Int32 = 1
     var retryUnit = RetryUnit.digit
+
+    /// Bytes of its body where the request's id has so many.
+    func bodyLength(_ identifierLength: Int) -> Int {
+      Int(bodyStart.count + bodyEnd.count) + (isPlain ? 0 : identifierLength)
+    }
   }
 
   /// What the number of Retry-After counts, or of gRPC's pushback.

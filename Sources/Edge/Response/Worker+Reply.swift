@@ -65,7 +65,16 @@ extension Worker {
       listsAllowed: reason == .methodNotAllowed,
       retryAfter: retryAfter
     )
-    accountReply(index, view, reply.status, reason, route, priority: priority)
+    let length = view.head.method == .head ? 0 : reply.bodyLength(view.identifierLength)
+    accountReply(
+      index,
+      view,
+      reply.status,
+      reason,
+      route,
+      priority: priority,
+      bytesOut: length
+    )
     guard isSent else { return closeConnection(index, reset: true) }
     if !view.isHTTP2 { consume(&connection.pointee.input, Int(view.head.headLength)) }
     if body.framing == .chunked, keepsAlive { body.state = .complete }
@@ -108,6 +117,11 @@ extension Worker {
       retryAfter: retryAfter
     )
     exchange.pointee.status = reply.status
+    if exchange.pointee.method != .head {
+      exchange.pointee.bytesOut = Int64(
+        reply.bodyLength(Int(exchange.pointee.identifierLength))
+      )
+    }
     account(index, reason: reason)
     endExchange(index)
     entry.pointee.exchange = -1
@@ -162,7 +176,7 @@ extension Worker {
       keepsAlive: false,
       listsAllowed: false
     )
-    accountBroken(index, reply.status, reason)
+    accountBroken(index, reply.status, reason, bytesOut: reply.bodyLength(32))
     guard isSent else { return closeConnection(index, reset: true) }
     closeWhenSent(index, lingering: true)
   }
@@ -210,7 +224,7 @@ extension Worker {
     if connection.pointee.transport.isStream {
       return sendReply(connection, block, writer.count, isHead: isHead)
     }
-    connection.pointee.bytesOut += Int64(writer.count)
+    noteSent(connection, writer.count)
     if append(connection.pointee.transport, writer.base, count: writer.count) {
       reactor.pool.release(block)
       return true
@@ -256,8 +270,7 @@ extension Worker {
     if reply.retryAfter >= 0, !writer.isFull {
       fill(reply, retryAfter, writer.base + start + Int(reply.retryAfter))
     }
-    let length =
-      Int(reply.bodyStart.count + reply.bodyEnd.count) + (reply.isPlain ? 0 : identifier.1)
+    let length = reply.bodyLength(identifier.1)
     if reply.status != 204, reply.status != 304 {
       writer.text("content-length: ")
       writer.decimal(UInt64(length))

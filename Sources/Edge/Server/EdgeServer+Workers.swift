@@ -8,21 +8,11 @@ internal import Units
 extension EdgeServer {
   /// The event loop to use: the forced one, or the better one that opens.
   static func chooseBackend(_ forced: Reactor.Backend?) throws(EdgeError) -> Reactor.Backend {
-    var bounds = Reactor.Bounds()
-    bounds.sockets = 8
-    bounds.blocks = 64
-    do {
-      _ = try Reactor(backend: forced ?? .ioUring, bounds: bounds)
-      return forced ?? .ioUring
-    } catch {
-      guard forced == nil else {
-        throw EdgeError(
-          .resources,
-          "the kernel refuses \(forced?.rawValue ?? ""): \(error)"
-        )
-      }
-      return .epoll
+    guard let forced else { return Reactor.Backend.allowed.first ?? .epoll }
+    if let refusal = forced.refusal {
+      throw EdgeError(.resources, "the kernel refuses \(forced.rawValue): \(refusal)")
     }
+    return forced
   }
 
   /// Takes over, keeps or binds one socket for each listener and worker; gives back the others.

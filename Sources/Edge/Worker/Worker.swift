@@ -261,8 +261,8 @@ final class Worker {
     meter.set(
       connections: connections.count - streamConnections + sessions.count - serviceSessionCount,
       exchanges: exchanges.count,
-      upstreams: upstreams.count,
       blocks: reactor.blocksInUse,
+      free: reactor.blocksFree,
       snapshots: snapshots.count
     )
     meter.set(
@@ -270,7 +270,11 @@ final class Worker {
       streams: streamCount - serviceStreamCount
     )
     meter.set(serviceSessions: serviceSessionCount, streams: serviceStreamCount)
-    meter.exhausted(blocks: reactor.pool.exhaustions, segments: reactor.segmentExhaustions)
+    meter.exhausted(
+      blocks: reactor.pool.exhaustions,
+      segments: reactor.segmentExhaustions,
+      stretches: stretchExhaustions
+    )
     meter.set(handshakes: handshakes, waiting: waitingLinks.count)
     meter.set(upstreamHandshakes: upstreamHandshakes)
   }

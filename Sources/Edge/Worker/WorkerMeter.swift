@@ -19,6 +19,7 @@ final class WorkerMeter {
   private var lastWoken = Instant(0)
   private var exhaustedBlocks: UInt64 = 0
   private var exhaustedSegments: UInt64 = 0
+  private var exhaustedStretches: UInt64 = 0
 
   init(
     shard: MetricShard,
@@ -49,11 +50,12 @@ final class WorkerMeter {
     heartbeat.didWait()
   }
 
-  func set(connections: Int, exchanges: Int, upstreams: Int, blocks: Int, snapshots: Int) {
+  func set(connections: Int, exchanges: Int, blocks: Int, free: Int, snapshots: Int) {
     shard.set(more.snapshots, Int64(snapshots))
     shard.set(more.clients, Int64(connections))
     shard.set(edge.activeExchanges, Int64(exchanges))
     shard.set(edge.blocksInUse, Int64(blocks))
+    shard.set(edge.blocksFree, Int64(free))
     heartbeat.willWait()
   }
 
@@ -63,12 +65,17 @@ final class WorkerMeter {
   func snapshotDeferred() { shard.add(more.snapshotsDeferred) }
 
   /// Takes the totals of what was wanted and not there.
-  func exhausted(blocks: UInt64, segments: UInt64) {
-    guard blocks != exhaustedBlocks || segments != exhaustedSegments else { return }
+  func exhausted(blocks: UInt64, segments: UInt64, stretches: UInt64) {
+    guard
+      blocks != exhaustedBlocks || segments != exhaustedSegments
+        || stretches != exhaustedStretches
+    else { return }
     shard.add(more.exhaustions[0], blocks - exhaustedBlocks)
     shard.add(more.exhaustions[1], segments - exhaustedSegments)
+    shard.add(more.exhaustions[2], stretches - exhaustedStretches)
     exhaustedBlocks = blocks
     exhaustedSegments = segments
+    exhaustedStretches = stretches
   }
 
   // MARK: - Connections
@@ -80,6 +87,9 @@ final class WorkerMeter {
   }
   func acceptFailed() { shard.add(more.acceptFailures) }
   func clientAborted() { shard.add(more.clientAborts) }
+  /// Bytes of a client's connection, heads and frames included; below TLS there are some more.
+  func receivedDownstream(_ count: Int) { shard.add(edge.downstreamBytesIn, UInt64(count)) }
+  func sentDownstream(_ count: Int) { shard.add(edge.downstreamBytesOut, UInt64(count)) }
   func timedOut(_ kind: TimeoutKind) { shard.add(edge.timeouts[Int(kind.rawValue)]) }
   func refused(_ fault: ParseFault) { shard.add(more.parseRefusals[Int(fault.rawValue)]) }
   func replied(_ reason: ReplyReason) { shard.add(more.localReplies[Int(reason.rawValue)]) }
@@ -118,14 +128,10 @@ final class WorkerMeter {
     _ metrics: RouteMetrics,
     method: Method,
     status: UInt16,
-    duration: Nanoseconds,
-    bytesIn: Int64,
-    bytesOut: Int64
+    duration: Nanoseconds
   ) {
     shard.countRequest(route: metrics.requests, method: method.rawValue, status: Int(status))
     shard.observe(metrics.duration, nanoseconds: duration.rawValue)
-    shard.add(edge.downstreamBytesIn, UInt64(bytesIn))
-    shard.add(edge.downstreamBytesOut, UInt64(bytesOut))
   }
 
   func added(_ latency: Nanoseconds) {
@@ -147,8 +153,9 @@ final class WorkerMeter {
   ) {
     guard let ring else { return }
     ring.begin(record)
-    ring.append(.method, method.0, count: method.1)
-    ring.append(.path, path.0, count: path.1)
+    // Bytes that were no request have neither.
+    if method.1 > 0 { ring.append(.method, method.0, count: method.1) }
+    if path.1 > 0 { ring.append(.path, path.0, count: path.1) }
     ring.append(.requestId, identifier.0, count: identifier.1)
     _ = ring.commit()
   }
@@ -169,7 +176,7 @@ struct EdgeCounters: Sendable {
   /// Workers that serve an older configuration than they were given.
   let workersBehind: Gauge
   let snapshots: Gauge
-  /// Of blocks, and of places to queue them for sending.
+  /// Of blocks, of places to queue them for sending, and of places to keep them in order.
   let exhaustions: CounterRow
   let nameLookups: CounterRow
   let publishFailures: Counter
@@ -229,9 +236,9 @@ struct EdgeCounters: Sendable {
     )
     exhaustions = registry.counters(
       "spillway_buffer_exhaustions_total",
-      help: "Times that no buffer block, or no place to queue one for sending, was left.",
+      help: "Times that no buffer block, or no place to queue or to keep one, was left.",
       by: "kind",
-      values: ["blocks", "segments"]
+      values: ["blocks", "segments", "stretches"]
     )
     nameLookups = registry.counters(
       "spillway_dns_lookups_total",

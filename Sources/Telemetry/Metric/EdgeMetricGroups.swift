@@ -80,7 +80,6 @@ public enum TimeoutKind: UInt8, CaseIterable, Sendable {
   case perTry
   case upstreamIdle
   case tunnelIdle
-  case drain
 
   /// The value of the label `kind`.
   public var label: String {
@@ -95,7 +94,6 @@ public enum TimeoutKind: UInt8, CaseIterable, Sendable {
     case .perTry: "per-try"
     case .upstreamIdle: "upstream-idle"
     case .tunnelIdle: "tunnel-idle"
-    case .drain: "drain"
     }
   }
 }

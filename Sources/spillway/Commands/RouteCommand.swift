@@ -23,6 +23,9 @@ struct RouteCommand: ParsableCommand {
   @Option(name: [.customShort("H"), .long], help: "A header, name:value; may be repeated.")
   var header: [String] = []
 
+  @Option(help: "The listener that the request comes to, for its rules of paths; else the first.")
+  var listener: String?
+
   func run() throws {
     let settings: Settings
     do {
@@ -31,7 +34,11 @@ struct RouteCommand: ParsableCommand {
       FaultOutput.print(error)
       throw ArgumentParser.ExitCode.failure
     }
-    let policy = settings.listeners.first?.paths ?? PathPolicy()
+    if ["CONNECT", "TRACE"].contains(method) {
+      print("refused with 501 before routing: \(method) is not implemented")
+      throw ArgumentParser.ExitCode.failure
+    }
+    let policy = try paths(settings)
     let probe: RouteProbe
     do {
       probe = try RouteProbe(
@@ -56,6 +63,16 @@ struct RouteCommand: ParsableCommand {
     Self.printOthers(explanations.filter { $0.rule != winner.rule })
   }
 
+  private func paths(_ settings: Settings) throws -> PathPolicy {
+    guard let listener else { return settings.listeners.first?.paths ?? PathPolicy() }
+    if let setting = settings.listeners.first(where: { $0.name == listener }) {
+      return setting.paths
+    }
+    let near = Spelling.nearest(listener, in: settings.listeners.map(\.name))
+    print("there is no listener \"\(listener)\"" + (near.map { "; did you mean \($0)?" } ?? ""))
+    throw ArgumentParser.ExitCode.failure
+  }
+
   private static func split(_ header: String) -> (name: String, value: String) {
     let parts = header.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
     let value = parts.count > 1 ? parts[1].drop { $0 == " " } : ""
@@ -75,12 +92,17 @@ struct RouteCommand: ParsableCommand {
         let limit = admission.mode == .off ? "" : ", limit \(admission.limit.rawValue)"
         print("admission \(admission.mode.rawValue)\(limit)")
       }
-      let perTry = route.perTryTimeout.map { ", \($0.milliseconds) ms for each attempt" } ?? ""
-      print("timeout  \(route.timeout.milliseconds) ms\(perTry)")
+      let perTry = route.perTryTimeout.map { ", \(written($0)) for each attempt" } ?? ""
+      print("timeout  \(written(route.timeout))\(perTry)")
     case .respond(let response):
       print("answers  \(response.status), \(response.body.utf8.count) bytes")
     }
     print("auth     none")
+  }
+
+  private static func written(_ time: Nanoseconds) -> String {
+    time.rawValue % 1_000_000 == 0
+      ? "\(time.rawValue / 1_000_000) ms" : "\(time.milliseconds) ms"
   }
 
   private static func printOthers(_ explanations: [RouteExplanation]) {

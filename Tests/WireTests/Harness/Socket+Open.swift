@@ -82,11 +82,13 @@ extension Socket {
   ///
   /// Other tests run in this process at the same time, so a plain count of descriptors says nothing.
   /// Ask while the ports are held: a port that is free again may be another test's next one.
-  static func touching(_ ports: Set<UInt16>) -> Set<UInt64> {
+  /// `connected` leaves those out that listen.
+  static func touching(_ ports: Set<UInt16>, connected: Bool = false) -> Set<UInt64> {
     Set(
       descriptors.filter { descriptor in
-        ports.contains(port(of: descriptor, getsockname))
-          || ports.contains(port(of: descriptor, getpeername))
+        let peer = port(of: descriptor, getpeername)
+        if connected, peer == 0 { return false }
+        return ports.contains(peer) || ports.contains(port(of: descriptor, getsockname))
       }.compactMap(cookie)
     )
   }
