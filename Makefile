@@ -7,13 +7,15 @@ FUZZ_SECONDS ?= 20
 BENCH_SCENARIOS ?= h1,reject-h1,large,latency,idle
 BENCH_ROUNDS ?= 7
 BENCH_FLAGS ?=
+# Options of the load suite, such as names of scenarios and --against nginx --against haproxy.
+SUITE_FLAGS ?=
 # Seeds of each scenario, and names of some where not all shall run.
 SIMULATE_SEEDS ?= 3
 SIMULATE_FLAGS ?=
 SWIFT_SOURCES := Sources Tests loadtest Package.swift
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build setup lint format sanitize smoke fuzz bench simulate decision instructions allocations soak leave clean
+.PHONY: help run load demo suite test build setup lint format sanitize smoke fuzz bench abuse simulate decision instructions allocations soak leave clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +23,20 @@ help: ## List the targets
 run: ## Install what is missing, build, start demo services and the edge, say what to try
 	@scripts/setup.sh run
 	@scripts/run.sh
+
+load: ## Ten times the traffic at what make run started, or at an edge of its own
+	@scripts/setup.sh run
+	@scripts/load.sh load
+
+demo: ## The whole story in a minute: 1x, 10x, 1x, and a report with plots
+	@scripts/setup.sh run
+	@scripts/load.sh demo
+
+suite: ## Every load scenario at the edge, and at the peers named in SUITE_FLAGS
+	@scripts/setup.sh run
+	swift build -c release --product loadtest
+	swift build -c release --product spillway
+	@.build/release/loadtest suite $(SUITE_FLAGS)
 
 test: ## Everything CI runs: lint, tests, sanitizers, smoke run, allocations, packaging
 	@scripts/setup.sh test
@@ -57,6 +73,11 @@ bench: ## Measure beside nginx, HAProxy and other peers that are found
 	@bench/bench.py --scenarios $(BENCH_SCENARIOS) --rounds $(BENCH_ROUNDS) \
 	  --peer bench/spillway.json --bin spillway=.build/release/spillway \
 	  --peer bench/spillway-epoll.json --bin spillway-epoll=.build/release/spillway $(BENCH_FLAGS)
+
+abuse: ## Hostile clients, and dropped handshakes: what they cost the edge and a polite client
+	@scripts/setup.sh bench
+	swift build -c release --product spillway
+	@bench/abuse.py $(ABUSE_FLAGS)
 
 simulate: ## Run admission through every scenario of overload; fails when a goal is missed
 	swift build -c release --product admission-sim

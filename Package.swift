@@ -24,6 +24,7 @@ let package = Package(
     .library(name: "HTTPCodec", targets: ["HTTPCodec"]),
     .library(name: "Routing", targets: ["Routing"]),
     .library(name: "Configuration", targets: ["Configuration"]),
+    .library(name: "TLS", targets: ["TLS"]),
     .library(name: "Units", targets: ["Units"]),
   ],
   dependencies: [
@@ -55,7 +56,9 @@ let package = Package(
     ),
     .target(
       name: "LoadEngine",
-      dependencies: ["LoadKit", "HTTPCodec", "Reactor", "Telemetry", "Units", "CLinux"],
+      dependencies: [
+        "LoadKit", "HTTPCodec", "TLS", "Reactor", "Telemetry", "Units", "CLinux",
+      ],
       path: "loadtest/LoadEngine",
       swiftSettings: house
     ),
@@ -88,7 +91,12 @@ let package = Package(
       swiftSettings: house
     ),
     .target(name: "Routing", dependencies: ["HTTPCodec", "Units"], swiftSettings: house),
-    .target(name: "HTTPCodec", dependencies: ["Units", "CNghttp2"], swiftSettings: house),
+    .target(
+      name: "HTTPCodec",
+      dependencies: ["Units", "CNghttp2"],
+      // Sanitizers and fuzzers see into the C library's allocations, not into a pool of ours.
+      swiftSettings: house + (plainAllocator ? [.define("PLAIN_MEMORY")] : [])
+    ),
     .target(name: "TLS", dependencies: ["COpenSSL", "Units"], swiftSettings: house),
     .target(
       name: "Reactor",
@@ -179,7 +187,9 @@ let package = Package(
     ),
     .testTarget(
       name: "LoadEngineTests",
-      dependencies: ["LoadEngine", "LoadKit", "Configuration", "Reactor", "Units", "CLinux"],
+      dependencies: [
+        "LoadEngine", "LoadKit", "Configuration", "TLS", "Reactor", "Units", "CLinux",
+      ],
       swiftSettings: house
     ),
     // Runs the built executable as an operator would.

@@ -186,9 +186,8 @@ extension ServiceSetting {
 
   /// A default maximum stands in a comment: written out it would count as stated.
   private var connections: String {
-    let isHTTP2 = wireProtocol == .h2c
     let pings =
-      isHTTP2
+      wireProtocol.isShared
       ? ", pingAfter: \(Quantity.text(pingAfter)), pingTimeout: \(Quantity.text(pingTimeout))" : ""
     let rest =
       "idle: \(Quantity.text(idle)), connectTimeout: \(Quantity.text(connectTimeout))\(pings)}"

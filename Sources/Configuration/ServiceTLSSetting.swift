@@ -37,9 +37,16 @@ public enum ServiceProtocol: String, Sendable, CaseIterable {
   case h2c
   /// HTTP/1.1 over TLS.
   case https
+  /// HTTP/2 over TLS; the service has to choose it by ALPN (RFC 9113 section 3.2).
+  case h2
+  /// Over TLS, HTTP/2 or HTTP/1.1 as the service chooses by ALPN.
+  case auto
 
   /// Whether TLS stands below it.
-  public var isSecure: Bool { self == .https }
+  public var isSecure: Bool { self == .https || self == .h2 || self == .auto }
+
+  /// Whether one connection may carry requests of many clients at once.
+  public var isShared: Bool { self == .h2c || self == .h2 || self == .auto }
 }
 
 /// How a service is told who the client is, before anything else on the connection.

@@ -148,7 +148,7 @@ extension Reactor {
       return receiveEnded(socket, count)
     }
     if count == BlockPool.blockSize {
-      socket.pointee.flags.insert(.bulk)
+      if !socket.pointee.flags.contains(.single) { socket.pointee.flags.insert(.bulk) }
       heat(index, socket)
     } else {
       afterShortRead(index, socket)
@@ -161,52 +161,23 @@ extension Reactor {
     _ socket: UnsafeMutablePointer<SocketEntry>,
     _ first: Int32
   ) -> Event {
-    withUnsafeTemporaryAllocation(of: iovec.self, capacity: Self.bulkBlocks) { parts in
-      var blocks: (Int32, Int32, Int32) = (-1, -1, -1)
-      parts[0] = iovec(iov_base: pool.bytes(first), iov_len: BlockPool.blockSize)
-      var room = 1
-      while room < Self.bulkBlocks, !pool.isExhausted {
-        let block = pool.acquire()
-        parts[room] = iovec(iov_base: pool.bytes(block), iov_len: BlockPool.blockSize)
-        switch room {
-        case 1: blocks.0 = block
-        case 2: blocks.1 = block
-        default: blocks.2 = block
-        }
-        room += 1
-      }
-      let count = clinux_recvv(socket.pointee.descriptor, parts.baseAddress, room)
-      let used = count <= 0 ? 0 : (Int(count) + BlockPool.blockSize - 1) / BlockPool.blockSize
-      if room > 3, used <= 3 { pool.release(blocks.2) }
-      if room > 2, used <= 2 { pool.release(blocks.1) }
-      if room > 1, used <= 1 { pool.release(blocks.0) }
-      guard count > 0 else {
-        pool.release(first)
-        return receiveEnded(socket, count)
-      }
-      if Int(count) == room * BlockPool.blockSize {
-        heat(index, socket)
-      } else {
-        if used <= 1 { socket.pointee.flags.remove(.bulk) }
-        afterShortRead(index, socket)
-      }
-      if used > 1 {
-        surplus = Surplus(
-          blocks: blocks,
-          count: used - 1,
-          taken: 0,
-          lastCount: Int32(Int(count) - (used - 1) * BlockPool.blockSize),
-          socket: index,
-          owner: socket.pointee.owner
-        )
-      }
-      return Event(
-        .received,
-        socket.pointee.owner,
-        value: Int32(min(Int(count), BlockPool.blockSize)),
-        block: first
-      )
+    let (count, isFull) = readBulk(index, socket, first: first)
+    guard count > 0 else {
+      pool.release(first)
+      return receiveEnded(socket, count)
     }
+    if isFull {
+      heat(index, socket)
+    } else {
+      if surplus.count == 0 { socket.pointee.flags.remove(.bulk) }
+      afterShortRead(index, socket)
+    }
+    return Event(
+      .received,
+      socket.pointee.owner,
+      value: Int32(min(Int(count), BlockPool.blockSize)),
+      block: first
+    )
   }
 
   /// A short read empties an edge-triggered socket (epoll(7)), unless the end was seen behind it.

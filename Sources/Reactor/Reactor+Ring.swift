@@ -113,7 +113,11 @@ extension Reactor {
     if completion.result > 0, block >= 0 {
       if clinux_has_bytes_left(completion.flags) != 0 {
         socket.pointee.flags.insert(.bulk)
-        if completion.result == BlockPool.blockSize { readSurplus(index, socket) }
+        if completion.result == BlockPool.blockSize,
+          socket.pointee.flags.isDisjoint(with: [.single, .paused])
+        {
+          readSurplus(index, socket)
+        }
       } else {
         socket.pointee.flags.remove(.bulk)
       }
@@ -131,43 +135,17 @@ extension Reactor {
   /// Takes what else lies in a socket that filled its block, with one call, up to the watermark: a
   /// completion for each 16 KiB would cost more than the bytes.
   private func readSurplus(_ index: Int32, _ socket: UnsafeMutablePointer<SocketEntry>) {
-    withUnsafeTemporaryAllocation(of: iovec.self, capacity: Self.bulkBlocks - 1) { parts in
-      var blocks: (Int32, Int32, Int32) = (-1, -1, -1)
-      var room = 0
-      while room < parts.count, !pool.isExhausted {
-        let block = pool.acquire()
-        parts[room] = iovec(iov_base: pool.bytes(block), iov_len: BlockPool.blockSize)
-        switch room {
-        case 0: blocks.0 = block
-        case 1: blocks.1 = block
-        default: blocks.2 = block
-        }
-        room += 1
+    let (count, isFull) = readBulk(index, socket, first: -1)
+    guard count > 0 else {
+      // An end is seen again by the next receive; an error would not be.
+      if count < 0, count != -Int64(EAGAIN), count != -Int64(EINTR) {
+        socket.pointee.error = Int16(truncatingIfNeeded: -count)
+        socket.pointee.flags.insert(.broken)
+        heat(index, socket)
       }
-      let count = room > 0 ? clinux_recvv(socket.pointee.descriptor, parts.baseAddress, room) : 0
-      let used = count <= 0 ? 0 : (Int(count) + BlockPool.blockSize - 1) / BlockPool.blockSize
-      if room > 2, used <= 2 { pool.release(blocks.2) }
-      if room > 1, used <= 1 { pool.release(blocks.1) }
-      if room > 0, used <= 0 { pool.release(blocks.0) }
-      guard count > 0 else {
-        // An end is seen again by the next receive; an error would not be.
-        if count < 0, count != -Int64(EAGAIN), count != -Int64(EINTR) {
-          socket.pointee.error = Int16(truncatingIfNeeded: -count)
-          socket.pointee.flags.insert(.broken)
-          heat(index, socket)
-        }
-        return
-      }
-      if Int(count) < room * BlockPool.blockSize { socket.pointee.flags.remove(.bulk) }
-      surplus = Surplus(
-        blocks: blocks,
-        count: used,
-        taken: 0,
-        lastCount: Int32(Int(count) - (used - 1) * BlockPool.blockSize),
-        socket: index,
-        owner: socket.pointee.owner
-      )
+      return
     }
+    if !isFull { socket.pointee.flags.remove(.bulk) }
   }
 
   private func receiveOver(

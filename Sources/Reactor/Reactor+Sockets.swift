@@ -72,6 +72,20 @@ extension Reactor {
     if entry.pointee.flags.contains(.readable) { heat(socket, entry) }
   }
 
+  /// Whether one read may fill several blocks.
+  ///
+  /// Not for bytes of which it is unknown whether anybody takes them: before the owner can pause,
+  /// the socket has handed over all that one read brought.
+  public func readInBulk(_ socket: Int32, _ isAllowed: Bool) {
+    let entry = sockets[socket]
+    if isAllowed {
+      entry.pointee.flags.remove(.single)
+    } else {
+      entry.pointee.flags.insert(.single)
+      entry.pointee.flags.remove(.bulk)
+    }
+  }
+
   /// Asks for one `drained` event when at most `mark` bytes are unsent; at once when that is so.
   public func notifyWhenDrained(_ socket: Int32, below mark: Int) {
     let entry = sockets[socket]

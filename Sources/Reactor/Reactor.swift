@@ -40,8 +40,6 @@ public final class Reactor {
     public init() {}
   }
 
-  /// Bytes that one vectored read may take at once, in blocks.
-  static let bulkBlocks = 4
   /// Listeners and foreign descriptors of one worker.
   static let maximumWatches = 1_024
   /// Parts that one send may have.
@@ -77,15 +75,6 @@ public final class Reactor {
   public internal(set) var segmentExhaustions: UInt64 = 0
   /// When the wait of this turn began: before it the worker was busy.
   public internal(set) var waitStarted: Instant
-
-  struct Surplus {
-    var blocks: (Int32, Int32, Int32) = (-1, -1, -1)
-    var count = 0
-    var taken = 0
-    var lastCount: Int32 = 0
-    var socket: Int32 = -1
-    var owner = Owner(rawValue: 0)
-  }
 
   /// Opens the event loop of the calling thread.
   ///
@@ -240,26 +229,6 @@ public final class Reactor {
     socket.pointee.flags.insert(.hot)
     socket.pointee.nextHot = firstHot
     firstHot = index
-  }
-
-  /// Hands out the rest of a vectored read.
-  private func takeSurplus() -> Event {
-    let block =
-      switch surplus.taken {
-      case 0: surplus.blocks.0
-      case 1: surplus.blocks.1
-      default: surplus.blocks.2
-      }
-    surplus.taken += 1
-    let isLast = surplus.taken == surplus.count
-    let count = isLast ? surplus.lastCount : Int32(BlockPool.blockSize)
-    // The owner may have closed it on seeing the first block.
-    let socket = sockets[surplus.socket]
-    guard socket.pointee.owner == surplus.owner, !socket.pointee.flags.contains(.closed) else {
-      pool.release(block)
-      return next()
-    }
-    return Event(.received, surplus.owner, value: count, block: block)
   }
 }
 

@@ -43,6 +43,8 @@ struct SocketEntry: BitwiseCopyable {
     static let reset = Flags(rawValue: 1 << 17)
     /// A failure was told to the owner, who hears of one only; it may follow the end of the stream.
     static let failed = Flags(rawValue: 1 << 18)
+    /// The owner wants one block at a time.
+    static let single = Flags(rawValue: 1 << 19)
   }
 
   var owner: Owner

@@ -133,13 +133,13 @@ import Testing
       "12:15: routes[0].upstream",
       "internal"
     ),
+    Bad(7, "    endpoints: [a:1]\n    protocol: h3", "8:15: services[0].protocol", "h2c"),
     Bad(
       7,
-      "    endpoints: [a:1]\n    protocol: auto",
-      "8:15: services[0].protocol",
-      "not available in this version"
+      "    endpoints: [a:1]\n    protocol: https\n    connections: {pingAfter: 1s}",
+      "9:30: services[0].connections.pingAfter",
+      "services of HTTP/2"
     ),
-    Bad(7, "    endpoints: [a:1]\n    protocol: h3", "8:15: services[0].protocol", "h2c"),
     Bad(
       7,
       "    endpoints: [a:1]\n    connections: {pingAfter: 1s}",

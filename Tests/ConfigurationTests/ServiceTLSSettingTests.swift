@@ -32,12 +32,14 @@ import Testing
     }
   }
 
-  @Test func `a service in clear has no TLS, and one that speaks https has defaults`() throws {
+  @Test func `a service in clear has no TLS, and one that speaks TLS has defaults`() throws {
     let clear = try Self.parse("protocol: http1").settings.services[0]
     #expect(clear.wireProtocol == .http1 && clear.tls == nil && clear.proxyProtocol == nil)
-    let secure = try Self.parse("protocol: https").settings.services[0]
-    #expect(secure.wireProtocol == .https)
-    #expect(secure.tls == ServiceTLSSetting())
+    for (text, spoken) in [("https", ServiceProtocol.https), ("h2", .h2), ("auto", .auto)] {
+      let secure = try Self.parse("protocol: \(text)").settings.services[0]
+      #expect(secure.wireProtocol == spoken)
+      #expect(secure.tls == ServiceTLSSetting())
+    }
   }
 
   @Test func `everything that can be said is read, files from the folder of the file`() throws {
@@ -61,6 +63,8 @@ import Testing
 
   @Test(arguments: [
     "protocol: https",
+    "protocol: h2, connections: {pingAfter: 2s}, tls: {serverName: a.test}",
+    "protocol: auto, tls: {authorities: /ca.pem}",
     "protocol: https, tls: {insecure: true, pins: [\"\(pin)\"]}",
     "protocol: https, proxyProtocol: v1, tls: {authorities: /ca.pem, names: [\"10.0.0.9\"]}",
     "protocol: https, tls: {certificate: /c.pem, key: /c.key, serverName: a.test, "
@@ -94,6 +98,8 @@ import Testing
     ("protocol: tls", "services[0].protocol"),
     ("proxyProtocol: v3", "services[0].proxyProtocol"),
     ("protocol: h2c, proxyProtocol: v1", "services[0].proxyProtocol"),
+    ("protocol: h2, proxyProtocol: v2", "services[0].proxyProtocol"),
+    ("protocol: auto, proxyProtocol: v1", "services[0].proxyProtocol"),
   ])
   func `what cannot be is refused where it stands`(service: String, path: String) {
     #expect(Self.faults(service) == ["3 \(path)"])

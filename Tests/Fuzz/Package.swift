@@ -16,6 +16,7 @@ let fuzz: [SwiftSetting] = [
 let parsers = [
   "FuzzRequest": "HTTPCodec", "FuzzResponse": "HTTPCodec", "FuzzChunked": "HTTPCodec",
   "FuzzTrailers": "HTTPCodec", "FuzzH2": "HTTPCodec", "FuzzProxy": "HTTPCodec",
+  "FuzzFields": "HTTPCodec", "FuzzHello": "TLS",
   "FuzzPath": "Routing",
   "FuzzRegex": "Routing", "FuzzConfiguration": "Configuration",
 ]

@@ -33,6 +33,8 @@ final class H2Peer {
   /// Bytes given to one call at most.
   var pieces = Int.max
   var now = Instant(1_000_000_000)
+  /// Whether each oversized request was HEAD.
+  var oversizedHeads: [Bool] = []
   /// Heads as they arrived.
   var requests: [Int32: H2RequestCopy] = [:]
 
@@ -106,6 +108,7 @@ final class H2Peer {
       notes.append(.request(id, copy.lines, isLast: event.isLast))
     case .oversizedRequest:
       know(event.stream)
+      oversizedHeads.append(event.isHead)
       notes.append(.oversized(id, event.fault ?? .headTooLarge))
     case .response, .interim:
       let head = workspace.response(event)

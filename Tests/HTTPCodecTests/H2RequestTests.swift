@@ -359,5 +359,27 @@ struct H2RequestTests {
     #expect(H2HeadFault.pathTooLong.status == 414)
   }
 
+  @Test func `HEAD is known of an oversized request, wherever it says so`() {
+    let server = H2Peer(isServer: true, H2Settings(limits: HeadLimits(maximumFields: 4)))
+    server.receive(H2Frames.hello)
+    let method = (":method", "HEAD")
+    let rest = [(":scheme", "http"), (":authority", "a")]
+    let path = [(":path", "/")]
+    let long = [(":path", "/" + longText)]
+    let longer = [(":path", "/" + longText + longText)]
+    let fields = (0..<5).map { ("x-\($0)", "1") }
+    let requests = [
+      [method] + rest + path + fields, rest + path + [method] + fields, [method] + rest + long,
+      rest + long + [method], rest + longer + [method], [method] + rest + longer,
+    ]
+    for (index, lines) in requests.enumerated() {
+      server.receive(H2Frames.headers(UInt32(2 * index + 1), lines))
+    }
+    let other = [(":method", "HEAR")] + rest + path + fields
+    server.receive(H2Frames.headers(UInt32(2 * requests.count + 1), other))
+
+    #expect(server.oversizedHeads == requests.map { _ in true } + [false])
+  }
+
   private let longText = String(repeating: "p", count: 8_001)
 }

@@ -26,7 +26,9 @@ struct HousePlanTests {
     plan["demo"] = []
     // The harness judges the edge from outside and imports nothing of it.
     plan["LoadKit"] = ["Configuration", "HTTPCodec", "Units"]
-    plan["LoadEngine"] = ["LoadKit", "HTTPCodec", "Reactor", "Telemetry", "Units", "CLinux"]
+    plan["LoadEngine"] = [
+      "LoadKit", "HTTPCodec", "TLS", "Reactor", "Telemetry", "Units", "CLinux",
+    ]
     plan["loadtest"] = [
       "LoadEngine", "LoadKit", "Configuration", "Reactor", "Telemetry", "Units", "CJemalloc",
     ]

@@ -7,54 +7,6 @@ import Units
 
 @Suite(.timeLimit(.minutes(2)))
 struct LoadClientTests {
-  private struct Result {
-    var account: Account
-    var figures: LoadClient.Figures
-    var tally: Tally
-
-    func count(_ reason: String) -> UInt64 {
-      zip(account.reasons.entries, tally.counts).reduce(0) { sum, pair in
-        "\(pair.0.outcome.name) \(pair.0.name)" == reason ? sum + pair.1 : sum
-      }
-    }
-
-    func count(_ outcome: Outcome) -> UInt64 { account.count(outcome, in: tally.counts) }
-  }
-
-  private func run(
-    port: UInt16,
-    _ backend: Reactor.Backend,
-    arrivals: Arrivals = .closed(concurrency: 1),
-    rate: Double = 0,
-    seconds: Double = 0.1,
-    connections: Int = 16,
-    kind change: (inout RequestKind) -> Void = { _ in }
-  ) throws -> Result {
-    var kind = RequestKind(name: "kind")
-    kind.deadline = .seconds(60)
-    kind.timeout = .seconds(60)
-    change(&kind)
-    var options = LoadClient.Options()
-    options.backend = backend
-    options.connections.most = connections
-    let client = try LoadClient(Target("http://127.0.0.1:\(port)"), kinds: [kind], options)
-    let account = Account(classes: 1, phases: 1, intervals: 4)
-    let plan = SendPlan(
-      arrivals: arrivals,
-      stretches: [
-        .init(rate: rate, duration: Nanoseconds(Int64(seconds * 1e9)), weights: [1])
-      ],
-      interval: .seconds(1),
-      priorities: [0]
-    )
-    client.run(plan, into: account) { _ in }
-    #expect(account.pending == 0)
-    let tally = account.tally(priority: nil, phases: 0..<1)
-    #expect(tally.counts.reduce(0, +) == tally.offered)
-    #expect(tally.offered > 0)
-    return Result(account: account, figures: client.figures, tally: tally)
-  }
-
   private static let answers: [(String, ScriptedTarget.End, String)] = [
     ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", .hold, "good "),
     ("HTTP/1.1 204 No Content\r\n\r\n", .hold, "good "),
@@ -102,7 +54,7 @@ struct LoadClientTests {
     let target = try ScriptedTarget(bytes, end)
     defer { target.stop() }
 
-    let result = try run(port: target.port, backend)
+    let result = try ClientRun.run(port: target.port, backend)
 
     #expect(result.count(expected) == result.tally.offered, "\(result.tally.counts)")
   }
@@ -113,7 +65,7 @@ struct LoadClientTests {
     let target = try ScriptedTarget("HTTP/1.1 200 OK\r\n" + fields, .hold)
     defer { target.stop() }
 
-    let result = try run(port: target.port, backend)
+    let result = try ClientRun.run(port: target.port, backend)
 
     #expect(result.count("error head-too-large") == result.tally.offered)
   }
@@ -128,7 +80,7 @@ struct LoadClientTests {
     defer { target.stop() }
     let head = end == .forever ? "error malformed: malformed-version" : "error timed-out"
 
-    let result = try run(port: target.port, backend) {
+    let result = try ClientRun.run(port: target.port, backend) {
       $0.deadline = .milliseconds(50)
       $0.timeout = .milliseconds(50)
     }
@@ -142,7 +94,7 @@ struct LoadClientTests {
     let target = try ScriptedTarget("", .close)
     target.stop()
 
-    let result = try run(port: target.port, backend)
+    let result = try ClientRun.run(port: target.port, backend)
 
     #expect(result.count("error connect-refused") == result.tally.offered)
     #expect(result.figures.connectFailures >= 1)
@@ -153,7 +105,7 @@ struct LoadClientTests {
     let service = try RunningBackend(backend)
     defer { service.stop() }
 
-    let result = try run(
+    let result = try ClientRun.run(
       port: service.port,
       backend,
       arrivals: .open(.poisson),
@@ -178,7 +130,7 @@ struct LoadClientTests {
     let target = try ScriptedTarget("HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n", .close)
     defer { target.stop() }
 
-    let result = try run(port: target.port, backend) {
+    let result = try ClientRun.run(port: target.port, backend) {
       var retries = RetryBehaviour()
       retries.attempts = 3
       retries.backoff = .zero
@@ -197,7 +149,7 @@ struct LoadClientTests {
     let target = try ScriptedTarget("", .hold)
     defer { target.stop() }
 
-    let result = try run(
+    let result = try ClientRun.run(
       port: target.port,
       backend,
       arrivals: .open(.constant),
@@ -216,7 +168,7 @@ struct LoadClientTests {
   }
 
   @Test(arguments: [
-    "https://a", "127.0.0.1:80", "http://", "http://127.0.0.1:0", "http://127.0.0.1:99999",
+    "ftp://a", "127.0.0.1:80", "http://", "http://127.0.0.1:0", "http://127.0.0.1:99999",
     "http://127.0.0.1/path", "http://user@127.0.0.1", "http://127.0.0.1:80\r\nx: y",
   ])
   func `what is no origin is refused`(url: String) {

@@ -87,6 +87,47 @@ struct ReportTests {
     #expect(page.contains("role=\"img\" aria-label="))
   }
 
+  @Test func `the time axis has round labels that lie within the plot`() throws {
+    var (report, _) = try report()
+    report.interval = 13.25
+
+    let page = HTMLReport(report).text
+
+    // 53 s: labels at 0, 10, ... 50.
+    #expect(page.contains(">50 s</text>") && page.contains(">10 s</text>"))
+    #expect(!page.contains(">60 s</text>") && !page.contains(">8.83 s</text>"))
+  }
+
+  @Test func `a suite sets runs side by side, and tells what is missing`() throws {
+    let (invalid, _) = try report()
+    var passed = invalid
+    passed.problems = []
+    var failed = passed
+    failed.expectations = [.init(text: "shed == 0", isMet: false, found: "12")]
+    let suite = SuiteReport(
+      entries: [
+        .init(peer: "a", version: "1", scenario: "one", report: passed),
+        .init(peer: "b", version: "2", scenario: "one", report: failed),
+        .init(peer: "c<i>", version: "", scenario: "one", report: invalid),
+        .init(peer: "d", version: "", scenario: "one", report: nil, trouble: "no & listener"),
+      ],
+      skipped: ["envoy: not installed"]
+    )
+
+    #expect(suite.entries.map(\.verdict) == [.passed, .failed, .invalid, .absent])
+    let text = suite.text
+    for part in ["unmet: shed == 0   (12)", "no & listener", "skipped: envoy", "invalid: "] {
+      #expect(text.contains(part), "\(part)")
+    }
+    // The heavier of two phases that are alike is either; its offered rate is 100/s.
+    #expect(text.contains("100"))
+    let page = suite.html
+    #expect(page.contains("no &amp; listener") && page.contains("envoy: not installed"))
+    #expect(!page.contains("<i>") && !page.contains("<script") && !page.contains("http://www"))
+    let again = try JSONDecoder().decode(SuiteReport.self, from: JSONEncoder().encode(suite))
+    #expect(again.html == page)
+  }
+
   @Test func `the text has a line for each class and says what is wrong`() throws {
     let (report, _) = try report()
     let text = TextReport(report).text

@@ -76,17 +76,62 @@ struct ScenarioTests {
     #expect(scenario.expectations.count == 3)
   }
 
-  @Test func `the scenarios that come along are right`() throws {
+  @Test(arguments: ["scenarios", "suite"])
+  func `the scenarios and services that come along are right`(folder: String) throws {
     let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .deletingLastPathComponent().deletingLastPathComponent()
-      .appendingPathComponent("loadtest/scenarios")
+      .appendingPathComponent("loadtest/" + folder)
     let files = try FileManager.default.contentsOfDirectory(atPath: folder.path)
 
-    #expect(!files.isEmpty)
+    #expect(files.contains("service.yaml"))
     for file in files {
-      let scenario = try ScenarioSource.load(folder.appendingPathComponent(file).path)
+      let path = folder.appendingPathComponent(file).path
+      guard !file.hasSuffix("service.yaml") else {
+        _ = try ServiceSource.parse(ConfigurationSource.text(of: path), file: path)
+        continue
+      }
+      let scenario = try ScenarioSource.load(path)
       #expect(file == scenario.name + ".yaml")
+      #expect(!scenario.expectations.isEmpty && !scenario.about.isEmpty)
     }
+  }
+
+  @Test func `what is spoken, how, and by whom slowly`() throws {
+    let scenario = try ScenarioSource.parse(
+      """
+      protocol: h2
+      connections: {most: 4, streams: 7}
+      phases: [{load: 1/s, for: 1s}]
+      kinds:
+        - {grpc: true, path: /shop.Basket/Add}
+        - {slow: {send: 2s, pause: 50ms}}
+        - {grpc: false}
+      """,
+      file: "s.yaml"
+    )
+
+    #expect(scenario.wireProtocol == .http2)
+    #expect(scenario.connections.streams == 7)
+    #expect(scenario.kinds.map(\.isGRPC) == [true, false, false])
+    #expect(scenario.kinds.map(\.method) == ["POST", "GET", "GET"])
+    #expect(scenario.kinds[1].pace?.sending == .seconds(2))
+    #expect(scenario.kinds[1].pace?.pause == .milliseconds(50))
+  }
+
+  @Test(arguments: [
+    ("protocol: h3", "{}", "must be http1, h2, auto"),
+    ("protocol: http1", "{grpc: true}", "needs protocol: h2"),
+    ("protocol: h2", "{grpc: yes}", "must be true, false"),
+    ("protocol: h2", "{grpc: true, method: GET}", "must be POST"),
+    ("protocol: h2", "{slow: {}}", "needs send"),
+    ("protocol: h2", "{slow: {send: 1h}}", "must be from"),
+    ("connections: {streams: 0}", "{}", "must be from 1"),
+    ("connections: {streams: 1001}", "{}", "must be from 1"),
+  ])
+  func `what cannot be spoken is refused`(setting: String, kind: String, words: String) {
+    let found = faults("\(setting)\nphases: [{load: 1/s, for: 1s}]\nkinds: [\(kind)]")
+
+    #expect(found.contains { $0.message.contains(words) }, "\(found)")
   }
 
   @Test func `classes need no list, in the order they are met`() throws {

@@ -89,6 +89,35 @@ struct ServiceManagerTests {
     #expect(try TestSocket.get(port: port).hasPrefix("HTTP/1.1 200"))
   }
 
+  @Test(.enabled(if: geteuid() == 0, "only root can become another user"))
+  func `an access log that could not be opened again without privileges is refused at once`()
+    throws
+  {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID())")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let file = folder.appendingPathComponent("access.log").path
+    let text = EdgeText.responding(port: try FreePort.find())
+      .replacingOccurrences(of: "{output: off}", with: "{output: \"file:\(file)\"}")
+    func start() throws -> RunningEdge {
+      try RunningEdge(configuration: text, arguments: ["--user", "nobody", "--no-supervise"])
+    }
+    chmod(folder.path, 0o755)
+    let refused = try start()
+    defer { refused.finish() }
+    #expect(try refused.exitCode() == 69)
+    #expect(refused.logText.contains(file))
+
+    chmod(folder.path, 0o777)
+    let edge = try start()
+    defer { edge.finish() }
+    try edge.awaitLog("message=serving")
+    try FileManager.default.moveItem(atPath: file, toPath: file + ".1")
+    kill(edge.id, SIGUSR1)
+
+    try RunningEdge.await("the new file") { FileManager.default.fileExists(atPath: file) }
+  }
+
   /// What scripts/sanitize.sh sets for the build as well.
   private static let isSanitized =
     ProcessInfo.processInfo.environment["SPILLWAY_PLAIN_MALLOC"] == "1"

@@ -48,7 +48,7 @@ struct AccessLogTests {
   @Test func `records of two workers arrive whole and in order, or are counted as dropped`() throws
   {
     let names = NameTable()
-    let writer = try AccessLogWriter(
+    let writer = AccessLogWriter(
       output: .file(path: path),
       workers: 2,
       ringCapacity: 8_192,
@@ -94,7 +94,7 @@ struct AccessLogTests {
   }
 
   @Test func `hostile bytes become valid JSON that steers no terminal`() throws {
-    let writer = try AccessLogWriter(output: .file(path: path), workers: 1, names: NameTable())
+    let writer = AccessLogWriter(output: .file(path: path), workers: 1, names: NameTable())
     try writer.start()
     defer { try? FileManager.default.removeItem(atPath: path) }
     let ring = writer.ring(0)
@@ -126,7 +126,7 @@ struct AccessLogTests {
 
   @Test func `a line has the agreed fields and null for what does not exist`() throws {
     let names = NameTable()
-    let writer = try AccessLogWriter(output: .file(path: path), workers: 1, names: names)
+    let writer = AccessLogWriter(output: .file(path: path), workers: 1, names: names)
     try writer.start()
     defer { try? FileManager.default.removeItem(atPath: path) }
     var record = AccessRecord()
@@ -157,7 +157,7 @@ struct AccessLogTests {
   }
 
   @Test func `after the file was moved away, reopening writes to a new one`() async throws {
-    let writer = try AccessLogWriter(output: .file(path: path), workers: 1, names: NameTable())
+    let writer = AccessLogWriter(output: .file(path: path), workers: 1, names: NameTable())
     try writer.start()
     let ring = writer.ring(0)
     ring.begin(AccessRecord())
@@ -179,7 +179,7 @@ struct AccessLogTests {
   }
 
   @Test func `a new output gets what comes after it, the old one what came before`() async throws {
-    let writer = try AccessLogWriter(output: .off, workers: 1, names: NameTable())
+    let writer = AccessLogWriter(output: .off, workers: 1, names: NameTable())
     try writer.start()
     let ring = writer.ring(0)
     defer {
@@ -207,7 +207,7 @@ struct AccessLogTests {
   }
 
   @Test func `an output that takes nothing costs lines and not the stop`() throws {
-    let writer = try AccessLogWriter(
+    let writer = AccessLogWriter(
       output: .file(path: "/dev/full"),
       workers: 1,
       names: NameTable()
@@ -225,13 +225,14 @@ struct AccessLogTests {
   @Test func `a path that cannot be opened is an error of the start`() {
     #expect(throws: TelemetryError.self) {
       try AccessLogWriter(output: .file(path: "/nowhere/a.log"), workers: 1, names: NameTable())
+        .start()
     }
   }
 
   @Test func `syslog gets one message per line`() throws {
     let socketPath = path + ".sock"
     let receiver = try DatagramReceiver(path: socketPath)
-    let writer = try AccessLogWriter(
+    let writer = AccessLogWriter(
       output: .syslog(path: socketPath),
       workers: 1,
       names: NameTable()
@@ -339,7 +340,7 @@ struct AccessLogTests {
 
   @Test func `the log writes the name that a number has now`() throws {
     let names = NameTable()
-    let writer = try AccessLogWriter(output: .file(path: path), workers: 1, names: names)
+    let writer = AccessLogWriter(output: .file(path: path), workers: 1, names: names)
     defer { try? FileManager.default.removeItem(atPath: path) }
     let ring = writer.ring(0)
     func log(_ lease: NameTable.Lease) {

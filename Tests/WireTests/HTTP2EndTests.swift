@@ -24,6 +24,30 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `a stream that is reset for what its client sent counts as malformed, not as left`(
+      backend: Backend
+    ) throws {
+      let upstream = try ScriptedUpstream(readsBody: false) { peer, _ in try peer.hang() }
+      try Scene.play(backend, upstream) { scene in
+        let client = try scene.client()
+        let lines = HTTP2Frames.post + [("content-length", "2")]
+        try client.send(
+          HTTP2Frames.hello + HTTP2Frames.headers(1, lines, flags: HTTP2Frames.endHeaders)
+        )
+        try eventually("it runs") { scene.upstream.requests.count == 1 }
+
+        try client.send(HTTP2Frames.data(1, [1, 2, 3]))
+
+        try eventually("the upstream was told") { scene.upstream.cancellations == 1 }
+        let requests = "spillway_requests_total{route=\"all\",method=\"POST\",code=\""
+        try eventually("it is counted") { try scene.metric(requests + "400\"}") == 1 }
+        #expect(try scene.metric("spillway_h2_stream_resets_total{side=\"edge\"}") == 1)
+        #expect(try scene.metric("spillway_h2_stream_resets_total{side=\"client\"}") == 0)
+        #expect(try scene.metric("spillway_client_aborts_total") == 0)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `a connection that ends cancels all its requests`(backend: Backend) throws {
       let upstream = try ScriptedUpstream { peer, _ in try peer.hang() }
       try Scene.play(backend, upstream) { scene in

@@ -129,6 +129,31 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `a client that opens no window for any of its streams holds bounded memory`(
+      backend: Backend
+    ) throws {
+      let upstream = try ScriptedUpstream { peer, _ in
+        try peer.send("HTTP/1.1 200 OK\r\nContent-Length: \(1 << 20)\r\n\r\n")
+        for _ in 0..<16 { try peer.send(Self.part) }
+      }
+      try Scene.play(backend, upstream) { scene in
+        let client = try scene.client()
+        let window = HTTP2Frames.frame(0x4, 0, 0, [0, 4] + HTTP2Frames.word(0))
+        var bytes = HTTP2Frames.preface + window
+        for number in 0..<100 {
+          bytes += HTTP2Frames.headers(UInt32(2 * number + 1), HTTP2Frames.get)
+        }
+        try client.send(bytes)
+
+        try eventually("all are asked for") { scene.upstream.requests.count == 100 }
+        _ = try settled("the upstream waits") { scene.upstream.sentBytes }
+        // A request's head and a read or two for each, and what the session may queue: below 8 MiB.
+        let blocks = try scene.metric("spillway_buffer_blocks{state=\"used\"}")
+        #expect(blocks < 512, "\(blocks)")
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `a body of unknown length has the same bound as any`(backend: Backend) throws {
       let settings = EdgeSettings(listener: "limits: {bodyBytes: 100000}")
       let upstream = try ScriptedUpstream(readsBody: false) { peer, request in

@@ -76,6 +76,30 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `RFC 9110 9.3.2: a HEAD that is too large gets no body`(backend: Backend) throws {
+      let settings = EdgeSettings(listener: "limits: {headTimeout: 300ms}")
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        let padding = String(repeating: "a", count: 17_000)
+        let long = "HEAD / HTTP/1.1\r\nHost: edge.test\r\nX: \(padding)"
+        let slow = "\r\nHEAD / HTTP/1.1\r\nHost: edge"
+        for (text, status) in [(long, 431), (slow, 408)] {
+          let client = try scene.client()
+          client.trySend(text)
+          let all = String(decoding: try client.rest(), as: UTF8.self)
+          #expect(all.hasPrefix("HTTP/1.1 \(status) "))
+          #expect(all.contains("content-length: ") && all.hasSuffix("\r\n\r\n"))
+        }
+
+        let http2 = try scene.http2()
+        let many = (0..<101).map { ("x-\($0)", "1") }
+        let answer = try http2.exchange("HEAD", "/", many)
+        #expect(answer.status == 431 && answer.body.isEmpty && answer.isComplete)
+        #expect(answer["content-length"] != nil)
+        #expect(try !http2.exchange("GET", "/", many).body.isEmpty)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `the bounds of a head are those of the listener`(backend: Backend) throws {
       let settings = EdgeSettings(listener: "limits: {headBytes: 2KiB, headers: 8}")
       try Scene.play(backend, .echoingTarget(), settings: settings) { scene in

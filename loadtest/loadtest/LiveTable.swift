@@ -8,6 +8,8 @@ final class LiveTable {
   private let isShown: Bool
   private var lines = 0
   private var before: [Tally]
+  /// Whose counts `before` has: the measurement of the capacity has an account of its own.
+  private var account: Account?
   private var shownAt = Nanoseconds(Int64.min)
 
   init(_ scenario: Scenario, isShown: Bool) {
@@ -17,8 +19,13 @@ final class LiveTable {
   }
 
   func show(_ progress: RunController.Progress) {
-    guard isShown, progress.elapsed - shownAt >= .milliseconds(450) || shownAt.rawValue == .min
+    guard isShown, shownAt.rawValue == .min || progress.elapsed - shownAt >= .milliseconds(450)
     else { return }
+    if account !== progress.account {
+      account = progress.account
+      before = scenario.classes.map { _ in Tally() }
+      shownAt = Nanoseconds(Int64.min)
+    }
     let span = shownAt.rawValue == .min ? 1 : (progress.elapsed - shownAt).seconds
     shownAt = progress.elapsed
     guard progress.elapsed >= .zero else {

@@ -36,6 +36,16 @@ struct RunCommand: ParsableCommand {
   @Option(help: "A file for the report as a page with plots.")
   var html: String?
 
+  @Option(
+    name: .customLong("protocol"),
+    help: "http1, h2 or auto, in place of what the scenario says.",
+    transform: wireProtocol
+  )
+  var spoken: WireProtocol?
+
+  @OptionGroup
+  var trust: TrustOptions
+
   @Flag(help: "Say nothing but the result.")
   var quiet = false
 
@@ -64,6 +74,8 @@ struct RunCommand: ParsableCommand {
         throw ValidationError("--reactor must be epoll or io_uring")
       }
       options.reactor = kind
+      options.wireProtocol = spoken
+      options.trust = try trust.trust
       Console.raiseDescriptorLimit()
       let controller = RunController(scenario, options)
       Interrupt.install { controller.stop() }

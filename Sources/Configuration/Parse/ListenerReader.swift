@@ -126,7 +126,7 @@ enum ServiceReader {
       endpoints: read.map(\.endpoint)
     )
     if list.isEmpty { fields["endpoints"]?.fault("must name at least one endpoint") }
-    if let spoken = fields["protocol"]?.choice(ServiceProtocol.self, later: ["h2", "auto"]) {
+    if let spoken = fields["protocol"]?.choice(ServiceProtocol.self) {
       service.wireProtocol = spoken
     }
     service.tls = tls(fields["tls"], service, &places)
@@ -135,9 +135,9 @@ enum ServiceReader {
     }
     ServiceTLSReader.judge(service, read.map(\.field))
     service.proxyProtocol = fields["proxyProtocol"]?.choice(ProxyPreludeVersion.self)
-    if service.wireProtocol == .h2c, service.proxyProtocol != nil {
+    if service.wireProtocol.isShared, service.proxyProtocol != nil {
       fields["proxyProtocol"]?
-        .fault("names one client, but a connection of h2c is shared by all; use http1 or https")
+        .fault("names one client, but a connection of HTTP/2 is shared by all; use http1 or https")
     }
     if let exposure = fields["exposure"]?.choice(Exposure.self) { service.exposure = exposure }
     if let balance = fields["balance"]?
@@ -148,8 +148,10 @@ enum ServiceReader {
     if let field = fields["admission"] { service.admission = AdmissionReader.read(field) }
     if let field = fields["connections"] {
       let fields = field.map(["maximum", "idle", "connectTimeout", "pingAfter", "pingTimeout"])
-      for name in ["pingAfter", "pingTimeout"] where service.wireProtocol == .http1 {
-        fields[name]?.fault("is for services of HTTP/2: set protocol: h2c, or remove it")
+      for name in ["pingAfter", "pingTimeout"] where !service.wireProtocol.isShared {
+        fields[name]?.fault(
+          "is for services of HTTP/2: set protocol: h2c, h2 or auto, or remove it"
+        )
       }
       let wait = Nanoseconds.milliseconds(1)...Nanoseconds.seconds(86_400)
       if let field = fields["maximum"] { service.maximumConnections = field.number(1...1_000_000) }
@@ -190,7 +192,7 @@ enum ServiceReader {
     guard let field else { return service.wireProtocol.isSecure ? ServiceTLSSetting() : nil }
     let tls = ServiceTLSReader.read(field, &places)
     guard service.wireProtocol.isSecure else {
-      field.fault("needs protocol: https; the service is spoken to in clear")
+      field.fault("needs protocol: https, h2 or auto; the service is spoken to in clear")
       return nil
     }
     return tls

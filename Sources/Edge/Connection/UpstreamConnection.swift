@@ -1,5 +1,4 @@
 internal import Reactor
-internal import TLS
 internal import Telemetry
 internal import Units
 
@@ -29,6 +28,4 @@ struct UpstreamConnection: BitwiseCopyable {
   var idleTimeout: Nanoseconds
   /// A prelude named one client: nobody else's request may follow.
   var isOneClients: Bool
-  /// What ALPN agreed on, or what is spoken in clear.
-  var applicationProtocol = ApplicationProtocol.http1
 }

@@ -162,7 +162,7 @@ extension Worker {
   /// From now on the connection may be idle for so long.
   func beginIdleTime(_ connection: UnsafeMutablePointer<Connection>) {
     connection.pointee.paceMark = Connection.unpaced
-    setDeadline(connection, reactor.now + limits(connection).keepAliveIdle)
+    setDeadline(connection, reactor.now + jittered(limits(connection).keepAliveIdle))
   }
 
   /// The exchange is over and the connection stays: the next request may lie there already.

@@ -108,6 +108,9 @@ extension Worker {
       return upstreams.release(index)
     }
     endpoint.pointee.connections -= 1
+    if upstream.pointee.phase != .connecting {
+      meter.upstreamFellSilent(upstream.pointee.metrics.http1)
+    }
     drop(&upstream.pointee.input)
     closeTransport(upstream.pointee.transport, reset: reset)
     reactor.timers.release(upstream.pointee.timer)

@@ -169,8 +169,14 @@ extension Worker {
   /// Ends an exchange whose client is gone, or whose response cannot be completed.
   ///
   /// `reset`: Whether the client gets RST: it must not take what it has for everything.
-  /// `asClient`: Whether the client is the cause; logs then say 499.
-  func abandon(_ connection: Int32, reset: Bool = false, asClient: Bool = true) {
+  /// `asClient`: Whether the client left; logs then say 499.
+  /// `reason`: What logs say otherwise.
+  func abandon(
+    _ connection: Int32,
+    reset: Bool = false,
+    asClient: Bool = true,
+    reason: ReplyReason? = nil
+  ) {
     let entry = connections[connection]
     let index = entry.pointee.exchange
     if index >= 0 {
@@ -180,7 +186,7 @@ extension Worker {
         exchange.pointee.status = 499
       }
       releaseUpstream(index, reusable: false)
-      account(index)
+      account(index, reason: reason)
       endExchange(index)
       entry.pointee.exchange = -1
     }

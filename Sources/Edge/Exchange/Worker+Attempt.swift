@@ -25,7 +25,23 @@ extension Worker {
     exchange.pointee.previousEndpoint = exchange.pointee.endpoint
     exchange.pointee.endpoint = place
 
-    if service.pointee.isHTTP2 { return attemptStream(index, place, service) }
+    switch service.pointee.http {
+    case .http1: attemptConnection(index, place, service)
+    case .http2: attemptStream(index, place, service)
+    case .either where endpoints[Int(place)].chosen == .http1:
+      attemptConnection(index, place, service)
+    // Where nothing is known yet all wait for one handshake, rather than each for its own.
+    case .either: attemptStream(index, place, service)
+    }
+  }
+
+  /// Makes an attempt on an idle connection of HTTP/1.1, or on a new one.
+  func attemptConnection(
+    _ index: Int32,
+    _ place: Int32,
+    _ service: UnsafePointer<CompiledService>
+  ) {
+    let exchange = exchanges[index]
     if !exchange.pointee.flags.contains(.wantsFresh) {
       let idle = takeIdle(place, mustBeOpen: !canRepeat(exchange))
       if idle >= 0 {
@@ -86,7 +102,7 @@ extension Worker {
       ? nil
       : connect(
         to: snapshot.address(of: place, in: service),
-        isSecure: service.pointee.secure >= 0,
+        snapshot.target(of: place, in: service),
         owner(.upstream, upstream, generation),
         &code
       )
@@ -121,13 +137,13 @@ extension Worker {
   }
 
   /// Begins to connect; `code` is the error number where the result is `nil`.
-  private func connect(
+  func connect(
     to address: UnsafePointer<KernelAddress>,
-    isSecure: Bool,
+    _ target: SecureTarget?,
     _ owner: Owner,
     _ code: inout Int32
   ) -> Transport? {
-    if isSecure { return connectSecure(to: address, owner, &code) }
+    if let target { return connectSecure(to: address, target, owner, &code) }
     let socket = reactor.connect(to: address, owner: owner)
     guard socket >= 0 else {
       code = -socket
@@ -149,6 +165,7 @@ extension Worker {
     let upstream = upstreams[index]
     guard upstream.pointee.phase == .connecting else { return }
     upstream.pointee.phase = .busy
+    meter.upstreamSpeaks(upstream.pointee.metrics.http1)
     endpoints[Int(upstream.pointee.endpoint)].connected()
     let exchange = upstream.pointee.exchange
     // Below TLS it went out before the handshake.
@@ -175,6 +192,9 @@ extension Worker {
     let exchange = exchanges[index]
     let upstream = upstreams[exchange.pointee.upstream]
     startWaiting(exchange)
+    // A session has a hundred streams: with windows that are shut each would hold a whole read.
+    let client = connections[exchange.pointee.connection].pointee.transport
+    readInBulk(upstream.pointee.transport, !client.isStream)
     reactor.pool.retain(exchange.pointee.requestBlock)
     let count = Int(exchange.pointee.requestCount)
     meter.sentUpstream(count)
@@ -222,6 +242,11 @@ extension Worker {
   /// One more attempt, which may find a connection at once and have more of the body to send.
   func attemptAndPump(_ index: Int32) {
     attempt(index)
+    pumpIfWaiting(index)
+  }
+
+  /// Goes on with the body of a request whose attempt has a connection, if it lives still.
+  func pumpIfWaiting(_ index: Int32) {
     if exchanges.generation(index) & 1 == 1, exchanges[index].pointee.phase == .waiting {
       pumpRequest(index)
     }
@@ -264,9 +289,12 @@ extension Worker {
     case .connecting where !isOverall:
       meter.timedOut(.connect)
       let place = exchange.pointee.endpoint
-      noteHandshakeTimeout(exchange.pointee.upstream)
+      let transport = upstreams[exchange.pointee.upstream].pointee.transport
+      noteHandshakeTimeout(transport)
+      let isOurs = awaitsHandshake(transport)
       closeUpstream(exchange.pointee.upstream, reset: false)
       exchange.pointee.upstream = -1
+      if isOurs { return connectElsewhere(index, .connectTimeout) }
       connectFailed(index, place, .connectTimeout)
     case .connecting, .waiting:
       meter.timedOut(isOverall ? .request : .perTry)

@@ -214,11 +214,11 @@ extension Worker {
     guard block >= 0 else { return nil }
     var writer = ByteWriter(reactor.pool.bytes(block), capacity: BlockPool.blockSize)
     let compiled = snapshots.newest.route(route)
-    let toHTTP2 = snapshots.newest.service(compiled.pointee.service).pointee.isHTTP2
+    let http = snapshots.newest.service(compiled.pointee.service).pointee.http
     // HTTP/2 has a form for WebSockets only (RFC 8441); other upgrades go on as plain requests.
     let isUpgrade =
       view.head.wantsUpgrade
-      && (toHTTP2 ? WebSocketRequest.isAskedFor(by: view) : !UpgradeField.namesHTTP2(view))
+      && (http != .http1 ? WebSocketRequest.isAskedFor(by: view) : !UpgradeField.namesHTTP2(view))
     guard
       let layout = UpstreamHead.write(
         view,

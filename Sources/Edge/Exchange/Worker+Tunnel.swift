@@ -131,10 +131,14 @@ extension Worker {
     let exchange = exchanges[index]
     let connection = connections[exchange.pointee.connection]
     exchange.pointee.flags.insert(.upstreamEnded)
-    guard !connection.pointee.flags.contains(.peerEnded) else {
+    let transport = upstreams[exchange.pointee.upstream].pointee.transport
+    let hasClientEnded = connection.pointee.flags.contains(.peerEnded)
+    guard !hasClientEnded || queuedBytes(transport) > 0 else {
       return endTunnel(index, reset: false)
     }
     finishWriting(connection.pointee.transport)
+    // What the client said last is still on its way.
+    if hasClientEnded { notifyWhenDrained(transport, below: 0) }
   }
 
   func tunnelTimerFired(_ index: Int32) {

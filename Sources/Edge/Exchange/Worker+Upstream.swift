@@ -59,11 +59,8 @@ extension Worker {
     case .connecting:
       let exchange = upstream.pointee.exchange
       let place = upstream.pointee.endpoint
-      let isStream = upstream.pointee.transport.isStream
       closeUpstream(index, reset: false)
       exchanges[exchange].pointee.upstream = -1
-      // A session has noted it once for all that waited for it.
-      if isStream { return connectElsewhere(exchange, .connect(code)) }
       connectFailed(exchange, place, .connect(code))
     case .busy:
       let exchange = upstream.pointee.exchange
@@ -143,6 +140,7 @@ extension Worker {
     let exchange = exchanges[index]
     let connection = connections[exchange.pointee.connection]
     guard !exchange.pointee.request.isComplete else {
+      if !exchange.pointee.flags.contains(.wantsUpgrade) { endRequestStream(exchange, connection) }
       // What lies behind the body is the next request: it waits, and so does its sender.
       if !connection.pointee.input.isEmpty { pauseReading(connection) }
       return
@@ -198,7 +196,7 @@ extension Worker {
       return failOrAbandon(index, .buffersExhausted)
     case .complete:
       exchange.pointee.flags.remove(.canReplay)
-      if transport.isStream { finishWriting(transport) }
+      endRequestStream(exchange, connection)
       stopJudging(connection)
       if !connection.pointee.input.isEmpty { pauseReading(connection) }
     case .tooLarge:
@@ -252,7 +250,7 @@ extension Worker {
     exchange.pointee.flags.remove(.expectsContinue)
     if exchange.pointee.request.left == 0 {
       exchange.pointee.request.state = .complete
-      if transport.isStream { finishWriting(transport) }
+      endRequestStream(exchange, connection)
     }
     meter.sentUpstream(count)
     return .sent

@@ -6,6 +6,8 @@ struct HTTP2Counters: Sendable {
   /// Sessions and streams that are open.
   let sessions: Gauge
   let streams: Gauge
+  /// Bytes that nghttp2 has.
+  let memory: Gauge
   let sessionsOpened: Counter
   let streamsOpened: Counter
   let frames: Counter
@@ -19,6 +21,10 @@ struct HTTP2Counters: Sendable {
   init(_ registry: MetricRegistry) {
     sessions = registry.gauge("spillway_h2_sessions", help: "HTTP/2 connections that are open.")
     streams = registry.gauge("spillway_h2_streams", help: "HTTP/2 streams that are open.")
+    memory = registry.gauge(
+      "spillway_h2_memory_bytes",
+      help: "Memory of HTTP/2 connections, of clients and to services, without bodies."
+    )
     sessionsOpened = registry.counter(
       "spillway_h2_sessions_opened_total",
       help: "Connections that began to speak HTTP/2."
@@ -90,6 +96,7 @@ extension WorkerMeter {
   }
   func sessionLost() { shard.add(more.http2.sessionFaults[SessionFault.lost]) }
   func received(frames: UInt64) { shard.add(more.http2.frames, frames) }
+  func set(http2Memory: Int) { shard.set(more.http2.memory, Int64(http2Memory)) }
   func set(sessions: Int, streams: Int) {
     shard.set(more.http2.sessions, Int64(sessions))
     shard.set(more.http2.streams, Int64(streams))

@@ -80,6 +80,9 @@ struct Session: BitwiseCopyable {
   var deadline: Instant
   /// Since when it has no stream.
   var idleSince: Instant
+  /// What its idle times are shortened by, see `Worker.jittered`; drawn once, as they are looked
+  /// at again and again.
+  var jitter: UInt8 = 255
   /// When it has lived long enough.
   let retiresAt: Instant
   /// When the phase began.

@@ -42,6 +42,7 @@ extension Worker {
         queued: 0,
         deadline: .never,
         idleSince: reactor.now,
+        jitter: UInt8(truncatingIfNeeded: random.next() >> 56),
         retiresAt: entry.pointee.retiresAt,
         phaseSince: reactor.now,
         paceSince: reactor.now,

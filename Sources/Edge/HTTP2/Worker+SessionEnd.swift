@@ -45,7 +45,10 @@ extension Worker {
     _ limits: ListenerLimits
   ) -> Instant {
     guard session.pointee.streams == 0 else { return .never }
-    let time = session.pointee.requests == 0 ? limits.headTimeout : limits.keepAliveIdle
+    guard session.pointee.requests > 0 else {
+      return session.pointee.idleSince + limits.headTimeout
+    }
+    let time = Self.jittered(limits.keepAliveIdle, by: session.pointee.jitter)
     return session.pointee.idleSince + time
   }
 
@@ -146,6 +149,7 @@ extension Worker {
   /// Ends the session once what is queued is sent.
   func endSession(_ index: Int32) {
     let session = sessions[index]
+    guard session.pointee.phase != .connecting else { return closeSession(index, reset: true) }
     endStreams(session)
     setPhase(index, .closing)
     let patience =
@@ -172,7 +176,7 @@ extension Worker {
   func closeSession(_ index: Int32, reset: Bool) {
     let session = sessions[index]
     if session.pointee.flags.contains(.isUpstream) {
-      return closeServiceSession(index, reset: reset, code: ECONNRESET)
+      return closeServiceSession(index, reset: reset, .connectFailed)
     }
     endStreams(session)
     if session.pointee.flags.contains(.isDirty) { unlistDirty(index, session) }

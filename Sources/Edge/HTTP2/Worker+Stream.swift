@@ -38,7 +38,8 @@ extension Worker {
     link.pointee.receiver = connection
     guard event.kind == .request else {
       let isTarget = event.fault?.status == 414
-      return replyToBroken(connection, isTarget ? .targetTooLong : .headTooLarge)
+      let reason: ReplyReason = isTarget ? .targetTooLong : .headTooLarge
+      return replyToBroken(connection, reason, isHead: event.isHead)
     }
     begin(connection, view(workspace.request(event), session))
   }
@@ -206,20 +207,55 @@ extension Worker {
   func streamClosed(_ closed: H2Closed) {
     let link = links + Int(closed.stream)
     if link.pointee.flags.contains(.isUpstream) { return serviceStreamClosed(closed) }
-    if !closed.isReceived || !closed.isSent, !link.pointee.flags.contains(.isReset) {
-      meter.streamReset(.client)
+    if closed.isReceived, closed.isSent, link.pointee.receiver >= 0,
+      connections[link.pointee.receiver].pointee.phase == .tunnel
+    {
+      return leaveStream(closed.stream)
     }
-    endLink(closed.stream)
+    var isRefused = false
+    if !closed.isReceived || !closed.isSent, !link.pointee.flags.contains(.isReset) {
+      isRefused = !closed.isResetByPeer
+      meter.streamReset(isRefused ? .edge : .client)
+    }
+    endLink(closed.stream, isRefused: isRefused)
+  }
+
+  /// Lets a tunnel go on without its stream, both sides of which have ended: what the client sent
+  /// last may still be on its way to the service.
+  private func leaveStream(_ index: Int32) {
+    let link = links + Int(index)
+    connections[link.pointee.receiver].pointee.transport = .stream(goneStream)
+    link.pointee.receiver = -1
+    link.pointee.flags.insert(.isGone)
+    removeLink(index)
   }
 
   /// Ends the link, and with it whatever of its exchange is left.
-  func endLink(_ index: Int32) {
+  ///
+  /// `isRefused`: Whether the stream was reset for what its client sent there.
+  func endLink(_ index: Int32, isRefused: Bool = false) {
     let link = links + Int(index)
-    if link.pointee.flags.contains(.isUpstream) { return endServiceStream(index, .session(0)) }
+    if link.pointee.flags.contains(.isUpstream) {
+      return endServiceStream(index, .session(.connectFailed))
+    }
     link.pointee.flags.insert(.isGone)
     let connection = link.pointee.receiver
-    if connection >= 0 { connectionFailed(connection) }
+    if connection >= 0 {
+      if isRefused { refuseRest(connection) } else { connectionFailed(connection) }
+    }
     removeLink(index)
+  }
+
+  /// Ends the exchange of a stream that was reset for what its client sent behind the head: it is
+  /// logged as a malformed request, not as a client that left.
+  private func refuseRest(_ connection: Int32) {
+    let exchange = connections[connection].pointee.exchange
+    guard exchange >= 0, exchanges[exchange].pointee.status == 0 else {
+      return exchange >= 0
+        ? abandon(connection, asClient: false) : closeConnection(connection, reset: false)
+    }
+    exchanges[exchange].pointee.status = 400
+    abandon(connection, asClient: false, reason: .malformedRequest)
   }
 
   // MARK: - Lists

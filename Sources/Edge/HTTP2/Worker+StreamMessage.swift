@@ -166,6 +166,40 @@ extension Worker {
       && connection.pointee.flags.contains(.peerEnded) && connection.pointee.input.isEmpty
   }
 
+  /// Whether neither bytes nor trailers of a request are still to come or to be passed on.
+  func isWhole(_ exchange: UnsafeMutablePointer<Exchange>) -> Bool {
+    guard exchange.pointee.request.isComplete else { return false }
+    let connection = connections[exchange.pointee.connection]
+    guard connection.pointee.transport.isStream else { return true }
+    return connection.pointee.flags.contains(.peerEnded)
+      && links[Int(connection.pointee.transport.index)].incomingTrailers.block < 0
+  }
+
+  /// Ends the stream of a request whose bytes are all passed on, once the client's own stream has
+  /// ended, with its trailers.
+  ///
+  /// They may follow a body of any framing, one of a stated length as well (RFC 9113 section 8.1).
+  func endRequestStream(
+    _ exchange: UnsafeMutablePointer<Exchange>,
+    _ connection: UnsafeMutablePointer<Connection>
+  ) {
+    guard exchange.pointee.phase != .connecting, exchange.pointee.upstream >= 0 else { return }
+    let transport = upstreams[exchange.pointee.upstream].pointee.transport
+    guard transport.isStream,
+      links[Int(transport.index)].flags.isDisjoint(with: [.finish, .isGone, .isReset])
+    else { return }
+    let client = connection.pointee.transport
+    if client.isStream {
+      guard connection.pointee.flags.contains(.peerEnded) else { return }
+      // They do not lie with the rest, where a repeat would find them.
+      if links[Int(client.index)].incomingTrailers.block >= 0 {
+        exchange.pointee.flags.remove(.canReplay)
+      }
+      giveTrailers(of: client, to: transport)
+    }
+    finishWriting(transport)
+  }
+
   /// Ends a body of unknown length: the last chunk, and the client's trailers.
   func completeRequest(_ index: Int32) {
     let exchange = exchanges[index]
@@ -176,10 +210,7 @@ extension Worker {
     exchange.pointee.flags.remove([.canReplay, .expectsContinue])
     clientMoved(exchange)
     stopJudging(connection)
-    if transport.isStream {
-      giveTrailers(of: connection.pointee.transport, to: transport)
-      return finishWriting(transport)
-    }
+    if transport.isStream { return endRequestStream(exchange, connection) }
     let trailers = link.pointee.incomingTrailers
     var isSent = put(transport, "0\r\n")
     if trailers.block >= 0 {

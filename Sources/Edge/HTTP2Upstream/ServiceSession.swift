@@ -1,5 +1,6 @@
 internal import HTTPCodec
 internal import Reactor
+internal import TLS
 internal import Telemetry
 internal import Units
 
@@ -41,8 +42,11 @@ struct ServiceSession: BitwiseCopyable {
 
 /// Why a stream towards a service is gone.
 enum ServiceStreamEnd {
-  /// With its session, which could not be made or broke.
-  case session(Int32)
+  /// With its session, which could not be made, for this reason, or broke.
+  case session(ReplyReason)
+  /// With its session, which the service would not take once TLS was through: it has looked at
+  /// nothing.
+  case refused(TLSFault)
   /// By itself.
   case stream(H2Closed)
 }

@@ -17,7 +17,8 @@ extension Worker {
   /// - Returns: The stream, or -1; and where the head ends in the block, -1 when it is too large.
   func submitRequest(
     _ exchange: UnsafeMutablePointer<Exchange>,
-    _ http2: H2Session
+    _ http2: H2Session,
+    isSecure: Bool
   ) -> (stream: Int32, headLength: Int) {
     let bytes = UnsafePointer(reactor.pool.bytes(exchange.pointee.requestBlock))
     var head = RequestHead()
@@ -38,7 +39,7 @@ extension Worker {
     } else {
       list.add(":method", bytes + Int(head.methodStart), Int(head.methodLength))
     }
-    list.add(":scheme", "http")
+    list.add(":scheme", isSecure ? "https" : "http")
     if head.authorityLength > 0 {
       list.add(":authority", bytes + Int(head.authorityStart), Int(head.authorityLength))
     }
@@ -56,7 +57,7 @@ extension Worker {
     guard !list.isOverfull else { return (-1, -1) }
     let length = Int(head.headLength)
     let hasNoBody =
-      !isUpgrade && exchange.pointee.request.isComplete
+      !isUpgrade && isWhole(exchange)
       && Int(exchange.pointee.requestCount) == length
     let stream = http2.request(
       isUpgrade ? .connect : exchange.pointee.method,

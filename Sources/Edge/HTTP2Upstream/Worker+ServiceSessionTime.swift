@@ -37,14 +37,15 @@ extension Worker {
     switch session.pointee.phase {
     case .connecting where side.pointee.connectDeadline <= reactor.now:
       meter.timedOut(.connect)
-      return closeServiceSession(index, reset: false, code: ETIMEDOUT)
+      noteHandshakeTimeout(session.pointee.transport)
+      return closeServiceSession(index, reset: false, .connectTimeout)
     case .closing, .lingering:
-      return closeServiceSession(index, reset: true, code: ECONNRESET)
+      return closeServiceSession(index, reset: true, .connectFailed)
     case .open, .leaving, .going:
       if session.pointee.streams > 0 {
         guard askForLife(side, session) else {
           meter.serviceSilent()
-          return closeServiceSession(index, reset: true, code: ETIMEDOUT)
+          return closeServiceSession(index, reset: true, .connectTimeout)
         }
       } else if session.pointee.idleSince + side.pointee.idleTimeout <= reactor.now {
         guard session.pointee.phase == .open else { return endSession(index) }

@@ -1,6 +1,7 @@
 internal import Glibc
 internal import HTTPCodec
 internal import Reactor
+internal import TLS
 internal import Units
 internal import Upstream
 
@@ -10,8 +11,6 @@ extension Worker {
 
   /// Makes an attempt on a session that has room, or on a new one.
   func attemptStream(_ index: Int32, _ place: Int32, _ service: UnsafePointer<CompiledService>) {
-    let exchange = exchanges[index]
-    exchange.pointee.flags.remove([.isReused, .wantsFresh])
     var session = sessionWithRoom(place)
     if session < 0 {
       guard reserveRoom(service.pointee.place, service.pointee.maximumConnections) else {
@@ -19,7 +18,7 @@ extension Worker {
         return fail(index, .connectionLimit)
       }
       var code: Int32 = 0
-      let snapshot = snapshots[exchange.pointee.snapshot]
+      let snapshot = snapshots[exchanges[index].pointee.snapshot]
       session = openServiceSession(place, service, snapshot, code: &code)
       guard session >= 0 else {
         shared.returnConnection(service.pointee.place)
@@ -27,6 +26,18 @@ extension Worker {
         return fail(index, .buffersExhausted)
       }
     }
+    attemptStream(index, place, service, on: session)
+  }
+
+  /// Makes an attempt on a session that has room.
+  func attemptStream(
+    _ index: Int32,
+    _ place: Int32,
+    _ service: UnsafePointer<CompiledService>,
+    on session: Int32
+  ) {
+    let exchange = exchanges[index]
+    exchange.pointee.flags.remove([.isReused, .wantsFresh])
     if exchange.pointee.flags.contains(.wantsUpgrade) {
       guard takesWebSocket(index, service, sessions[session]) else { return }
     }
@@ -68,7 +79,11 @@ extension Worker {
     let entry = sessions[session]
     let upstream = upstreams.allocate()
     guard upstream >= 0 else { return fail(index, .buffersExhausted) }
-    let (stream, headLength) = submitRequest(exchange, entry.pointee.http2.takeUnretainedValue())
+    let (stream, headLength) = submitRequest(
+      exchange,
+      entry.pointee.http2.takeUnretainedValue(),
+      isSecure: entry.pointee.transport.isSecure
+    )
     guard stream >= 0 else {
       upstreams.release(upstream)
       return fail(index, headLength < 0 ? .headTooLarge : .buffersExhausted)
@@ -124,15 +139,13 @@ extension Worker {
   ) -> Bool {
     let count = Int(exchange.pointee.requestCount) - start
     guard count > 0 else {
-      if exchange.pointee.request.isComplete {
-        link.pointee.flags.formUnion([.finish, .isEndOffered])
-      }
+      if isWhole(exchange) { link.pointee.flags.formUnion([.finish, .isEndOffered]) }
       return true
     }
     reactor.pool.retain(exchange.pointee.requestBlock)
     guard writeStream(stream, block: exchange.pointee.requestBlock, start: start, count: count)
     else { return false }
-    if exchange.pointee.request.isComplete { finishStream(stream) }
+    if isWhole(exchange) { finishStream(stream) }
     return true
   }
 
@@ -261,7 +274,9 @@ extension Worker {
 
   func serviceStreamEnded(_ session: Int32) {
     serviceStreamCount -= 1
-    if sessions[session].pointee.streams == 0 { countIdle(session, true) }
+    guard sessions[session].pointee.streams == 0 else { return }
+    countIdle(session, true)
+    dismissUnwanted(session)
   }
 
   /// The exchange has no more interest in the stream.
@@ -308,12 +323,26 @@ extension Worker {
     }
     guard !flags.contains(.peerEnded) else { return }
     switch end {
-    case .session(let code): upstreamFailed(upstream, code: code)
+    case .session(let reason):
+      guard upstreams[upstream].pointee.phase == .connecting else { return upstreamBroke(exchange) }
+      tryElsewhere(exchange, reason)
+    case .refused(let fault):
+      guard fault == .peerRefusesCertificate, exchanges[exchange].pointee.phase == .waiting,
+        exchanges[exchange].pointee.flags.contains(.canReplay)
+      else { return failOrAbandon(exchange, .upstreamTLSRefused) }
+      tryElsewhere(exchange, .upstreamTLSRefused)
     case .stream(let closed):
       if closed.isUnprocessed { return repeatElsewhere(exchange) }
       // The connection is good: there is nothing stale about it that a repeat would mend.
       failOrAbandon(exchange, flags.contains(.isMalformed) ? .upstreamMalformed : .upstreamReset)
     }
+  }
+
+  /// Nothing was done with the request, and the session has noted that once for all of its streams.
+  private func tryElsewhere(_ index: Int32, _ reason: ReplyReason) {
+    closeUpstream(exchanges[index].pointee.upstream, reset: false)
+    exchanges[index].pointee.upstream = -1
+    connectElsewhere(index, reason)
   }
 
   /// The service did nothing with the request: it may be sent once more, whatever its method.

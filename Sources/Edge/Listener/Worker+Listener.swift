@@ -192,10 +192,15 @@ extension Worker {
     return socket >= 0 ? .socket(socket) : nil
   }
 
-  /// Spreads the ends of connections that began together, so that they do not come back together.
-  private func jittered(_ age: Nanoseconds) -> Nanoseconds {
-    let part = Double(random.next() >> 11) * 0x1p-53
-    return Nanoseconds(Int64(Double(age.rawValue) * (0.8 + 0.2 * part)))
+  /// Spreads the ends of connections that began, or fell idle, together, so that they do not come
+  /// back together: between 80 and 100 % of the time.
+  func jittered(_ time: Nanoseconds) -> Nanoseconds {
+    Self.jittered(time, by: UInt8(truncatingIfNeeded: random.next() >> 56))
+  }
+
+  /// The same by a number that was drawn before, for times that are looked at more than once.
+  static func jittered(_ time: Nanoseconds, by draw: UInt8) -> Nanoseconds {
+    time - Nanoseconds(time.rawValue / 1_280 * Int64(255 - draw))
   }
 
   /// Of a bound, at least one and at most all.

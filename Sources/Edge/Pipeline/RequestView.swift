@@ -25,6 +25,9 @@ struct RequestView {
   /// Set where a CONNECT of HTTP/2 asks for a WebSocket, to be a GET with an upgrade.
   var webSocketKey: (UInt64, UInt64)?
 
+  /// Whether a 2xx would tell the client that it has a tunnel (RFC 9110 section 9.3.6).
+  var asksForTunnel: Bool { head.method == .connect || webSocketKey != nil }
+
   /// The line of a field, its end included: from its name to the next field's.
   func lineEnd(_ index: Int) -> Int {
     index + 1 < Int(head.fieldCount)

@@ -30,6 +30,7 @@ enum ReplyReason: UInt8, CaseIterable {
   case upstreamCertificate
   case upstreamTLSFailed
   case upstreamTLSRefused
+  case upstreamNoHTTP2
   case shedQueueFull
   case shedClass
   case shedDeadline
@@ -56,8 +57,9 @@ enum ReplyReason: UInt8, CaseIterable {
     case .bodyTooLarge, .headTooLarge, .targetTooLong: 8
     case .noEndpoint, .connectFailed, .connectTimeout, .connectionLimit, .upstreamReset,
       .upstreamMalformed, .upstreamRefused, .upgradeRefused, .buffersExhausted,
-      .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused, .shedQueueFull, .shedClass,
-      .shedDeadline, .shedEvicted, .shedQueueTimeout, .shedEdgeOverload:
+      .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused, .upstreamNoHTTP2,
+      .shedQueueFull, .shedClass, .shedDeadline, .shedEvicted, .shedQueueTimeout,
+      .shedEdgeOverload:
       14
     case .malformedRequest, .codingNotImplemented, .versionNotSupported, .malformedBody,
       .pathRefused, .tlsRequired:
@@ -182,7 +184,8 @@ enum ReplyReason: UInt8, CaseIterable {
       )
     case .noEndpoint, .connectFailed, .connectTimeout, .connectionLimit, .upstreamReset,
       .upstreamMalformed, .upstreamTimeout, .upstreamRefused, .upgradeRefused,
-      .buffersExhausted, .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused:
+      .buffersExhausted, .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused,
+      .upstreamNoHTTP2:
       upstreamWording
     case .shedQueueFull, .shedClass, .shedDeadline, .shedEvicted, .shedQueueTimeout,
       .shedEdgeOverload:
@@ -263,6 +266,14 @@ enum ReplyReason: UInt8, CaseIterable {
         title: "The service refused TLS",
         detail: "The service ended the TLS handshake with an alert.",
         proxyError: "tls_alert_received"
+      )
+    case .upstreamNoHTTP2:
+      Wording(
+        status: 502,
+        token: "upstream-no-http2",
+        title: "The service does not speak HTTP/2",
+        detail: "The service did not choose HTTP/2 in the TLS handshake (ALPN).",
+        proxyError: "tls_protocol_error"
       )
     case .upstreamTimeout:
       Wording(

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import HTTPCodec
 internal import Reactor
 internal import Units
@@ -24,7 +25,7 @@ extension Worker {
       ? priority : route >= 0 ? Int(snapshots.newest.route(route).pointee.classPlace) : -1
     let isCall = MediaType.isGRPC(view.bytes, view.fields, Int(view.head.fieldCount))
     let reply =
-      isCall
+      isCall && !view.asksForTunnel
       ? snapshots.newest.replies.call(reason)
       : snapshots.newest.replies.problem(reason, className: className)
     meter.replied(reason)
@@ -34,7 +35,12 @@ extension Worker {
   /// A route that answers by itself.
   func answerRoute(_ index: Int32, _ view: RequestView, _ route: Int32) {
     let compiled = snapshots.newest.route(route)
-    finish(index, view, snapshots.newest.replies.answer(compiled.pointee.answer), nil, route)
+    let reply = snapshots.newest.replies.answer(compiled.pointee.answer)
+    // Every 2xx would say that the tunnel stands (RFC 8441 section 5).
+    if view.asksForTunnel, (200..<300).contains(reply.status) {
+      return answer(index, view, .methodNotImplemented, route: route)
+    }
+    finish(index, view, reply, nil, route)
   }
 
   private func finish(
@@ -131,6 +137,8 @@ extension Worker {
 
   /// Whether an exchange is a call of gRPC; its head is read once more, as few of them fail.
   private func isCall(_ exchange: UnsafeMutablePointer<Exchange>) -> Bool {
+    // The status of a call is 200, which says to who asks for a tunnel that it stands.
+    guard !exchange.pointee.flags.contains(.wantsUpgrade) else { return false }
     let bytes = UnsafePointer(reactor.pool.bytes(exchange.pointee.requestBlock))
     var head = RequestHead()
     let outcome = RequestParser.parse(
@@ -159,8 +167,11 @@ extension Worker {
   }
 
   /// Answers where no request could be read; the connection ends.
-  func replyToBroken(_ index: Int32, _ reason: ReplyReason) {
+  ///
+  /// `isHead`: Whether it is known to have been HEAD; on a connection of HTTP/1.1 the bytes are asked.
+  func replyToBroken(_ index: Int32, _ reason: ReplyReason, isHead: Bool = false) {
     let connection = connections[index]
+    let isHead = isHead || beginsAsHead(&connection.pointee.input)
     var writer = ByteWriter(identifier, capacity: 32)
     writer.fixedHexadecimal(random.next())
     writer.fixedHexadecimal(random.next())
@@ -171,14 +182,27 @@ extension Worker {
       reply,
       replies: snapshots.newest.replies,
       identifier: (UnsafePointer(identifier), 32),
-      isHead: false,
+      isHead: isHead,
       isOld: false,
       keepsAlive: false,
       listsAllowed: false
     )
-    accountBroken(index, reply.status, reason, bytesOut: reply.bodyLength(32))
+    accountBroken(index, reply.status, reason, bytesOut: isHead ? 0 : reply.bodyLength(32))
     guard isSent else { return closeConnection(index, reset: true) }
     closeWhenSent(index, lingering: true)
+  }
+
+  /// Whether unread bytes begin as a request of HEAD does, whose answer has no body
+  /// (RFC 9110 section 9.3.2).
+  private func beginsAsHead(_ input: UnsafeMutablePointer<Input>) -> Bool {
+    guard !input.pointee.isEmpty else { return false }
+    let (start, count) = (bytes(input), input.pointee.count)
+    var at = 0
+    // Empty lines before a request line are passed over (RFC 9112 section 2.2).
+    while at < count, start[at] == 0x0D || start[at] == 0x0A { at += 1 }
+    let method: StaticString = "HEAD "
+    let length = method.utf8CodeUnitCount
+    return count - at >= length && memcmp(start + at, method.utf8Start, length) == 0
   }
 
   /// Queues a prepared reply.

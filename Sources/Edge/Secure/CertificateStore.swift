@@ -15,29 +15,34 @@ final class CertificateStore: Sendable {
   private let state = Locked(State())
   private let logger: Logger?
 
-  private struct State {
+  fileprivate struct State {
     var contexts: [TLSServerSettings: TLSServerContext] = [:]
     /// By listener.
     var byName: [String: TLSServerContext] = [:]
     var services = ServiceContexts()
   }
 
-  /// The contexts of one configuration, by the names of listeners and services.
+  /// The contexts of one configuration, by the names of listeners and services, and what the store
+  /// is to know once that has taken effect.
   struct Contexts {
-    var listeners: [String: TLSServerContext] = [:]
-    var services: [String: TLSClientContext] = [:]
+    let listeners: [String: TLSServerContext]
+    let services: [String: TLSClientContext]
+    fileprivate let state: State
   }
 
   init(logger: Logger?) { self.logger = logger }
 
   /// The contexts of listeners and services, and nothing of those that are gone.
   ///
+  /// The store itself does not change before `commit`: a configuration that is refused for another
+  /// reason must not make it believe that new files are in use.
+  ///
   /// - Parameters:
   ///   - settings: The configuration that is to take effect.
   ///   - isFresh: Whether files are looked at again.
   /// - Returns: A context for each listener and each service that speaks TLS.
-  /// - Throws: When files cannot be used; then all stays as it was.
-  func adopt(
+  /// - Throws: When files cannot be used.
+  func prepare(
     _ settings: Settings,
     isFresh: Bool
   ) throws(EdgeError) -> Contexts {
@@ -61,10 +66,15 @@ final class CertificateStore: Sendable {
     let nextServices = try services.adopting(settings, isFresh: isFresh) {
       logger?.warning("\($0)")
     }
-    let adopted = State(contexts: next, byName: byName, services: nextServices)
-    state.withLock { $0 = adopted }
-    return Contexts(listeners: byName, services: nextServices.byService)
+    return Contexts(
+      listeners: byName,
+      services: nextServices.byService,
+      state: State(contexts: next, byName: byName, services: nextServices)
+    )
   }
+
+  /// Takes over what `prepare` gave, when the configuration takes effect.
+  func commit(_ contexts: Contexts) { state.withLock { $0 = contexts.state } }
 
   private func load(_ settings: TLSServerSettings) throws(TLSLoadError) -> TLSServerContext {
     let context = try TLSServerContext(settings, tickets: tickets)

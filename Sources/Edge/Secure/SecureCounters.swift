@@ -14,8 +14,10 @@ struct SecureCounters: Sendable {
   let waiting: Gauge
   /// By `TLSFault`, once the handshake is over.
   let faults: CounterRow
-  /// Handshakes with services under way.
+  /// Handshakes with services under way, and connections that wait for one.
   let upstreamRunning: Gauge
+  let upstreamWaiting: Gauge
+  let upstreamWaited: Counter
   /// By `TLSFault`, once the handshake with a service is over.
   let upstreamFaults: CounterRow
   /// By `CertificateReload`.
@@ -61,6 +63,14 @@ struct SecureCounters: Sendable {
       "spillway_upstream_tls_handshakes_active",
       help: "TLS handshakes with services under way."
     )
+    upstreamWaiting = registry.gauge(
+      "spillway_upstream_tls_handshakes_waiting",
+      help: "Connections to services that wait for other TLS handshakes to end."
+    )
+    upstreamWaited = registry.counter(
+      "spillway_upstream_tls_handshakes_waited_total",
+      help: "TLS handshakes with services that had to wait for others to end."
+    )
     upstreamFaults = registry.counters(
       "spillway_upstream_tls_faults_total",
       help: "TLS connections to services that broke in use, by reason.",
@@ -96,9 +106,11 @@ enum HandshakeFailure {
   case refused
   /// The client left before the end.
   case abandoned
+  /// It stood still while others waited, or too many had only begun.
+  case displaced
 
   static var labels: [String] {
-    TLSFault.allCases.map { "\($0.reason)" } + ["timeout", "refused", "abandoned"]
+    TLSFault.allCases.map { "\($0.reason)" } + ["timeout", "refused", "abandoned", "displaced"]
   }
 
   var place: Int {
@@ -108,6 +120,7 @@ enum HandshakeFailure {
     case .timeout: faults
     case .refused: faults + 1
     case .abandoned: faults + 2
+    case .displaced: faults + 3
     }
   }
 }
@@ -141,8 +154,10 @@ extension WorkerMeter {
   func upstreamSecureFault(_ fault: TLSFault) {
     shard.add(more.secure.upstreamFaults[Int(fault.rawValue)])
   }
-  func set(upstreamHandshakes: Int) {
+  func upstreamHandshakeWaited() { shard.add(more.secure.upstreamWaited) }
+  func set(upstreamHandshakes: Int, waiting: Int) {
     shard.set(more.secure.upstreamRunning, Int64(upstreamHandshakes))
+    shard.set(more.secure.upstreamWaiting, Int64(waiting))
   }
   func set(handshakes: Int, waiting: Int) {
     shard.set(more.secure.running, Int64(handshakes))

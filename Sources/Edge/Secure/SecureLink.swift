@@ -5,11 +5,14 @@ internal import Units
 /// What stands between a socket and its connection or session where they speak TLS.
 ///
 /// ```
-/// silent --first byte--> handshaking --established--> open       towards a client
-///    '---no slot--> waiting --^ '--fault--> gone, its socket goes on in clear to say why
+/// silent --first byte--> greeting --ClientHello--> handshaking --established--> open
+///                            '---no slot--> waiting --^ '--fault--> gone, its socket goes on
+///                                                                   in clear to say why
 ///
 /// connecting --connected--> handshaking --established--> open    towards a service
+///                   '--no slot--> waiting --^
 /// ```
+/// The first is the way towards a client (docs/decisions/0004 has the bounds of its stages).
 ///
 /// The connection above is there from the start: what is accounted, and the time that a client has,
 /// are its own. Ciphertext and plaintext are in here only while they are on their way, so an idle
@@ -18,7 +21,9 @@ struct SecureLink: BitwiseCopyable {
   enum Phase: UInt8, BitwiseCopyable {
     /// Nothing came yet; there is no TLS session.
     case silent
-    /// There are too many handshakes; what came lies in `input`.
+    /// A part of a ClientHello lies in `input`.
+    case greeting
+    /// There are too many handshakes; what a client sent lies in `input`.
     case waiting
     case handshaking
     case open
@@ -42,17 +47,23 @@ struct SecureLink: BitwiseCopyable {
     static let finished = Flags(rawValue: 1 << 5)
     /// In this turn's list of links with something to encrypt.
     static let dirty = Flags(rawValue: 1 << 6)
+    /// Its handshake was answered once; it is in the list of those that may be displaced.
+    static let answered = Flags(rawValue: 1 << 7)
   }
 
   /// Which of the worker's lists the link is in.
   enum Place: UInt8, BitwiseCopyable {
     case none
+    /// Has yet to send the rest of its ClientHello.
+    case greeting
     /// Waits for a handshake to end.
     case waiting
     /// Has bytes of its handshake.
     case handshakes
     /// Has bytes of its handshake, towards a service.
     case upstreamHandshakes
+    /// Waits for a handshake with a service to end.
+    case upstreamWaiting
     /// Has bytes to decrypt that nothing else would look at.
     case hot
   }
@@ -60,8 +71,12 @@ struct SecureLink: BitwiseCopyable {
   let socket: Int32
   /// -1 towards a service.
   let listener: Int32
-  /// `nil` until the first byte.
+  /// The place of the service that it leads to, once it is connected.
+  var service: Int32 = -1
+  /// `nil` until the handshake begins.
   var session: Unmanaged<TLSSession>?
+  /// Towards a service: how it is spoken to.
+  var target: Unmanaged<SecureTarget>?
   /// Who the client is, once somebody asked.
   var identity: Unmanaged<ClientIdentity>?
   /// The connection or session above.
@@ -72,13 +87,19 @@ struct SecureLink: BitwiseCopyable {
   /// Neighbours in the list that `place` names.
   var previous: Int32 = -1
   var next: Int32 = -1
+  /// Neighbours in the list of answered handshakes, and since when it is in there.
+  var older: Int32 = -1
+  var newer: Int32 = -1
+  var answeredAt = Instant.never
+  /// How far the ClientHello has come.
+  var hello = HelloScan()
   /// Ciphertext that was not used yet.
   var input = Input()
   /// Plaintext that is to be sent.
   var plain = StretchQueue()
   var drainMark: Int32 = 0
 
-  /// Whether we are the client, and the owner an upstream connection.
+  /// Whether we are the client, and the owner an upstream connection or a session to a service.
   var isUpstream: Bool { listener < 0 }
 }
 
@@ -94,20 +115,4 @@ final class ClientIdentity {
   let peer: PeerIdentity?
 
   init(_ peer: PeerIdentity?) { self.peer = peer }
-}
-
-/// How many handshakes one worker has under way.
-///
-/// One takes a core 0.3 ms with ECDSA and 1 ms with RSA, and a client far away needs 0.2 s for it
-/// (docs/decisions/0003): a thousand keep a core busy, and take 17 MiB where each of them stops
-/// halfway.
-public struct HandshakeBounds: Sendable {
-  /// Handshakes that have begun.
-  public var running = 1_024
-  /// Clients that wait for one of them to end, in order; further ones are refused.
-  public var waiting = 1_024
-  /// Steps with asymmetric operations in one turn: other connections wait that long.
-  public var stepsPerTurn = 4
-
-  public init() {}
 }

@@ -34,9 +34,21 @@ final class ServiceTLS: Sendable {
     case .unix: return firstName ?? ""
     }
   }
+}
+
+/// How one endpoint is spoken to over TLS; a connection keeps it until its end.
+final class SecureTarget: Sendable {
+  let tls: ServiceTLS
+  /// The name that it is asked for and, unless names are listed, verified by.
+  let host: String
+
+  init(_ tls: ServiceTLS, host: String) {
+    self.tls = tls
+    self.host = host
+  }
 
   /// Tells connections apart that were verified by other rules: none of them serves another.
-  func variant(_ host: String) -> String { "tls \(context.serial) \(host)" }
+  var variant: String { "tls \(tls.context.serial) \(host)" }
 }
 
 extension ServiceProtocol {
@@ -45,6 +57,8 @@ extension ServiceProtocol {
     switch self {
     case .http1, .h2c: []
     case .https: [.http1]
+    case .h2: [.http2]
+    case .auto: [.http2, .http1]
     }
   }
 }
@@ -52,9 +66,13 @@ extension ServiceProtocol {
 extension TLSClientContext {
   /// What is spoken after a handshake that agreed on `chosen`; `nil` when that was not offered.
   ///
-  /// A server without ALPN speaks HTTP/1.1 (RFC 7301 section 3.1).
+  /// A server without ALPN speaks HTTP/1.1 (RFC 7301 section 3.1), never HTTP/2 (RFC 9113
+  /// section 3.2).
   func spoken(_ chosen: ApplicationProtocol?) -> ApplicationProtocol? {
-    guard let chosen else { return .http1 }
-    return settings.applicationProtocols.contains(chosen) ? chosen : nil
+    let spoken = chosen ?? .http1
+    return settings.applicationProtocols.contains(spoken) ? spoken : nil
   }
+
+  /// Whether nothing but HTTP/2 is offered.
+  var wantsHTTP2: Bool { settings.applicationProtocols == [.http2] }
 }

@@ -7,9 +7,11 @@ enum UpstreamHandshakeFailure {
   case timeout
   /// The connection broke, or ended without a word.
   case broken
+  /// HTTP/2 must be spoken, and the service did not choose it by ALPN.
+  case noHTTP2
 
   static var labels: [String] {
-    TLSFault.allCases.map { "\($0.reason)" } + ["timeout", "broken"]
+    TLSFault.allCases.map { "\($0.reason)" } + ["timeout", "broken", "no-http2"]
   }
 
   var place: Int {
@@ -18,6 +20,7 @@ enum UpstreamHandshakeFailure {
     case .fault(let fault): Int(fault.rawValue)
     case .timeout: faults
     case .broken: faults + 1
+    case .noHTTP2: faults + 2
     }
   }
 
@@ -26,6 +29,7 @@ enum UpstreamHandshakeFailure {
     switch self {
     case .timeout: .connectTimeout
     case .broken: .upstreamTLSFailed
+    case .noHTTP2: .upstreamNoHTTP2
     case .fault(let fault): fault.reply
     }
   }

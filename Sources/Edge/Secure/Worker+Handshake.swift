@@ -5,14 +5,55 @@ internal import Units
 
 /// Handshakes: how many at once, how many in one turn, and what comes after them.
 ///
-/// They are what an attacker buys with a few hundred bytes. A slot is taken with the first byte, so
-/// that those who only connect take none, and held until the end.
+/// They are what an attacker buys with a few hundred bytes. A slot is taken once the ClientHello is
+/// whole, so that those who only connect or only begin take none, and held until the end, or until
+/// somebody waits for it and the client has not come back for a while.
 extension Worker {
-  /// Unread bytes of a handshake at which nothing more is read before its turn.
+  /// Unread bytes of a handshake at which nothing more is read before its turn, and at which a
+  /// ClientHello that is still not whole is OpenSSL's to judge.
   private static let mostHandshakeInput = 16_384
 
-  /// The first bytes of a client came.
-  func requestHandshake(_ index: Int32) {
+  /// Bytes of a client came that has no handshake yet: `block` lies behind the input.
+  func greet(_ index: Int32, _ block: Int32, _ count: Int) {
+    let link = secureLinks[index]
+    let isReady = link.pointee.hello.isReady(after: reactor.pool.bytes(block), count: count)
+    guard append(&link.pointee.input, block, 0, count) else { return tellFailure(index) }
+    greeted(index, isReady)
+  }
+
+  /// The same where the bytes lie in the input already.
+  func greet(_ index: Int32) {
+    let link = secureLinks[index]
+    var isReady = link.pointee.hello.isReady(
+      after: bytes(&link.pointee.input),
+      count: link.pointee.input.count
+    )
+    var at = link.pointee.input.more.first
+    while at >= 0, !isReady {
+      let stretch = stretches[at].pointee
+      isReady = link.pointee.hello.isReady(
+        after: reactor.pool.bytes(stretch.block) + Int(stretch.start),
+        count: Int(stretch.end - stretch.start)
+      )
+      at = stretch.next
+    }
+    greeted(index, isReady)
+  }
+
+  private func greeted(_ index: Int32, _ isReady: Bool) {
+    let link = secureLinks[index]
+    if isReady || link.pointee.input.total >= Self.mostHandshakeInput {
+      if link.pointee.place == .greeting { unlist(index) }
+      return requestHandshake(index)
+    }
+    guard link.pointee.phase == .silent else { return }
+    // The oldest one has had more time than any other; where all are attackers' it is one of those.
+    if greetingLinks.count >= max(1, handshakeBounds.greeting) { displace(greetingLinks.first) }
+    link.pointee.phase = .greeting
+    enlist(index, .greeting)
+  }
+
+  private func requestHandshake(_ index: Int32) {
     if handshakes < handshakeBounds.running, waitingLinks.first < 0 { return start(index) }
     guard waitingLinks.count < handshakeBounds.waiting else {
       meter.handshakeFailed(.refused)
@@ -51,11 +92,8 @@ extension Worker {
   }
 
   func serveHandshakes() {
-    while waitingLinks.first >= 0, handshakes < handshakeBounds.running {
-      let index = waitingLinks.first
-      unlist(index)
-      start(index)
-    }
+    letIn()
+    startWaitingHandshakes()
     var steps = handshakeBounds.stepsPerTurn
     // Requests wait for these, which were let in already: strangers must not hold them up.
     while steps > 0, upstreamHandshakeLinks.first >= 0 {
@@ -69,6 +107,60 @@ extension Worker {
       unlist(index)
       if step(index) { steps -= 1 }
     }
+  }
+
+  /// Begins with those that wait, in free slots and in those of handshakes that stand still.
+  private func letIn() {
+    while waitingLinks.first >= 0 {
+      if handshakes >= handshakeBounds.running {
+        // What has bytes is our turn, not the client's.
+        guard let time = displaceAt, time <= reactor.now,
+          secureLinks[answeredLinks.first].pointee.place == .none
+        else { return }
+        displace(answeredLinks.first)
+      }
+      let index = waitingLinks.first
+      unlist(index)
+      start(index)
+    }
+  }
+
+  /// When the oldest handshake that was answered has to make room, where somebody waits.
+  var displaceAt: Instant? {
+    guard waitingLinks.first >= 0, answeredLinks.first >= 0 else { return nil }
+    let since = secureLinks[answeredLinks.first].pointee.answeredAt
+    return since + handshakeBounds.patience(whileWaiting: waitingLinks.count)
+  }
+
+  private func displace(_ index: Int32) {
+    meter.handshakeFailed(.displaced)
+    closeConnection(secureLinks[index].pointee.owner.index, reset: true)
+  }
+
+  /// Puts a handshake behind all that were answered before; bytes that dribble in do not move it.
+  private func noteAnswered(_ index: Int32, _ link: UnsafeMutablePointer<SecureLink>) {
+    guard !link.pointee.isUpstream, !link.pointee.flags.contains(.answered) else { return }
+    link.pointee.flags.insert(.answered)
+    link.pointee.answeredAt = reactor.now
+    link.pointee.older = answeredLinks.last
+    link.pointee.newer = -1
+    if answeredLinks.last >= 0 {
+      secureLinks[answeredLinks.last].pointee.newer = index
+    } else {
+      answeredLinks.first = index
+    }
+    answeredLinks.last = index
+    answeredLinks.count += 1
+  }
+
+  /// Takes a handshake off that list, where it is in there.
+  func forgetAnswered(_ link: UnsafeMutablePointer<SecureLink>) {
+    guard link.pointee.flags.contains(.answered) else { return }
+    link.pointee.flags.remove(.answered)
+    let (older, newer) = (link.pointee.older, link.pointee.newer)
+    if older >= 0 { secureLinks[older].pointee.newer = newer } else { answeredLinks.first = newer }
+    if newer >= 0 { secureLinks[newer].pointee.older = older } else { answeredLinks.last = older }
+    answeredLinks.count -= 1
   }
 
   /// Goes as far as the bytes that are there allow.
@@ -89,7 +181,10 @@ extension Worker {
       finish(window, link)
       if window.produced > 0 { hasAnswered = true }
       switch step {
-      case .needsInput: if link.pointee.input.isEmpty, !hasEnded { return hasAnswered }
+      case .needsInput:
+        guard link.pointee.input.isEmpty, !hasEnded else { continue }
+        noteAnswered(index, link)
+        return hasAnswered
       case .needsOutput where !isStuck: break
       case .established:
         established(index, session)
@@ -111,6 +206,7 @@ extension Worker {
     let link = secureLinks[index]
     link.pointee.phase = .open
     handshakes -= 1
+    forgetAnswered(link)
     meter.handshakeDone(session.version, isResumed: session.isResumed)
     let connection = link.pointee.owner.index
     // From here on it is a client that has connected and says nothing yet.
@@ -127,7 +223,7 @@ extension Worker {
   /// The alert that says why is sent already, in clear: from here on the socket goes without TLS.
   private func failHandshake(_ index: Int32, _ fault: TLSFault) {
     if secureLinks[index].pointee.isUpstream {
-      return failUpstreamHandshake(index, fault == .truncated ? .broken : .fault(fault))
+      return failUpstreamHandshake(index, upstreamFailure(index, fault))
     }
     meter.handshakeFailed(.fault(fault))
     let connection = leaveSecure(index)
@@ -162,7 +258,10 @@ extension Worker {
   }
 
   func noteAbandoned(_ index: Int32) {
+    guard !secureLinks[index].pointee.isUpstream else { return }
     let phase = secureLinks[index].pointee.phase
-    if phase == .waiting || phase == .handshaking { meter.handshakeFailed(.abandoned) }
+    if phase == .greeting || phase == .waiting || phase == .handshaking {
+      meter.handshakeFailed(.abandoned)
+    }
   }
 }

@@ -44,7 +44,7 @@ extension Worker {
     entry.pointee.input = Input()
     entry.pointee.transport = .secure(index)
     reactor.setOwner(socket, owner(.secure, index, secureLinks.generation(index)))
-    if !secureLinks[index].pointee.input.isEmpty { requestHandshake(index) }
+    if !secureLinks[index].pointee.input.isEmpty { greet(index) }
   }
 
   func handleSecure(_ index: Int32, _ event: Event) {
@@ -61,10 +61,12 @@ extension Worker {
   private func secureReceived(_ index: Int32, _ block: Int32, _ count: Int) {
     let link = secureLinks[index]
     guard !link.pointee.flags.contains(.endDelivered) else { return reactor.pool.release(block) }
+    if link.pointee.phase == .silent || link.pointee.phase == .greeting {
+      return greet(index, block, count)
+    }
     guard append(&link.pointee.input, block, 0, count) else { return tellFailure(index) }
     switch link.pointee.phase {
-    case .silent: requestHandshake(index)
-    case .waiting, .connecting: break
+    case .silent, .greeting, .waiting, .connecting: break
     case .handshaking: continueHandshake(index)
     case .open: decrypt(index)
     }
@@ -114,6 +116,8 @@ extension Worker {
     let owner = secureLinks[index].pointee.owner
     switch OwnerKind(rawValue: owner.kind) ?? .none {
     case .connection: connectionReceived(owner.index, block, 0, count)
+    case .session where secureLinks[index].pointee.isUpstream:
+      serviceSessionReceived(owner.index, block, count)
     case .session: sessionReceived(owner.index, block, count)
     case .upstream: upstreamReceived(owner.index, block, 0, count)
     default: reactor.pool.release(block)
@@ -127,6 +131,8 @@ extension Worker {
     let owner = link.pointee.owner
     switch OwnerKind(rawValue: owner.kind) ?? .none {
     case .connection: connectionEnded(owner.index)
+    case .session where link.pointee.isUpstream:
+      closeServiceSession(owner.index, reset: false, .connectFailed)
     case .session: sessionEnded(owner.index)
     case .upstream: upstreamEnded(owner.index)
     default: break
@@ -140,6 +146,8 @@ extension Worker {
     let owner = link.pointee.owner
     switch OwnerKind(rawValue: owner.kind) ?? .none {
     case .connection: connectionFailed(owner.index)
+    case .session where link.pointee.isUpstream:
+      closeServiceSession(owner.index, reset: false, .connect(code))
     case .session: closeSession(owner.index, reset: false)
     case .upstream: upstreamFailed(owner.index, code: code)
     default: break
@@ -154,9 +162,11 @@ extension Worker {
     if isSecureStarved { return .milliseconds(1) }
     let hasWork =
       hotLinks.first >= 0 || handshakeLinks.first >= 0 || upstreamHandshakeLinks.first >= 0
-      || !dirtyLinks.isEmpty
+      || !dirtyLinks.isEmpty || firstDirtySession >= 0
       || waitingLinks.first >= 0 && handshakes < handshakeBounds.running
-    return hasWork ? .zero : nil
+      || upstreamWaitingLinks.first >= 0 && hasEndedUpstreamHandshake
+    if hasWork { return .zero }
+    return displaceAt.map { max(.zero, $0 - reactor.now) }
   }
 
   /// Goes on with links that were resumed, and with handshakes as far as one turn may.
@@ -209,9 +219,11 @@ extension Worker {
   private func withList(_ place: SecureLink.Place, _ body: (inout SecureList) -> Void) {
     switch place {
     case .none: break
+    case .greeting: body(&greetingLinks)
     case .waiting: body(&waitingLinks)
     case .handshakes: body(&handshakeLinks)
     case .upstreamHandshakes: body(&upstreamHandshakeLinks)
+    case .upstreamWaiting: body(&upstreamWaitingLinks)
     case .hot: body(&hotLinks)
     }
   }

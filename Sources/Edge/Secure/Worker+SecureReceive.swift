@@ -52,7 +52,7 @@ extension Worker {
       guard
         !link.pointee.input.isEmpty || hasEnded || session.hasUnread || session.peerEnded
           || session.fault != nil
-      else { return }
+      else { return reactor.resume(link.pointee.socket) }
       // Of several stretches only the last one is followed by nothing.
       if hasEnded, link.pointee.input.more.isEmpty { session.endInput() }
       let block = reactor.pool.acquire()
@@ -106,10 +106,15 @@ extension Worker {
     let link = secureLinks[index]
     guard link.pointee.flags.contains(.paused) else { return }
     link.pointee.flags.remove(.paused)
-    reactor.resume(link.pointee.socket)
-    guard link.pointee.phase == .open else { return }
+    guard link.pointee.phase == .open else { return reactor.resume(link.pointee.socket) }
     let hasEnded = link.pointee.flags.contains(.socketEnded)
     let hasUnread = link.pointee.session?.takeUnretainedValue().hasUnread ?? false
-    if !link.pointee.input.isEmpty || hasUnread || hasEnded { makeHot(index) }
+    if !link.pointee.input.isEmpty || hasUnread || hasEnded {
+      // The socket goes on once this is decrypted: a read brings more than a pause lets through, and
+      // each time that the owner pauses more would be left.
+      makeHot(index)
+    } else {
+      reactor.resume(link.pointee.socket)
+    }
   }
 }

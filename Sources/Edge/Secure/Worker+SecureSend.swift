@@ -174,13 +174,15 @@ extension Worker {
   func forget(_ index: Int32) {
     let link = secureLinks[index]
     if link.pointee.place != .none { unlist(index) }
+    forgetAnswered(link)
     if link.pointee.phase == .handshaking {
-      if link.pointee.isUpstream { upstreamHandshakes -= 1 } else { handshakes -= 1 }
+      if link.pointee.isUpstream { noteEndOfHandshake(link) } else { handshakes -= 1 }
     }
     drop(&link.pointee.input)
     drop(&link.pointee.plain)
     link.pointee.session?.release()
     link.pointee.identity?.release()
+    link.pointee.target?.release()
     secureLinks.release(index)
   }
 

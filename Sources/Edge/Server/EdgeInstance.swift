@@ -34,7 +34,11 @@ public final class EdgeInstance: Sendable {
     self.inherited = inherited
     let names = NameTable()
     let workers = EdgeServer.workerCount(loaded.settings)
-    log = try Self.makeLog(loaded.settings.accessLog.output, workers: workers, names: names)
+    log = AccessLogWriter(
+      output: .init(loaded.settings.accessLog.output),
+      workers: workers,
+      names: names
+    )
     let log = log
     server = try EdgeServer(
       loaded,
@@ -78,18 +82,6 @@ public final class EdgeInstance: Sendable {
       throw EdgeError(.resources, "admin: out of descriptors")
     }
     return Admin(server: AdminServer(listener: own, endpoints: endpoints), socket: socket)
-  }
-
-  private static func makeLog(
-    _ output: AccessLogSettings.Output,
-    workers: Int,
-    names: NameTable
-  ) throws(EdgeError) -> AccessLogWriter {
-    do {
-      return try AccessLogWriter(output: .init(output), workers: workers, names: names)
-    } catch {
-      throw EdgeError(.resources, "accessLog: \(error)")
-    }
   }
 
   /// Starts all threads and becomes ready.

@@ -88,14 +88,16 @@ public final class EdgeServer: Sendable {
     certificates = CertificateStore(logger: options.logger)
     mailboxes = (0..<count).map { _ in WorkerMailbox() }
     heartbeats = (0..<count).map { WorkerHeartbeat(worker: $0) }
+    let contexts = try certificates.prepare(loaded.settings, isFresh: true)
     let snapshot = try compiler.compile(
       loaded.settings,
       version: loaded.version,
       descriptors: options.descriptors,
-      contexts: try certificates.adopt(loaded.settings, isFresh: true),
+      contexts: contexts,
       addresses: { Self.literal($0) }
     )
     let sockets = try Self.takeSockets(loaded.settings, count, inherited, [:])
+    certificates.commit(contexts)
     running = Locked(Running(loaded: loaded, sockets: sockets, snapshot: snapshot))
     registerCertificates()
     admissionReport.adopt(loaded.settings, snapshot.admissions)
@@ -148,14 +150,16 @@ public final class EdgeServer: Sendable {
 
   private func apply(_ loaded: LoadedConfiguration, readsFiles: Bool) throws(EdgeError) {
     let before = running.withLock { $0.sockets }
+    let contexts = try certificates.prepare(loaded.settings, isFresh: readsFiles)
     let snapshot = try compiler.compile(
       loaded.settings,
       version: loaded.version,
       descriptors: options.descriptors,
-      contexts: try certificates.adopt(loaded.settings, isFresh: readsFiles),
+      contexts: contexts,
       addresses: { self.addresses(of: $0) }
     )
     let sockets = try Self.takeSockets(loaded.settings, workerCount, inherited, before)
+    certificates.commit(contexts)
     running.withLock {
       $0.loaded = loaded
       $0.sockets = sockets

@@ -36,17 +36,23 @@ struct CompiledService {
   var idleTimeout: Nanoseconds
   /// Most connections of the whole process to this service.
   var maximumConnections: Int32
-  /// Its endpoints speak HTTP/2.
-  var isHTTP2: Bool
+  /// Which HTTP its endpoints speak.
+  var http: EndpointHTTP
   var pingAfter: Nanoseconds
   var pingTimeout: Nanoseconds
-  /// Its TLS's place in the snapshot, or -1 in clear.
-  var secure: Int32 = -1
   var prelude = ClientPrelude.none
   /// The service's place among admissions, or -1 where nothing is decided.
   var admission: Int32 = -1
   /// Admission decides and counts, and enforces nothing.
   var isShadow = false
+}
+
+/// Which version of HTTP the endpoints of a service speak.
+enum EndpointHTTP: UInt8 {
+  case http1
+  case http2
+  /// Each endpoint the one that it chooses by ALPN.
+  case either
 }
 
 /// Whether a connection begins with a PROXY prelude that names its client.

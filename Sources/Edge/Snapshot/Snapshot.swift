@@ -29,9 +29,8 @@ final class Snapshot: @unchecked Sendable {
   private let addressTable: UnsafeMutablePointer<KernelAddress>
   private let nameTable: UnsafeMutablePointer<NameID>
   private let routeCount: Int
-  /// Names of endpoints in the order of `places`, where they are spoken to over TLS.
-  private let hosts: [String]
-  private let secure: [ServiceTLS]
+  /// The TLS of endpoints in the order of `places`, `nil` in clear.
+  private let targets: [SecureTarget?]
   private let leases: [EndpointDirectory.Lease]
   private let nameLeases: [NameTable.Lease]
 
@@ -39,15 +38,14 @@ final class Snapshot: @unchecked Sendable {
   struct ServiceEndpoints {
     var service: CompiledService
     var endpoints: [Endpoint]
-    var tls: ServiceTLS?
   }
 
   struct Endpoint {
     var lease: EndpointDirectory.Lease
     var address: KernelAddress
     var name: NameTable.Lease
-    /// What TLS knows it by; empty in clear.
-    var host = ""
+    /// How it is spoken to over TLS.
+    var target: SecureTarget?
   }
 
   init(
@@ -79,17 +77,12 @@ final class Snapshot: @unchecked Sendable {
     placeCount = total
     var leases: [EndpointDirectory.Lease] = []
     var nameLeases: [NameTable.Lease] = []
-    var hosts: [String] = []
-    var secure: [ServiceTLS] = []
+    var targets: [SecureTarget?] = []
     var next = 0
     for (index, entry) in services.enumerated() {
       var service = entry.service
       service.firstEndpoint = Int32(next)
       service.endpointCount = Int32(entry.endpoints.count)
-      if let tls = entry.tls {
-        service.secure = Int32(secure.count)
-        secure.append(tls)
-      }
       (serviceTable + index).initialize(to: service)
       for endpoint in entry.endpoints {
         (placeTable + next).initialize(to: endpoint.lease.place)
@@ -97,15 +90,14 @@ final class Snapshot: @unchecked Sendable {
         (nameTable + next).initialize(to: endpoint.name.id)
         nameLeases.append(endpoint.name)
         leases.append(endpoint.lease)
-        hosts.append(endpoint.host)
+        targets.append(endpoint.target)
         next += 1
       }
     }
     places = UnsafePointer(placeTable)
     self.leases = leases
     self.nameLeases = nameLeases
-    self.hosts = hosts
-    self.secure = secure
+    self.targets = targets
   }
 
   deinit {
@@ -132,14 +124,9 @@ final class Snapshot: @unchecked Sendable {
     UnsafePointer(addressTable + index(of: place, in: service))
   }
 
-  /// The TLS of a service that is spoken to over it.
-  func tls(_ service: UnsafePointer<CompiledService>) -> ServiceTLS {
-    secure[Int(service.pointee.secure)]
-  }
-
-  /// What TLS knows a service's endpoint by.
-  func host(of place: Int32, in service: UnsafePointer<CompiledService>) -> String {
-    hosts[index(of: place, in: service)]
+  /// How a service's endpoint is spoken to over TLS, `nil` in clear.
+  func target(of place: Int32, in service: UnsafePointer<CompiledService>) -> SecureTarget? {
+    targets[index(of: place, in: service)]
   }
 
   /// An endpoint's address as the access log writes it.

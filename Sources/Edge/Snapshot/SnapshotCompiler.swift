@@ -180,8 +180,8 @@ final class SnapshotCompiler: Sendable {
       for address in addresses(endpoint) {
         let text = address.description
         guard seen.insert(text).inserted else { continue }
-        let host = tls?.host(of: endpoint) ?? ""
-        let variant = (tls?.variant(host) ?? "") + (service.proxyProtocol?.rawValue ?? "")
+        let target = tls.map { SecureTarget($0, host: $0.host(of: endpoint)) }
+        let variant = (target?.variant ?? "") + (service.proxyProtocol?.rawValue ?? "")
         guard
           let lease = endpoints.lease(service: service.name, address: text, variant: variant)
         else {
@@ -192,7 +192,7 @@ final class SnapshotCompiler: Sendable {
             lease: lease,
             address: address,
             name: names.lease(for: text),
-            host: host
+            target: target
           )
         )
       }
@@ -210,15 +210,14 @@ final class SnapshotCompiler: Sendable {
         maximumConnections: Int32(
           clamping: service.maximumConnections ?? ServiceSetting.defaultMaximumConnections
         ),
-        isHTTP2: service.wireProtocol == .h2c,
+        http: EndpointHTTP(service.wireProtocol),
         pingAfter: service.pingAfter,
         pingTimeout: service.pingTimeout,
         prelude: ClientPrelude(service.proxyProtocol),
         admission: slot?.index ?? -1,
         isShadow: service.admission.mode == .shadow
       ),
-      endpoints: resolved,
-      tls: tls
+      endpoints: resolved
     )
   }
 
@@ -274,6 +273,16 @@ final class SnapshotCompiler: Sendable {
       metrics: edge.listener(listener.name),
       nameID: names.id(for: listener.name)
     )
+  }
+}
+
+extension EndpointHTTP {
+  init(_ setting: ServiceProtocol) {
+    switch setting {
+    case .http1, .https: self = .http1
+    case .h2c, .h2: self = .http2
+    case .auto: self = .either
+    }
   }
 }
 

@@ -70,6 +70,13 @@ extension Worker {
       ? queuedSecureBytes(transport.index) > Self.highWatermark : isStreamFull(transport.index)
   }
 
+  /// Whether one read may bring several blocks; streams of a service are bounded by their windows.
+  func readInBulk(_ transport: Transport, _ isAllowed: Bool) {
+    if transport.isSocket { return reactor.readInBulk(transport.index, isAllowed) }
+    guard transport.isSecure else { return }
+    reactor.readInBulk(secureLinks[transport.index].pointee.socket, isAllowed)
+  }
+
   /// Asks for one `drained` event when there is room again.
   func notifyWhenThereIsRoom(_ transport: Transport) {
     // A stream that has little queued waits for its session: it may go on when all of it is gone.

@@ -39,13 +39,23 @@ final class Worker {
   /// Those with something to encrypt, and the list that is being worked off.
   var dirtyLinks: [Owner] = []
   var flushingLinks: [Owner] = []
-  /// Those with something to decrypt, those with bytes of a handshake, and those that wait for one.
+  /// Those with something to decrypt, those with bytes of a handshake, those that wait for one, and
+  /// those of which a part of the ClientHello came.
   var hotLinks = SecureList()
   var handshakeLinks = SecureList()
   var waitingLinks = SecureList()
-  /// Links towards services with bytes of their handshake, and how many handshakes are under way.
+  var greetingLinks = SecureList()
+  /// Handshakes that were answered, in that order, linked by `older` and `newer`.
+  var answeredLinks = SecureList()
+  /// Links towards services with bytes of their handshake, those that wait for one, and how many
+  /// handshakes are under way.
   var upstreamHandshakeLinks = SecureList()
+  var upstreamWaitingLinks = SecureList()
   var upstreamHandshakes = 0
+  /// Those of each service, by its place.
+  let serviceHandshakes: UnsafeMutablePointer<Int32>
+  /// One has ended since those that wait were looked at.
+  var hasEndedUpstreamHandshake = false
   /// Sessions that services may let us resume, by endpoint.
   let upstreamSessions = ClientSessionCache()
   /// Handshakes under way.
@@ -148,6 +158,8 @@ final class Worker {
     endpoints.initialize(repeating: EndpointState(), count: EndpointDirectory.capacity)
     cursors = .allocate(capacity: ServiceDirectory.capacity)
     cursors.initialize(repeating: 0, count: ServiceDirectory.capacity)
+    serviceHandshakes = .allocate(capacity: ServiceDirectory.capacity)
+    serviceHandshakes.initialize(repeating: 0, count: ServiceDirectory.capacity)
     self.snapshots = SnapshotTable(capacity: snapshots)
     random = SplitMix64(seed: seed)
     date = DateField()
@@ -172,6 +184,7 @@ final class Worker {
     serviceSessions.deallocate()
     endpoints.deallocate()
     cursors.deallocate()
+    serviceHandshakes.deallocate()
     requestFields.deallocate()
     responseFields.deallocate()
     path.deallocate()
@@ -270,12 +283,13 @@ final class Worker {
       streams: streamCount - serviceStreamCount
     )
     meter.set(serviceSessions: serviceSessionCount, streams: serviceStreamCount)
+    meter.set(http2Memory: workspace.memoryInUse)
     meter.exhausted(
       blocks: reactor.pool.exhaustions,
       segments: reactor.segmentExhaustions,
       stretches: stretchExhaustions
     )
     meter.set(handshakes: handshakes, waiting: waitingLinks.count)
-    meter.set(upstreamHandshakes: upstreamHandshakes)
+    meter.set(upstreamHandshakes: upstreamHandshakes, waiting: upstreamWaitingLinks.count)
   }
 }

@@ -104,6 +104,9 @@ final class WorkerMeter {
     shard.closed(metrics.connections)
     shard.add(metrics.poolBusy, -1)
   }
+  /// A connection stands, or stands no more, on which `spoken` is spoken.
+  func upstreamSpeaks(_ spoken: ConnectionMetrics) { shard.opened(spoken) }
+  func upstreamFellSilent(_ spoken: ConnectionMetrics) { shard.closed(spoken) }
   func idle(_ metrics: ServiceMetrics, _ change: Int64) {
     shard.add(metrics.poolIdle, change)
     shard.add(metrics.poolBusy, -change)

@@ -125,10 +125,14 @@ public struct AbuseBudget: Sendable, BitwiseCopyable {
   }
 
   /// Pays for a DATA frame of `count` bytes sent.
+  ///
+  /// Peers that measure a path's bandwidth send a PING for data that came, however little; who
+  /// dribbles windows to get such frames pays for those.
   public mutating func earnData(_ count: Int) {
+    guard count > 0 else { return }
+    pings.give(1)
     guard count >= Self.usefulData else { return }
     windowUpdates.give(2)
-    pings.give(1)
   }
 
   /// Allows a client's request to be reset by the server: it decides how often that can happen.

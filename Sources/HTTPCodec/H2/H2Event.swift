@@ -29,6 +29,8 @@ public struct H2Event: BitwiseCopyable {
   public var kind: Kind
   /// Whether nothing more comes on the stream.
   public var isLast = false
+  /// Whether an `oversizedRequest` is HEAD, the answer to which has no body.
+  public var isHead = false
   /// Why, for `oversizedRequest` and `malformed`.
   public var fault: H2HeadFault?
   /// The stream, or -1.
@@ -62,6 +64,11 @@ public struct H2Closed: BitwiseCopyable {
   public var isReceived: Bool
   /// Whether all of our message was sent.
   public var isSent: Bool
+  /// Whether the peer reset it.
+  ///
+  /// A stream that is not through, and that neither peer nor caller has reset, was refused for what
+  /// the peer sent.
+  public var isResetByPeer: Bool
   /// Whether any of our message was sent.
   public var isStarted: Bool
   /// Whether the peer did nothing with the request, because it says so or because nothing was sent;

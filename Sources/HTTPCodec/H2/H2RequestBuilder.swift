@@ -27,6 +27,8 @@ struct H2RequestBuilder: BitwiseCopyable {
   var block: H2FieldBlock
   /// The first fault; fields behind it are only counted.
   private(set) var fault: H2HeadFault?
+  /// Whether a field behind the fault, or the one that is at fault, said HEAD.
+  private var saidHead = false
   /// Fields that came behind a fault.
   private(set) var dropped = 0
   private var method = Kept()
@@ -55,6 +57,7 @@ struct H2RequestBuilder: BitwiseCopyable {
   ) {
     guard fault == nil else {
       dropped &+= 1
+      noteMethod(name, nameLength, value, valueLength)
       return
     }
     do throws(H2HeadFault) {
@@ -68,7 +71,25 @@ struct H2RequestBuilder: BitwiseCopyable {
       }
     } catch {
       fault = error
+      noteMethod(name, nameLength, value, valueLength)
     }
+  }
+
+  private mutating func noteMethod(
+    _ name: UnsafePointer<UInt8>,
+    _ nameLength: Int,
+    _ value: UnsafePointer<UInt8>,
+    _ length: Int
+  ) {
+    guard nameLength == 7, H2RequestBuilder.equals(name, ":method") else { return }
+    if length == 4, H2RequestBuilder.equals(value, "HEAD") { saidHead = true }
+  }
+
+  /// Whether HEAD was asked for: known of an oversized request too, which is answered.
+  var isHead: Bool {
+    if saidHead { return true }
+    guard method.isThere, method.length == 4 else { return false }
+    return H2RequestBuilder.equals(block.bytes + method.start, "HEAD")
   }
 
   /// Ends the head.

@@ -32,7 +32,14 @@ public final class H2Session {
     state = .allocate(capacity: 1)
     state.initialize(to: H2State(isServer: isServer, settings, workspace.memory))
     self.workspace = workspace
-    guard let native = NativeSession(isServer: isServer, settings, state: state) else {
+    guard
+      let native = NativeSession(
+        isServer: isServer,
+        settings,
+        state: state,
+        memory: workspace.native
+      )
+    else {
       state.deinitialize(count: 1)
       state.deallocate()
       return nil
@@ -144,7 +151,10 @@ public final class H2Session {
         return event
       }
       let entry = state.pointee.stream(event.stream)
-      guard isCut || entry.pointee.flags.contains(.isClosed) else { return event }
+      // Where both sides have said all, the last of it is for the caller, too: a tunnel goes on.
+      let flags = entry.pointee.flags
+      let isGone = flags.contains(.isClosed) && !flags.isSuperset(of: [.isReceived, .isSent])
+      guard isCut || isGone else { return event }
       // Whoever was never told of a stream must not be told of its end.
       if event.kind == .request || event.kind == .oversizedRequest {
         entry.pointee.flags.remove(.isAnnounced)

@@ -107,6 +107,7 @@ extension H2State {
     if endsStream { entry.pointee.flags.insert(.isReceived) }
     var event = H2Event(.oversizedRequest, stream: index)
     event.fault = fault
+    event.isHead = memory.pointee.building.request.isHead
     event.isLast = endsStream
     memory.pointee.append(event)
   }

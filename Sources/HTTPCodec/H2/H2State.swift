@@ -163,6 +163,7 @@ struct H2State {
         code: entry.code,
         isReceived: entry.flags.contains(.isReceived),
         isSent: entry.flags.contains(.isSent),
+        isResetByPeer: entry.flags.contains(.isResetByPeer),
         isStarted: entry.flags.contains(.isStarted)
       )
     }

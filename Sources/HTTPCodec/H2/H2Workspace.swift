@@ -3,21 +3,44 @@ internal import Units
 /// What the sessions of one worker share: streams, events, and the heads that just arrived.
 ///
 /// Events and heads live from one `receive` to the next, of whichever session, so the worker drains
-/// them in between and an idle session holds none of this. Nothing here is allocated after `init`.
+/// them in between and an idle session holds none of this. Nothing here is allocated after `init`,
+/// but for what nghttp2 keeps of each session, up to a bound.
 /// A workspace and its sessions belong to one thread.
 public final class H2Workspace {
-  let memory: UnsafeMutablePointer<H2Memory>
+  /// Memory of nghttp2 that the sessions of one workspace may take by default, in bytes.
+  ///
+  /// A session takes 29 KB, most of it room for one frame: enough for 37,000 of them.
+  public static let defaultMemory = 1 << 30
 
-  /// - Parameter streams: Streams that all sessions together may have open; more are refused.
-  public init(streams: Int) {
+  let memory: UnsafeMutablePointer<H2Memory>
+  let native: UnsafeMutablePointer<NativeMemory>
+
+  /// - Parameters:
+  ///   - streams: Streams that all sessions together may have open; more are refused.
+  ///   - bytes: Memory of nghttp2 that they may take. At the bound sessions do not begin, and those
+  ///     that need more fail as `broken`.
+  public init(streams: Int, memory bytes: Int = H2Workspace.defaultMemory) {
     memory = .allocate(capacity: 1)
     memory.initialize(to: H2Memory(streams: streams))
+    native = .allocate(capacity: 1)
+    native.initialize(to: NativeMemory(bound: bytes))
   }
 
   deinit {
     memory.deinitialize(count: 1)
     memory.deallocate()
+    native.deinitialize(count: 1)
+    native.deallocate()
   }
+
+  /// Bytes that nghttp2 has for the sessions there are.
+  public var memoryInUse: Int { native.pointee.inUse }
+
+  /// Bytes taken from the system for that, those for later use included.
+  public var memoryHeld: Int { native.pointee.held }
+
+  /// Times that nghttp2 was told that memory is out.
+  public var memoryRefusals: UInt64 { native.pointee.refusals }
 
   /// Streams that are open, or closed and not yet asked for.
   public var streamCount: Int { memory.pointee.streams.count }

@@ -21,7 +21,12 @@ struct NativeSession: BitwiseCopyable {
     case broken
   }
 
-  init?(isServer: Bool, _ settings: H2Settings, state: UnsafeMutablePointer<H2State>) {
+  init?(
+    isServer: Bool,
+    _ settings: H2Settings,
+    state: UnsafeMutablePointer<H2State>,
+    memory: UnsafeMutablePointer<NativeMemory>
+  ) {
     var option: OpaquePointer?
     guard nghttp2_option_new(&option) == 0, let option else { return nil }
     defer { nghttp2_option_del(option) }
@@ -31,10 +36,11 @@ struct NativeSession: BitwiseCopyable {
     defer { nghttp2_session_callbacks_del(callbacks) }
     NativeCallbacks.set(callbacks)
     var session: OpaquePointer?
+    var hooks = NativeMemory.hooks(memory)
     let result =
       isServer
-      ? nghttp2_session_server_new2(&session, callbacks, state, option)
-      : nghttp2_session_client_new2(&session, callbacks, state, option)
+      ? nghttp2_session_server_new3(&session, callbacks, state, option, &hooks)
+      : nghttp2_session_client_new3(&session, callbacks, state, option, &hooks)
     guard result == 0, let session else { return nil }
     self.session = session
     guard submit(settings, isServer: isServer) else {

@@ -2,9 +2,10 @@
 ///
 /// It tells text that begins like an HTTP method from TLS, and refuses a ClientHello that announces more
 /// than the bound: OpenSSL makes room for what is announced, up to 175 KB for nine bytes received.
-/// What follows the length of the first message is OpenSSL's business.
+/// Whoever bounds handshakes can ask it when the whole ClientHello is there, before there is a
+/// session. What follows the length of the first message is OpenSSL's business.
 /// Source: RFC 8446 sections 4 and 5.1.
-struct HelloScan: BitwiseCopyable {
+public struct HelloScan: BitwiseCopyable, Sendable {
   /// Bytes of a ClientHello that are accepted.
   ///
   /// Browsers send 0.5 to 2 KiB, a session ticket with a
@@ -13,15 +14,48 @@ struct HelloScan: BitwiseCopyable {
 
   private enum Place: UInt8 { case type, major, minor, lengthHigh, lengthLow, body }
 
-  /// Whether the scan is over.
-  private(set) var isDone = false
   private var place = Place.type
-  private var left = 0
-  private var word: UInt32 = 0
-  private var count = 0
   private var first: UInt8 = 0
+  /// Bytes of the message's header that were seen.
+  private var count: UInt8 = 0
+  /// Bytes that are missing of the record.
+  private var left: Int32 = 0
+  /// The message's header: its type, and in the lower 24 bits its length.
+  private var word: UInt32 = 0
+  /// Bytes that are missing of the message, once its header was seen.
+  private var missing: Int32 = 0
 
-  /// Looks at the next byte.
+  public init() {}
+
+  /// Whether the message's header was seen, and is acceptable.
+  var isDone: Bool { count == 4 }
+
+  /// Looks at the next bytes.
+  ///
+  /// - Parameters:
+  ///   - bytes: What follows the bytes of the call before.
+  ///   - total: How many there are.
+  /// - Returns: Whether a handshake has something to do: the whole ClientHello has come, or bytes
+  ///   that none begins with.
+  public mutating func isReady(after bytes: UnsafePointer<UInt8>, count total: Int) -> Bool {
+    var index = 0
+    while index < total {
+      if isDone, missing == 0 { return true }
+      if isDone, place == .body {
+        let part = min(left, missing, Int32(clamping: total - index))
+        left -= part
+        missing -= part
+        index += Int(part)
+        if left == 0 { place = .type }
+      } else {
+        if feed(bytes[index]) != nil { return true }
+        index += 1
+      }
+    }
+    return isDone && missing == 0
+  }
+
+  /// Looks at the next byte, until the message's header is over.
   ///
   /// - Returns: The fault that it shows, if any; nothing may be scanned after that.
   mutating func feed(_ byte: UInt8) -> TLSFault? {
@@ -37,20 +71,20 @@ struct HelloScan: BitwiseCopyable {
       place = .minor
     case .minor: place = .lengthHigh
     case .lengthHigh:
-      left = Int(byte) << 8
+      left = Int32(byte) << 8
       place = .lengthLow
     case .lengthLow:
-      left |= Int(byte)
+      left |= Int32(byte)
       place = left == 0 ? .type : .body
     case .body:
       word = word << 8 | UInt32(byte)
       count += 1
       left -= 1
       if left == 0 { place = .type }
-      if count == 4 {
-        isDone = true
+      if isDone {
         guard word >> 24 == 1 else { return .notTLS }
-        if word & 0xFF_FFFF > UInt32(Self.maximumHello) { return .handshakeTooLong }
+        missing = Int32(word & 0xFF_FFFF)
+        if missing > Int32(Self.maximumHello) { return .handshakeTooLong }
       }
     }
     return nil

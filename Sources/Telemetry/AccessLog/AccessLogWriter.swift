@@ -19,6 +19,7 @@ public final class AccessLogWriter: Sendable {
 
   /// The table that record fields index into.
   public let names: NameTable
+  private let output: AccessLogOutput
   private let rings: [AccessLogRing]
   private let doorbell: Doorbell
   private let control = Locked(Control())
@@ -33,31 +34,35 @@ public final class AccessLogWriter: Sendable {
     var mustReopen = false
   }
 
-  /// Opens the output; nothing is written before `start`.
+  /// Prepares the rings; nothing is opened before `start`.
   ///
   /// - Parameters:
   ///   - output: Where lines go; with `off` records are read and forgotten.
   ///   - workers: How many rings there are.
   ///   - ringCapacity: Bytes of each ring, a power of two.
   ///   - names: The table that record fields index into.
-  /// - Throws: When the output cannot be opened.
   public init(
     output: AccessLogOutput,
     workers: Int,
     ringCapacity: Int = 1 << 20,
     names: NameTable
-  ) throws(TelemetryError) {
+  ) {
     self.names = names
+    self.output = output
     let doorbell = Doorbell()
     self.doorbell = doorbell
     rings = (0..<workers).map { _ in AccessLogRing(capacity: ringCapacity, doorbell: doorbell) }
-    // Opened here so that a wrong path is an error of the start, by the thread that reports it.
-    let sink = try LogSink(output)
-    control.withLock { $0.next = sink }
   }
 
-  /// Starts the thread; apart from opening, because privileges go between the two.
+  /// Opens the output and starts the thread.
+  ///
+  /// Called once privileges are gone: a file that only root can open could not be opened again
+  /// after it was rotated away.
+  ///
+  /// - Throws: When the output cannot be opened, to the thread that reports it.
   public func start() throws(TelemetryError) {
+    let sink = try LogSink(output)
+    control.withLock { $0.next = sink }
     guard let started = BackgroundThread(name: "access-log", run: { [self] in run() }) else {
       throw TelemetryError(.cannotStartThread, "no room for the access log's thread")
     }

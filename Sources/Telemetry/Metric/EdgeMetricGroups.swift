@@ -33,6 +33,9 @@ public struct ServiceMetrics: Sendable, BitwiseCopyable {
   public var connections: ConnectionMetrics
   public var poolIdle: Gauge
   public var poolBusy: Gauge
+  /// Those on which HTTP/1.1 and HTTP/2 are spoken.
+  public var http1: ConnectionMetrics
+  public var http2: ConnectionMetrics
 
   @inlinable
   public init(
@@ -41,7 +44,9 @@ public struct ServiceMetrics: Sendable, BitwiseCopyable {
     connectFailures: Counter = Counter(),
     connections: ConnectionMetrics = ConnectionMetrics(),
     poolIdle: Gauge = Gauge(),
-    poolBusy: Gauge = Gauge()
+    poolBusy: Gauge = Gauge(),
+    http1: ConnectionMetrics = ConnectionMetrics(),
+    http2: ConnectionMetrics = ConnectionMetrics()
   ) {
     self.duration = duration
     self.queueWait = queueWait
@@ -49,6 +54,8 @@ public struct ServiceMetrics: Sendable, BitwiseCopyable {
     self.connections = connections
     self.poolIdle = poolIdle
     self.poolBusy = poolBusy
+    self.http1 = http1
+    self.http2 = http2
   }
 }
 

@@ -136,6 +136,30 @@ public struct EdgeMetrics: Sendable {
         "spillway_upstream_pool_connections",
         help: pool,
         labels: ["service": name, "state": "busy"]
+      ),
+      http1: spoken("http/1.1", name),
+      http2: spoken("h2", name)
+    )
+  }
+
+  /// Connections to a service by what is spoken on them, as ALPN names it.
+  private func spoken(_ name: String, _ service: String) -> ConnectionMetrics {
+    let labels: Labels = ["service": service, "protocol": name]
+    return ConnectionMetrics(
+      open: registry.gauge(
+        "spillway_upstream_connections_active",
+        help: "Upstream connections that stand, by service and by the protocol that is spoken.",
+        labels: labels
+      ),
+      opened: registry.counter(
+        "spillway_upstream_connections_made_total",
+        help: "Upstream connections that were made, by service and by the protocol that is spoken.",
+        labels: labels
+      ),
+      closed: registry.counter(
+        "spillway_upstream_connections_ended_total",
+        help: "Upstream connections that stood and ended, by service and protocol.",
+        labels: labels
       )
     )
   }

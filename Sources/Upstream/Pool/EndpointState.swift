@@ -24,6 +24,8 @@ public struct EndpointState: BitwiseCopyable {
   /// A new one is believed to allow as many until it says so itself; 100 before the first, as most
   /// do (RFC 9113 section 6.5.2).
   public var sessionStreams: Int32 = 100
+  /// What its last handshake chose, where it may choose.
+  public var chosen = ChosenHTTP.unknown
   /// Connect failures in a row.
   public var failures: Int32 = 0
   /// Time to the response head, averaged; 0 before the first.
@@ -52,6 +54,16 @@ public struct EndpointState: BitwiseCopyable {
     failures = 0
     backedOffUntil = Instant(.min)
   }
+}
+
+/// Which version of HTTP an endpoint that may choose (RFC 7301) chose last.
+///
+/// It decides how the next connection begins, as one of HTTP/2 for many requests or one of HTTP/1.1
+/// for each; a service that changes its mind is followed when the handshake is over.
+public enum ChosenHTTP: UInt8, Sendable, BitwiseCopyable {
+  case unknown
+  case http1
+  case http2
 }
 
 /// An average that forgets by time, not by count: a burst of samples weighs like a trickle.

@@ -1,5 +1,6 @@
 import HTTPCodec
 import Testing
+import Units
 
 extension WireTests {
   /// HTTP/2 towards services: one exchange of each kind, for clients of either protocol.
@@ -151,6 +152,85 @@ extension WireTests {
         #expect(second.text == "body")
         #expect(second.trailers.map(\.value) == ["two"])
         #expect(scene.service.requests.allSatisfy { $0.trailers.map(\.name) == ["x-mark"] })
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `RFC 9113 8.1: trailers behind a body of stated length arrive`(backend: Backend) throws {
+      let service = try HTTP2Upstream { peer, request, moment in
+        if moment == .body, request.target == "/late" {
+          try peer.inform(request, 103, [("link", "</a>")])
+        }
+        guard moment == .end else { return }
+        let mark = request.trailers.first?.value ?? "none"
+        try peer.respond(request, 200, body: request.body, trailers: [("x-sum", mark)])
+      }
+      try Scene.play(backend, h2c: service) { scene in
+        let client = try scene.http2()
+        let mark = [Field(name: "x-mark", value: "one")]
+        let large = [UInt8](repeating: 120, count: 100_000)
+        for body in [[120], [], large] {
+          let length = [("content-length", "\(body.count)")]
+          let token = try client.request("POST", "/", length, body: body, trailers: mark)
+          let answer = try client.answer(token)
+          #expect(answer.body == body && answer.isComplete)
+          #expect(answer.trailers.map(\.value) == ["one"], "behind \(body.count) bytes")
+        }
+        // The body is there whole before anybody knows of trailers.
+        let token = try client.request(
+          "POST",
+          "/late",
+          [("content-length", "1")],
+          body: [120],
+          isLast: false,
+          trailers: mark
+        )
+        try client.wait("the body is there") { $0.answers[token]?.interim == [103] }
+        #expect(scene.service.requests.last?.isComplete == false)
+        try client.send([], on: token, isLast: true)
+        #expect(try client.answer(token).trailers.map(\.value) == ["one"])
+        // Without any the stream ends with the client's.
+        let plain = try client.request("POST", "/", [("content-length", "1")], body: [120])
+        #expect(try client.answer(plain).trailers.map(\.value) == ["none"])
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `what was refused before its trailers is repeated with them, never without`(
+      backend: Backend
+    ) throws {
+      let refusals = Locked(0)
+      let service = try HTTP2Upstream { peer, request, moment in
+        if moment == .body, request.target == "/early", refusals.withLock({ $0 }) == 0 {
+          refusals.withLock { $0 += 1 }
+          return try peer.reset(request, .refusedStream)
+        }
+        guard moment == .end else { return }
+        if request.target == "/whole" { return try peer.reset(request, .refusedStream) }
+        let mark = request.trailers.first?.value ?? "none"
+        try peer.respond(request, 200, body: request.body, trailers: [("x-sum", mark)])
+      }
+      try Scene.play(backend, h2c: service) { scene in
+        let client = try scene.http2()
+        let length = [("content-length", "1")]
+        let mark = [Field(name: "x-mark", value: "one")]
+        let early = try client.request(
+          "POST",
+          "/early",
+          length,
+          body: [120],
+          isLast: false,
+          trailers: mark
+        )
+        try eventually("it is repeated") { scene.service.requests.last?.body.isEmpty == false }
+        try eventually("it is there again") { scene.service.requests.count == 2 }
+        try client.send([], on: early, isLast: true)
+        let answer = try client.answer(early)
+        #expect(answer.body == [120] && answer.trailers.map(\.value) == ["one"])
+
+        let whole = try client.request("POST", "/whole", length, body: [120], trailers: mark)
+        #expect(try client.answer(whole).status == 503)
+        #expect(scene.service.requests.count { $0.target == "/whole" } == 1)
       }
     }
 

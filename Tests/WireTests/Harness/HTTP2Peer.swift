@@ -244,6 +244,10 @@ final class HTTP2Peer {
         )
       }
       var fields = (0..<Int(head.head.fieldCount)).map { Field(head.fields[$0], of: head.bytes) }
+      if head.scheme != .none {
+        let scheme = head.scheme == .https ? "https" : "http"
+        fields.append(Field(name: ":scheme", value: scheme))
+      }
       if let name = head.protocolName {
         let part = UnsafeBufferPointer(start: name, count: head.protocolLength)
         fields.append(Field(name: ":protocol", value: String(decoding: part, as: UTF8.self)))

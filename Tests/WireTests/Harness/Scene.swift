@@ -50,6 +50,17 @@ final class Scene {
     try Self.play(backend, [], [service] + others, settings, nil, play)
   }
 
+  /// The same before services that are reached through something else, as the settings say.
+  static func play(
+    _ backend: Backend,
+    _ upstream: ScriptedUpstream?,
+    behind service: HTTP2Upstream,
+    settings: EdgeSettings,
+    _ play: (Scene) throws -> Void
+  ) throws {
+    try Self.play(backend, upstream.map { [$0] } ?? [], [service], settings, nil, play)
+  }
+
   private static func play(
     _ backend: Backend,
     _ upstreams: [ScriptedUpstream],
@@ -124,6 +135,12 @@ final class Scene {
   /// Takes a client into the scene that was made elsewhere.
   func adopt(_ client: RawClient) -> RawClient {
     clients.append(client)
+    return client
+  }
+
+  /// The same for a client of HTTP/2.
+  func adopt(_ client: HTTP2Client) -> HTTP2Client {
+    sessions.append(client)
     return client
   }
 

@@ -48,6 +48,14 @@ final class ScriptedUpstream: Sendable {
     try ScriptedUpstream { peer, request in try peer.respond(200, request.target) }
   }
 
+  /// A service that answers 200 with method, target and body of the request, as that of
+  /// `HTTP2Upstream` does.
+  static func echo() throws -> ScriptedUpstream {
+    try ScriptedUpstream { peer, request in
+      try peer.respond(200, "\(request.method) \(request.target) \(request.text)")
+    }
+  }
+
   /// How the configuration names it.
   var endpoint: String { path.map { "unix:\($0)" } ?? "127.0.0.1:\(port)" }
 

@@ -70,6 +70,28 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `a reload that is refused for an address does not hide new certificates`(
+      backend: Backend
+    ) throws {
+      let files = try Self.files()
+      try Scene.play(backend, .echoingTarget(), settings: .secure(files)) { scene in
+        let taken = try Socket.listening()
+        defer { taken.close() }
+        try Self.replace(files, by: WireAuthority.stranger.server)
+
+        #expect(throws: (any Error).self) {
+          try scene.reload {
+            $0.listeners = ["name: other, address: \"127.0.0.1:\(taken.localPort)\""]
+          }
+        }
+
+        try eventually("new clients see it") {
+          try Self.isBelieved(scene, by: WireAuthority.stranger)
+        }
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `TLS can be taken from a listener and given to it`(backend: Backend) throws {
       try Scene.play(backend, .echoingTarget(), settings: .secure()) { scene in
         let (kept, _) = try scene.secureClient()

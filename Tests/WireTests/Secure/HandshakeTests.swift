@@ -176,7 +176,7 @@ extension WireTests {
     }
 
     /// What a client says first.
-    private static func hello() throws -> [UInt8] {
+    static func hello() throws -> [UInt8] {
       let session = try #require(
         TLSSession(client: try WireAuthority.shared.client(), host: "edge.test")
       )
@@ -202,6 +202,8 @@ extension WireTests {
       var bounds = HandshakeBounds()
       bounds.running = 1
       bounds.waiting = 1
+      bounds.patience = .seconds(3_600)
+      bounds.leastPatience = .seconds(3_600)
       let edge = try EdgeUnderTest(
         configuration: EdgeSettings.secure().yaml(endpoints: [upstream.endpoint]),
         backend: backend,
@@ -215,8 +217,9 @@ extension WireTests {
         return try Exposition(try client.response().text).sum(name) ?? 0
       }
       let port = try edge.port("public")
+      let hello = try Self.hello()
       let holder = try RawClient(port: port)
-      try holder.send([22, 3])
+      try holder.send(hello)
       try eventually("it began") { try metric("spillway_tls_handshakes_active") == 1 }
       let tunnel = try TLSTunnel(port: port, context: try WireAuthority.shared.client())
       let waiter = RawClient(tunnel.plain)
@@ -224,7 +227,7 @@ extension WireTests {
       try waiter.request()
       try eventually("it waits") { try metric("spillway_tls_handshakes_waiting") == 1 }
       let refused = try RawClient(port: port)
-      refused.trySend([22, 3])
+      refused.trySend(hello)
 
       #expect(refused.isClosedSilently())
       #expect(try metric("spillway_tls_handshake_failures_total{reason=\"refused\"}") == 1)

@@ -14,8 +14,10 @@ import Units
 final class TLSTunnel: @unchecked Sendable {
   /// The client's end.
   let plain: Socket
-  private let own: Socket
+  private var own: Socket
   private let wire: Socket
+  /// Where the plain end leads if HTTP/2 is chosen, for a service.
+  private let http2: UInt16?
   private let session: TLSSession
   private let outcome = Locked(Outcome())
 
@@ -48,6 +50,7 @@ final class TLSTunnel: @unchecked Sendable {
       throw WireFailure("socketpair: \(errno)")
     }
     isServer = false
+    http2 = nil
     cutsAtEnd = false
     plain = Socket(adopting: ends[0])
     own = Socket(adopting: ends[1])
@@ -65,9 +68,11 @@ final class TLSTunnel: @unchecked Sendable {
     serving wire: Socket,
     context: TLSServerContext,
     before port: UInt16,
+    http2: UInt16?,
     cutsAtEnd: Bool
   ) throws {
     isServer = true
+    self.http2 = http2
     self.cutsAtEnd = cutsAtEnd
     self.wire = wire
     own = try Socket.connected(to: port)
@@ -179,6 +184,12 @@ final class TLSTunnel: @unchecked Sendable {
 
   private func note() {
     guard session.isOpen else { return }
+    if let http2, !isOpen, session.applicationProtocol == .http2,
+      let other = try? Socket.connected(to: http2)
+    {
+      own.close()
+      own = other
+    }
     outcome.withLock {
       $0.isOpen = true
       $0.isResumed = session.isResumed
@@ -268,6 +279,17 @@ extension Scene {
       prelude: prelude
     )
     return (adopt(RawClient(tunnel.plain)), tunnel)
+  }
+}
+
+extension Scene {
+  /// A client of HTTP/2 over TLS.
+  func secureHTTP2() throws -> HTTP2Client {
+    let tunnel = try TLSTunnel(
+      port: edge.port("public"),
+      context: try WireAuthority.shared.client([.http2])
+    )
+    return adopt(try HTTP2Client(tunnel.plain))
   }
 }
 

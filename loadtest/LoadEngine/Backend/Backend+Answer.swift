@@ -6,6 +6,7 @@ internal import Units
 extension Backend {
   func answer(_ index: Int32, _ kind: BackendAnswers.Kind) {
     let connection = connections[index]
+    guard connection.pointee.session < 0 else { return respond(index, kind) }
     let answer = answers.find(
       kind,
       route: Int(connection.pointee.route),
@@ -64,6 +65,13 @@ extension Backend {
       generation: connections.generation(index)
     )
     connection.pointee.timer = reactor.timers.allocate(for: owner)
+    guard connection.pointee.session < 0 else {
+      guard connection.pointee.timer >= 0 else { return close(index, reset: true) }
+      connection.pointee.state = .dribbling
+      connection.pointee.piecesLeft = BackendAnswers.pieces
+      respond(index, .slow)
+      return armPiece(connection)
+    }
     guard connection.pointee.timer >= 0,
       answers.slowHead.write(to: connection.pointee.socket, reactor)
     else { return close(index, reset: true) }
@@ -76,6 +84,12 @@ extension Backend {
   func sendPiece(_ index: Int32) {
     let connection = connections[index]
     guard connection.pointee.state == .dribbling else { return }
+    guard connection.pointee.session < 0 else {
+      connection.pointee.piecesLeft -= 1
+      offerAnswer(index)
+      if connection.pointee.piecesLeft > 0 { armPiece(connection) }
+      return
+    }
     guard answers.slowPiece.write(to: connection.pointee.socket, reactor) else {
       return close(index, reset: true)
     }

@@ -10,6 +10,9 @@ extension Backend {
 
   func received(_ index: Int32, block: Int32, count: Int) {
     let connection = connections[index]
+    guard connection.pointee.http2 == nil else {
+      return sessionReceived(index, block: block, start: 0, count: count)
+    }
     guard connection.pointee.block >= 0 else {
       connection.pointee.block = block
       connection.pointee.start = 0
@@ -19,7 +22,7 @@ extension Backend {
     switch connection.pointee.state {
     case .head, .body, .chunks, .trailers: join(index, block: block, count: count)
     case .inside, .hanging, .dribbling: hold(index, block: block, count: count)
-    case .closing, .gone: reactor.pool.release(block)
+    case .closing, .gone, .session: reactor.pool.release(block)
     }
   }
 
@@ -62,7 +65,7 @@ extension Backend {
     while connections.generation(index) == generation {
       switch connection.pointee.state {
       case .head, .body, .chunks, .trailers: break
-      case .inside, .hanging, .dribbling, .closing, .gone: return
+      case .inside, .hanging, .dribbling, .closing, .gone, .session: return
       }
       guard let next = takePending(connection) else {
         guard connection.pointee.isPaused else { return }
@@ -109,7 +112,7 @@ extension Backend {
       case .trailers: isDone = !readTrailers(index, connection)
       // The client is heard all the same, so that its end is seen.
       case .inside, .hanging, .dribbling: return
-      case .closing, .gone: return dropBlock(connection)
+      case .closing, .gone, .session: return dropBlock(connection)
       }
       if isDone { return }
     }
@@ -127,6 +130,13 @@ extension Backend {
   ) -> Bool {
     let bytes = reactor.pool.bytes(connection.pointee.block) + Int(connection.pointee.start)
     let count = Int(connection.pointee.end - connection.pointee.start)
+    switch preface(index, bytes, count: count) {
+    case .no: break
+    case .perhaps: return false
+    case .yes:
+      openSession(index)
+      return false
+    }
     var head = RequestHead()
     let outcome = RequestParser.parse(
       bytes,
@@ -156,6 +166,7 @@ extension Backend {
       control(index, target: String(decoding: target, as: UTF8.self))
       return false
     }
+    connection.pointee.hasBegun = true
     connection.pointee.route = findRoute(
       UnsafeBufferPointer(start: bytes + Int(head.pathStart), count: Int(head.pathLength))
     )
@@ -173,7 +184,7 @@ extension Backend {
     return true
   }
 
-  private func findRoute(_ path: UnsafeBufferPointer<UInt8>) -> Int32 {
+  func findRoute(_ path: UnsafeBufferPointer<UInt8>) -> Int32 {
     for (place, prefix) in answers.prefixes.enumerated() where path.starts(with: prefix) {
       return Int32(place)
     }

@@ -6,7 +6,8 @@ public import Reactor
 import Synchronization
 internal import Units
 
-/// A simulated service on real sockets: one thread, HTTP/1.1, and a control API beside it.
+/// A simulated service on real sockets: one thread, HTTP/1.1 and HTTP/2 by prior knowledge, and a
+/// control API beside it.
 ///
 /// The queueing is `ServiceModel`; here are the bytes. One thread runs `run`; any may call `stop`.
 public final class Backend: @unchecked Sendable {
@@ -57,6 +58,12 @@ public final class Backend: @unchecked Sendable {
   private var serviceWatch: Int32 = -1
   private let control: ListeningPort
   let answers: BackendAnswers
+  let workspace: H2Workspace
+  /// The request of each stream of the workspace, or -1.
+  let childOfStream: UnsafeMutablePointer<Int32>
+  /// Sessions with something to say, linked through them.
+  var firstDirty: Int32 = -1
+  let sessionScratch: UnsafeMutablePointer<UInt8>
 
   /// Binds both ports and listens; call on the thread that will run it when the ring is used.
   public init(_ settings: ServiceSettings, _ options: Options) throws {
@@ -74,6 +81,11 @@ public final class Backend: @unchecked Sendable {
     counters = BackendCounters(routes: settings.routes.count)
     fields = .allocate(capacity: Self.limits.maximumFields)
     answers = try BackendAnswers(settings, pool: reactor.pool)
+    // Streams that are closed stay in the table until the turn's end.
+    workspace = H2Workspace(streams: 2 * options.connections)
+    childOfStream = .allocate(capacity: 2 * options.connections)
+    childOfStream.initialize(repeating: -1, count: 2 * options.connections)
+    sessionScratch = .allocate(capacity: BlockPool.blockSize)
     let service = try ListeningPort(host: options.host, port: options.port)
     self.service = service
     port = service.port
@@ -98,6 +110,8 @@ public final class Backend: @unchecked Sendable {
     service?.close()
     control.close()
     fields.deallocate()
+    sessionScratch.deallocate()
+    childOfStream.deallocate()
   }
 
   /// Serves until `stop`.
@@ -114,6 +128,12 @@ public final class Backend: @unchecked Sendable {
         handle(event)
       }
       finishWork()
+      flushSessions()
+    }
+    for index in 0..<Int32(connections.capacity) where connections.generation(index) & 1 == 1 {
+      // Nobody else would give sessions back; sockets go with the reactor.
+      connections[index].pointee.http2?.release()
+      connections[index].pointee.http2 = nil
     }
     reactor.settle()
   }
@@ -137,7 +157,10 @@ public final class Backend: @unchecked Sendable {
       connections.release(job)
     }
     for index in 0..<Int32(connections.capacity) where connections.generation(index) & 1 == 1 {
-      guard !connections[index].pointee.isControl else { continue }
+      guard !connections[index].pointee.isControl, connections[index].pointee.session < 0 else {
+        continue
+      }
+      endChildren(of: index) { self.counters.reset += $0 == .inside ? 1 : 0 }
       if connections[index].pointee.state == .inside { counters.reset += 1 }
       close(index, reset: true)
     }
@@ -169,7 +192,12 @@ public final class Backend: @unchecked Sendable {
     case .accepted: accept(event.value, isControl: event.owner.kind == OwnerKind.control)
     case .received: received(event.owner.index, block: event.block, count: Int(event.value))
     case .endOfStream, .failed: clientLeft(event.owner.index)
-    case .drained: close(event.owner.index, reset: false)
+    case .drained:
+      if connections[event.owner.index].pointee.http2 == nil {
+        close(event.owner.index, reset: false)
+      } else {
+        markDirty(event.owner.index)
+      }
     case .timer: sendPiece(event.owner.index)
     case .none, .connected, .ready, .mailbox: break
     }
@@ -199,6 +227,11 @@ public final class Backend: @unchecked Sendable {
 
   func clientLeft(_ index: Int32) {
     let connection = connections[index]
+    if connection.pointee.http2 != nil {
+      // Each request is one that its client left.
+      endChildren(of: index) { _ in }
+      return close(index, reset: false)
+    }
     if connection.pointee.state == .inside {
       counters.abandoned += 1
       guard model.abandon(job: index, at: reactor.now) else {
@@ -212,6 +245,7 @@ public final class Backend: @unchecked Sendable {
 
   /// Frees an entry and all it holds.
   func close(_ index: Int32, reset: Bool) {
+    if connections[index].pointee.session >= 0 { resetStream(index) }
     closeSocket(connections[index], reset: reset)
     connections.release(index)
   }
@@ -224,6 +258,8 @@ public final class Backend: @unchecked Sendable {
     while let next = takePending(connection) { reactor.pool.release(next.block) }
     if connection.pointee.timer >= 0 { reactor.timers.release(connection.pointee.timer) }
     connection.pointee.timer = -1
+    connection.pointee.http2?.release()
+    connection.pointee.http2 = nil
   }
 
   // MARK: - Work

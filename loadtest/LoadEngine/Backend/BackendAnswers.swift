@@ -3,8 +3,14 @@ internal import Reactor
 
 /// Answers of the simulated service, written once.
 struct BackendAnswers {
-  enum Kind { case served, refused, failed }
+  enum Kind { case served, refused, failed, slow }
 
+  /// The same for HTTP/2: bodies by route, the last one for requests of none.
+  private let bodies: [RepeatedBody]
+  private let messages: [RepeatedBody]
+  private let short = RepeatedBody(filler: 9)
+  private let slow = RepeatedBody(filler: Int(BackendAnswers.pieces))
+  private let nothing = RepeatedBody(filler: 0)
   private let served: [SharedBytes]
   private let servedClosing: [SharedBytes]
   private let refused: SharedBytes
@@ -21,6 +27,9 @@ struct BackendAnswers {
   static let pieces: Int32 = 20
 
   init(_ settings: ServiceSettings, pool: BlockPool) throws(EngineError) {
+    let sizes = settings.routes.map { $0.answerSize ?? settings.answerSize }
+    bodies = (sizes + [settings.answerSize]).map { RepeatedBody(filler: $0) }
+    messages = (sizes + [settings.answerSize]).map { RepeatedBody(message: $0) }
     var served: [SharedBytes] = []
     var closing: [SharedBytes] = []
     for size in settings.routes.map({ $0.answerSize ?? settings.answerSize })
@@ -49,6 +58,17 @@ struct BackendAnswers {
       return keepsAlive ? served[place] : servedClosing[place]
     case .refused: return keepsAlive ? refused : refusedClosing
     case .failed: return keepsAlive ? failed : failedClosing
+    case .slow: return slowHead
+    }
+  }
+
+  /// What a stream's answer has as its body; a refused call of gRPC has none.
+  func body(_ kind: Kind, route: Int, isGRPC: Bool) -> RepeatedBody {
+    let place = route >= 0 ? route : bodies.count - 1
+    switch kind {
+    case .served: return isGRPC ? messages[place] : bodies[place]
+    case .refused, .failed: return isGRPC ? nothing : short
+    case .slow: return slow
     }
   }
 

@@ -10,9 +10,21 @@ extension LoadClient {
   /// Bytes of a refusal's body in which its reason is looked for.
   private static let maximumExplanation = 1_024
 
+  /// Bytes of a socket.
   func received(_ index: Int32, block: Int32, count: Int) {
     figures.bytesReceived += UInt64(count)
+    guard connections[index].pointee.tls == nil else {
+      return decrypt(index, block: block, count: count)
+    }
+    plainReceived(index, block: block, count: count)
+  }
+
+  /// Bytes of what is spoken on it.
+  func plainReceived(_ index: Int32, block: Int32, count: Int) {
     let connection = connections[index]
+    guard connection.pointee.http2 == nil else {
+      return sessionReceived(index, block: block, count: count)
+    }
     let pool = reactor.pool
     guard connection.pointee.state != .idle, connection.pointee.call >= 0 else {
       // Nobody asked: whatever it is would be taken for the next answer.
@@ -52,10 +64,9 @@ extension LoadClient {
     pool.release(connection.pointee.block)
     connection.pointee.block = -1
     guard taken < count else { return pool.release(block) }
-    figures.bytesReceived -= UInt64(count - taken)
     let rest = pool.bytes(block)
     rest.update(from: rest + taken, count: count - taken)
-    received(index, block: block, count: count - taken)
+    plainReceived(index, block: block, count: count - taken)
   }
 
   /// Reads bytes of an answer.
@@ -85,10 +96,13 @@ extension LoadClient {
           completed(index, isClean: offset == count)
           return -1
         }
+        pauseIfSlow(connection, taken)
       case .chunks:
         let step = connection.pointee.decoder.next(bytes, count: count, offset: &offset)
         switch step {
-        case .data(let start, let length): look(index, bytes + start, count: length)
+        case .data(let start, let length):
+          look(index, bytes + start, count: length)
+          pauseIfSlow(connection, length)
         case .needMore: return count
         case .trailersBegin: connection.pointee.state = .trailers
         case .refused(let fault):
@@ -116,8 +130,9 @@ extension LoadClient {
         }
       case .untilClose:
         look(index, bytes + offset, count: count - offset)
+        pauseIfSlow(connection, count - offset)
         return count
-      case .connecting, .idle: return -1
+      case .connecting, .handshaking, .session, .idle: return -1
       }
     }
     return offset
@@ -181,18 +196,26 @@ extension LoadClient {
   private func look(_ index: Int32, _ bytes: UnsafeMutablePointer<UInt8>, count: Int) {
     let connection = connections[index]
     guard connection.pointee.status >= 400, connection.pointee.reason < 0 else { return }
+    connection.pointee.reason = Int16(explain(connection.pointee.status, bytes, count: count))
+  }
+
+  /// The place of a refusal or failure by the first bytes of its body, else by its status.
+  func explain(_ status: UInt16, _ bytes: UnsafePointer<UInt8>, count: Int) -> Int {
     let body = UnsafeBufferPointer(start: bytes, count: min(count, Self.maximumExplanation))
-    let outcome = Self.outcome(of: connection.pointee.status)
-    let place =
-      Explanation.reason(in: body).map { account.place(of: outcome, word: $0) }
-      ?? account.place(of: outcome, status: connection.pointee.status)
-    connection.pointee.reason = Int16(place)
+    let outcome = Self.outcome(of: status)
+    return Explanation.reason(in: body).map { account.place(of: outcome, word: $0) }
+      ?? account.place(of: outcome, status: status)
+  }
+
+  private func pauseIfSlow(_ connection: UnsafeMutablePointer<ClientConnection>, _ count: Int) {
+    let call = connection.pointee.call
+    guard kinds[Int(calls[call].pointee.kind)].pace?.pause ?? .zero > .zero else { return }
+    pauseReading(call, count)
   }
 
   private func malformed(_ index: Int32, _ fault: ParseFault) {
     guard fault != .headTooLarge else { return breakOff(index, .headTooLarge) }
-    var name = "malformed: \(fault.reason)"
-    breakOff(index, place: name.withUTF8 { account.place(of: .error, word: $0) })
+    breakConnection(index, word("malformed: \(fault.reason)"))
   }
 
   private static func outcome(of status: UInt16) -> Outcome {
@@ -204,26 +227,17 @@ extension LoadClient {
   /// `isClean`: Whether nothing came behind it, so that the connection can be used again.
   func completed(_ index: Int32, isClean: Bool) {
     let connection = connections[index]
-    let status = connection.pointee.status
     let call = connection.pointee.call
-    var reason = Int(connection.pointee.reason)
-    let cause: RetryBehaviour.Cause?
-    if status < 400 {
-      let latency = now() - calls[call].pointee.intended
-      let isInTime = latency <= kinds[Int(calls[call].pointee.kind)].deadline
-      reason = isInTime ? ReasonTable.good : ReasonTable.late
-      cause = nil
-    } else {
-      let outcome = Self.outcome(of: status)
-      if reason < 0 { reason = account.place(of: outcome, status: status) }
-      cause = outcome == .shed ? .shed : .failed
-    }
+    let status = connection.pointee.status
+    let (reason, cause) = judge(call, status: status, reason: Int(connection.pointee.reason))
+    // What was not sent yet would be taken for the next request.
+    let isSent = calls[call].pointee.sent >= Int64(prepared[Int(calls[call].pointee.kind)].length)
+    if calls[call].pointee.isReadPaused { reactor.resume(connection.pointee.socket) }
     if connection.pointee.block >= 0 {
       reactor.pool.release(connection.pointee.block)
       connection.pointee.block = -1
     }
-    connection.pointee.call = -1
-    if isClean, connection.pointee.keepsAlive {
+    if isClean, isSent, connection.pointee.keepsAlive {
       free(index)
       finishAttempt(call, reason: reason, cause: cause)
     } else {
@@ -232,6 +246,32 @@ extension LoadClient {
       finishAttempt(call, reason: reason, cause: cause)
       serveWaiting()
     }
+  }
+
+  /// What an answer means to its caller.
+  ///
+  /// `reason`: What the answer gave, as a place of the account, or -1.
+  func judge(
+    _ call: Int32,
+    status: UInt16,
+    reason: Int
+  ) -> (reason: Int, cause: RetryBehaviour.Cause?) {
+    // Looked up field by field: a copy of the kind would retain its texts.
+    let kind = Int(calls[call].pointee.kind)
+    if status >= 400 {
+      let outcome = Self.outcome(of: status)
+      let place = reason >= 0 ? reason : account.place(of: outcome, status: status)
+      return (place, outcome == .shed ? .shed : .failed)
+    }
+    let grpcStatus = calls[call].pointee.grpcStatus
+    if kinds[kind].isGRPC, grpcStatus != GRPCStatus.ok {
+      let outcome = GRPCStatus.outcome(grpcStatus)
+      var name = GRPCStatus.name(grpcStatus)
+      let place = name.withUTF8 { account.place(of: outcome, word: $0) }
+      return (place, outcome == .shed ? .shed : .failed)
+    }
+    let latency = now() - calls[call].pointee.intended
+    return (latency <= kinds[kind].deadline ? ReasonTable.good : ReasonTable.late, nil)
   }
 }
 

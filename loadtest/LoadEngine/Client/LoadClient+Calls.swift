@@ -39,13 +39,57 @@ extension LoadClient {
   private func begin(_ index: Int32) {
     let call = calls[index]
     call.pointee.attempts += 1
+    call.pointee.isCounted = false
     armTimer(call)
-    if let connection = takeIdle() {
-      send(index, on: connection)
-    } else if !open(for: index) {
+    guard !assign(index) else { return }
+    if !mayOpen || !open(for: index) {
       figures.waited += 1
       enqueue(index)
     }
+  }
+
+  /// Gives a call to a connection that takes one.
+  private func assign(_ index: Int32) -> Bool {
+    while let connection = takeIdle() {
+      guard connections[connection].pointee.http2 == nil else {
+        if begin(index, onSession: connection) { return true }
+        continue
+      }
+      send(index, on: connection)
+      return true
+    }
+    return false
+  }
+
+  /// Whether another connection makes sense: there is room, and what is being opened will not
+  /// carry all that wait.
+  var mayOpen: Bool {
+    connections.count < bounds.most
+      && !(isMultiplexed && opening * bounds.streams > waiting.count)
+  }
+
+  /// What every attempt begins with.
+  func noteBegun(_ index: Int32, on connection: Int32) {
+    let call = calls[index]
+    call.pointee.connection = connection
+    call.pointee.state = .active
+    call.pointee.began = reactor.now
+    call.pointee.sent = 0
+    call.pointee.status = 0
+    call.pointee.reason = -1
+    call.pointee.grpcStatus = -1
+    call.pointee.interims = 0
+    // Sent once more it is the same attempt still.
+    guard !call.pointee.isCounted else { return }
+    call.pointee.isCounted = true
+    account.attempted(call.pointee.place)
+  }
+
+  /// To the front of the queue, for the next connection that takes it.
+  func putBack(_ index: Int32) {
+    endPace(calls[index])
+    calls[index].pointee.connection = -1
+    requeue(index)
   }
 
   private func armTimer(_ call: UnsafeMutablePointer<Call>) {
@@ -63,10 +107,16 @@ extension LoadClient {
     case .pausing: begin(index)
     case .waiting:
       dequeue(index)
-      finishAttempt(index, reason: account.place(of: .noConnection), cause: .timeout)
+      // Short of the bound it is the target that lets nobody in.
+      let isOurs = connections.count >= bounds.most && opening == 0
+      let reason = account.place(of: isOurs ? .noConnection : .timedOut)
+      finishAttempt(index, reason: reason, cause: .timeout)
     case .active:
-      let connection = call.pointee.connection
-      closeConnection(connection)
+      if call.pointee.stream >= 0 {
+        giveUpStream(index)
+      } else {
+        closeConnection(call.pointee.connection)
+      }
       finishAttempt(index, reason: account.place(of: .timedOut), cause: .timeout)
       serveWaiting()
     }
@@ -76,7 +126,10 @@ extension LoadClient {
   func finishAttempt(_ index: Int32, reason: Int, cause: RetryBehaviour.Cause?) {
     let call = calls[index]
     call.pointee.connection = -1
-    if call.pointee.state == .active { account.attemptEnded(call.pointee.place, reason: reason) }
+    endPace(call)
+    if call.pointee.isCounted {
+      account.attemptEnded(call.pointee.place, reason: reason)
+    }
     let time = now()
     if let cause, let pause = pauseBeforeRetry(call, cause), time + pause < call.pointee.giveUp {
       call.pointee.state = .pausing
@@ -133,10 +186,10 @@ extension LoadClient {
   /// All that there is room for: where connecting fails at once, nothing else would come to serve
   /// the others.
   func serveWaiting() {
-    while connections.count < bounds.most {
+    while waiting.count > 0 {
       let index = takeWaiting()
-      guard index >= 0 else { return }
-      if !open(for: index) { return requeue(index) }
+      if assign(index) { continue }
+      guard mayOpen, open(for: index) else { return requeue(index) }
     }
   }
 
@@ -170,6 +223,7 @@ extension LoadClient {
         reason: account.place(of: .stopped),
         latency: now() - call.pointee.intended
       )
+      endPace(call)
       reactor.timers.release(call.pointee.timer)
       calls.release(index)
       if calls.count == 0 { break }

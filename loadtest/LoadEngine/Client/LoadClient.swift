@@ -4,9 +4,10 @@ internal import HTTPCodec
 public import LoadKit
 public import Reactor
 import Synchronization
+internal import TLS
 public import Units
 
-/// Sends a schedule to a target and counts what becomes of it; one thread, HTTP/1.1.
+/// Sends a schedule to a target and counts what becomes of it; one thread, HTTP/1.1 and HTTP/2.
 ///
 /// ```
 /// schedule ─▶ waiting ─▶ active ─┬─▶ ended
@@ -21,6 +22,9 @@ public final class LoadClient: @unchecked Sendable {
   public struct Options: Sendable {
     public var backend = Reactor.Backend.epoll
     public var connections = ConnectionBounds()
+    public var wireProtocol = WireProtocol.http1
+    /// For a target that speaks TLS.
+    public var trust = TargetTrust.system
     public var seed: UInt64 = 1
 
     public init() {}
@@ -40,6 +44,10 @@ public final class LoadClient: @unchecked Sendable {
     public var unsolicited: UInt64 = 0
     public var bytesReceived: UInt64 = 0
     public var mostConnections = 0
+    /// Streams of all sessions, at most.
+    public var mostStreams = 0
+    /// Buffers of 16 KiB in use, at most.
+    public var mostBlocks = 0
     /// CPU time of the process, in seconds.
     public var processorTime = 0.0
     /// How long it took, in seconds.
@@ -50,12 +58,15 @@ public final class LoadClient: @unchecked Sendable {
 
   /// Calls at once; more are counted as `no-room`, and the run is void.
   public static let maximumCalls = 131_072
+  /// Descriptors that are no connections.
+  private static let otherDescriptors = 64
   /// Bytes of an answer's head.
   static let limits = HeadLimits()
 
   enum OwnerKind {
     static let connection: UInt8 = 1
     static let call: UInt8 = 2
+    static let pace: UInt8 = 3
   }
 
   let target: Target
@@ -63,6 +74,21 @@ public final class LoadClient: @unchecked Sendable {
   let reactor: Reactor
   let bounds: ConnectionBounds
   let requests: [SharedBytes]
+  let prepared: [PreparedRequest]
+  let wireProtocol: WireProtocol
+  let secureContext: TLSClientContext?
+  /// Where HTTP/2 may be spoken.
+  let workspace: H2Workspace?
+  /// The call of each stream of the workspace, or -1.
+  let callOfStream: UnsafeMutablePointer<Int32>
+  /// What ALPN chose last.
+  var speaksHTTP2: Bool
+  /// Connections on their way to be established.
+  var opening = 0
+  /// Sessions with something to say, linked through them.
+  var firstDirty: Int32 = -1
+  let scratch: UnsafeMutablePointer<UInt8>
+  let sessionScratch: UnsafeMutablePointer<UInt8>
   let methods: [Method]
   var calls: Slab<Call>
   var connections: Slab<ClientConnection>
@@ -91,7 +117,11 @@ public final class LoadClient: @unchecked Sendable {
   public init(_ target: Target, kinds: [RequestKind], _ options: Options) throws {
     self.target = target
     self.kinds = kinds
-    bounds = options.connections
+    var bounds = options.connections
+    // Beyond it connecting would fail here, and the target be blamed.
+    bounds.most = max(1, min(bounds.most, Descriptors.most - Self.otherDescriptors))
+    bounds.opened = min(bounds.opened, bounds.most)
+    self.bounds = bounds
     seed = options.seed
     draw = SplitMix64(seed: options.seed ^ 0xD2A3)
     var size = Reactor.Bounds()
@@ -101,8 +131,29 @@ public final class LoadClient: @unchecked Sendable {
     bell = reactor.bell
     let pool = reactor.pool
     requests = try kinds.map { kind in
-      try SharedBytes(Self.head(kind, target), filler: kind.bodySize, pool: pool)
+      try SharedBytes(PreparedRequest.head(kind, target), filler: kind.bodySize, pool: pool)
     }
+    prepared = try kinds.map { try PreparedRequest($0, target) }
+    wireProtocol = options.wireProtocol
+    let offers: [ApplicationProtocol] =
+      switch wireProtocol {
+      case .http1: [.http1]
+      case .http2: [.http2]
+      case .automatic: [.http2, .http1]
+      }
+    secureContext = target.isSecure ? try options.trust.context(offers) : nil
+    let mayBeHTTP2 = wireProtocol == .http2 || wireProtocol == .automatic && target.isSecure
+    guard mayBeHTTP2 || !kinds.contains(where: \.isGRPC) else {
+      throw EngineError("calls of gRPC need HTTP/2: protocol: h2")
+    }
+    speaksHTTP2 = mayBeHTTP2
+    // Closed streams stay in the table until the turn's end.
+    let streams = 2 * Self.maximumCalls
+    workspace = mayBeHTTP2 ? H2Workspace(streams: streams) : nil
+    callOfStream = .allocate(capacity: mayBeHTTP2 ? streams : 1)
+    callOfStream.initialize(repeating: -1, count: mayBeHTTP2 ? streams : 1)
+    scratch = .allocate(capacity: Self.scratchSize)
+    sessionScratch = .allocate(capacity: BlockPool.blockSize)
     methods = kinds.map { kind in
       Method.allCases.first { "\($0.name)" == kind.method } ?? .other
     }
@@ -113,18 +164,20 @@ public final class LoadClient: @unchecked Sendable {
     batch.reserveCapacity(4_096)
   }
 
-  deinit { fields.deallocate() }
+  deinit {
+    fields.deallocate()
+    callOfStream.deallocate()
+    scratch.deallocate()
+    sessionScratch.deallocate()
+  }
 
-  private static func head(_ kind: RequestKind, _ target: Target) -> [UInt8] {
-    var text = "\(kind.method) \(kind.path) HTTP/1.1\r\n"
-    let given = Set(kind.headers.map { $0.name.lowercased() })
-    if !given.contains("host") { text += "host: \(target.authority)\r\n" }
-    if !given.contains("user-agent") { text += "user-agent: spillway-loadtest\r\n" }
-    for header in kind.headers { text += "\(header.name): \(header.value)\r\n" }
-    if kind.bodySize > 0 || ["POST", "PUT", "PATCH"].contains(kind.method) {
-      text += "content-length: \(kind.bodySize)\r\n"
+  /// Whether one connection carries many calls at once.
+  var isMultiplexed: Bool {
+    switch wireProtocol {
+    case .http1: false
+    case .http2: true
+    case .automatic: speaksHTTP2
     }
-    return Array((text + "\r\n").utf8)
   }
 
   /// Ends a run soon; from any thread.
@@ -164,6 +217,7 @@ public final class LoadClient: @unchecked Sendable {
         if handled & 31 == 0 { sendDue(&clock) }
       }
       sendDue(&clock)
+      flushSessions()
       let time = now()
       if time >= nextTick {
         nextTick = max(
@@ -193,6 +247,7 @@ public final class LoadClient: @unchecked Sendable {
 
   /// Everything queued in the last turn is with the kernel since the wait of this one began.
   private func noteLag() {
+    figures.mostBlocks = max(figures.mostBlocks, reactor.blocksInUse)
     guard !batch.isEmpty else { return }
     let sent = reactor.waitStarted
     for intended in batch { figures.lag.record((sent - intended).rawValue) }
@@ -212,16 +267,17 @@ public final class LoadClient: @unchecked Sendable {
     }
   }
 
-  private func handle(_ event: Event) {
+  func handle(_ event: Event) {
     let index = event.owner.index
     switch event.kind {
     case .received: received(index, block: event.block, count: Int(event.value))
     case .endOfStream: ended(index)
     case .connected: connected(index)
     case .failed: failed(index, code: event.value)
-    case .timer: timerFired(index)
+    case .timer: event.owner.kind == OwnerKind.pace ? paceFired(index) : timerFired(index)
+    case .drained: drained(index)
     case .accepted: Glibc.close(event.value)
-    case .none, .drained, .ready, .mailbox: break
+    case .none, .ready, .mailbox: break
     }
   }
 

@@ -6,15 +6,21 @@ public struct Target: Sendable {
   /// As in the Host field.
   public let authority: String
   public let address: KernelAddress
+  public let isSecure: Bool
+  /// A name, or an IP address without brackets.
+  public let host: String
 
-  /// Reads `http://host:port` and resolves the host.
+  public var url: String { (isSecure ? "https://" : "http://") + authority }
+
+  /// Reads `http://host:port` or `https://host:port` and resolves the host.
   ///
   /// - Throws: What a user should read.
   public init(_ url: String) throws(EngineError) {
-    guard url.hasPrefix("http://") else {
-      throw EngineError("\(url) must begin with http://")
+    isSecure = url.hasPrefix("https://")
+    guard isSecure || url.hasPrefix("http://") else {
+      throw EngineError("\(url) must begin with http:// or https://")
     }
-    var rest = url.dropFirst("http://".count)
+    var rest = url.dropFirst(isSecure ? "https://".count : "http://".count)
     if rest.hasSuffix("/") { rest = rest.dropLast() }
     let isPlain = rest.utf8.allSatisfy { (0x21...0x7E).contains($0) }
     guard !rest.isEmpty, isPlain, !rest.contains(where: { "/?#@".contains($0) }) else {
@@ -22,7 +28,7 @@ public struct Target: Sendable {
     }
     authority = String(rest)
     var host = rest
-    var port: UInt16 = 80
+    var port: UInt16 = isSecure ? 443 : 80
     if let colon = rest.lastIndex(of: ":"), !rest.hasSuffix("]") {
       guard let number = UInt16(rest[rest.index(after: colon)...]), number > 0 else {
         throw EngineError("\(url) has no valid port")
@@ -34,6 +40,7 @@ public struct Target: Sendable {
     guard let address = KernelAddress(ip: String(host), port: port) ?? Self.resolve(host, port)
     else { throw EngineError("\(url): the name \(host) has no address") }
     self.address = address
+    self.host = String(host)
   }
 
   private static func resolve(_ host: Substring, _ port: UInt16) -> KernelAddress? {

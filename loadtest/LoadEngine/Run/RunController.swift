@@ -15,6 +15,10 @@ public final class RunController: @unchecked Sendable {
     public var backend: Target?
     /// In place of what the scenario says.
     public var capacity: Double?
+    /// In place of what the scenario says.
+    public var wireProtocol: WireProtocol?
+    /// For targets that speak TLS.
+    public var trust = TargetTrust.system
     public var reactor = Reactor.Backend.epoll
 
     public init(target: Target) { self.target = target }
@@ -61,6 +65,8 @@ public final class RunController: @unchecked Sendable {
     options.backend = self.options.reactor
     options.connections = scenario.connections
     options.seed = scenario.seed
+    options.trust = self.options.trust
+    options.wireProtocol = self.options.wireProtocol ?? scenario.wireProtocol
     let started = Date()
     let capacity = try capacity(options, progress)
     let client = try LoadClient(self.options.target, kinds: scenario.kinds, options)
@@ -137,6 +143,11 @@ public final class RunController: @unchecked Sendable {
       kinds[index].timeout = max(kinds[index].timeout, .seconds(10))
       kinds[index].deadline = kinds[index].timeout
     }
+    if let direct = self.options.direct {
+      // What a service can do does not depend on how its clients' edge is spoken to.
+      let isGRPC = kinds.contains(where: \.isGRPC)
+      options.wireProtocol = isGRPC ? .http2 : direct.isSecure ? .automatic : .http1
+    }
     let client = try LoadClient(self.options.direct ?? self.options.target, kinds: kinds, options)
     follow(client)
     let account = Account(classes: scenario.classes.count, phases: 2, intervals: 1)
@@ -153,7 +164,9 @@ public final class RunController: @unchecked Sendable {
     )
     let length = settle + measurement.duration
     client.run(plan, into: account) { elapsed in
-      progress(Progress(elapsed: elapsed - length, phase: 0, account: account, capacity: 0))
+      // Still before the run, also while its last answers are waited for.
+      let left = min(elapsed - length, Nanoseconds(-1))
+      progress(Progress(elapsed: left, phase: 0, account: account, capacity: 0))
     }
     let tally = account.tally(priority: nil, phases: 1..<2)
     let good = Double(account.count(.good, in: tally.counts))
@@ -223,7 +236,7 @@ public final class RunController: @unchecked Sendable {
     return RunReport(
       name: scenario.name.isEmpty ? "run" : scenario.name,
       about: scenario.about,
-      target: "http://\(options.target.authority)",
+      target: options.target.url,
       arrivals: Self.text(scenario.arrivals),
       seed: scenario.seed,
       startedAt: started.formatted(.iso8601),
@@ -246,7 +259,7 @@ public final class RunController: @unchecked Sendable {
     switch scenario.capacity {
     case .stated: return "stated by the scenario"
     case .measured(let measurement):
-      return "measured at http://\((options.direct ?? options.target).authority) with "
+      return "measured at \((options.direct ?? options.target).url) with "
         + "\(measurement.concurrency) callers"
     }
   }

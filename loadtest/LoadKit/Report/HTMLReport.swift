@@ -9,7 +9,21 @@ public struct HTMLReport {
   public init(_ report: RunReport) { self.report = report }
 
   /// The whole page.
-  public var text: String {
+  public var text: String { Self.page(report.name, content) }
+
+  /// What stands on the page.
+  var content: String {
+    """
+    \(heading)
+    \(judgement)
+    \(plots)
+    \(tables)
+    \(details)
+    """
+  }
+
+  /// A page around some content, which is markup.
+  static func page(_ title: String, _ content: String) -> String {
     """
     <!doctype html>
     <html lang="en">
@@ -17,16 +31,12 @@ public struct HTMLReport {
     <meta charset="utf-8">
     <meta name="viewport" content="width=device-width, initial-scale=1">
     <meta name="color-scheme" content="light dark">
-    <title>\(Self.escaped(report.name))</title>
+    <title>\(escaped(title))</title>
     <style>\(HTMLStyle.sheet)</style>
     </head>
     <body>
     <main>
-    \(heading)
-    \(judgement)
-    \(plots)
-    \(tables)
-    \(details)
+    \(content)
     </main>
     </body>
     </html>
@@ -188,11 +198,13 @@ public struct HTMLReport {
       figures.offered == 0
         ? "-" : Decimal.text(Double(count) * 100 / Double(figures.offered), digits: 2) + " %"
     }
+    // No answer takes no time: there was none.
+    func time(_ value: Double) -> String { value > 0 ? Decimal.text(value, digits: 2) : "-" }
     let cells = [
       "\(figures.offered)", share(figures.good), share(figures.late), share(figures.shed),
       share(figures.failed), share(figures.errors), "\(figures.attempts)",
-      Decimal.text(figures.latency.p50, digits: 2), Decimal.text(figures.latency.p99, digits: 2),
-      Decimal.text(figures.latency.p999, digits: 2), Decimal.text(figures.refusalP99, digits: 2),
+      time(figures.latency.p50), time(figures.latency.p99), time(figures.latency.p999),
+      time(figures.refusalP99),
     ]
     return "<tr><th scope=\"row\">\(Self.escaped(figures.name))</th>"
       + cells.map { "<td class=\"number\">\($0)</td>" }.joined() + "</tr>"

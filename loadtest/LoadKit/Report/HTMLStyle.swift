@@ -17,6 +17,8 @@ enum HTMLStyle {
     font: 16px/1.5 system-ui, sans-serif; }
     main { max-width: 68rem; margin: 0 auto; padding: 1.5rem 1rem; }
     h1 { font-size: 1.6rem; margin: 0; } h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; }
+    a { color: inherit; } article { border-top: 1px solid var(--line); margin-top: 3rem; \
+    padding-top: .5rem; } .before { margin: .5rem 0 0; }
     .quiet { color: var(--quiet); } .good { color: var(--good); } .bad { color: var(--bad); }
     .box { border: 1px solid currentColor; border-radius: 6px; background: var(--box); \
     padding: .25rem 1rem; margin: 1rem 0; } .box h2 { margin: .5rem 0; }

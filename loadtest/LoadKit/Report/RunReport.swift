@@ -82,6 +82,12 @@ public struct RunReport: Codable, Sendable {
     public var text: String
     public var isMet: Bool
     public var found: String
+
+    public init(text: String, isMet: Bool, found: String) {
+      self.text = text
+      self.isMet = isMet
+      self.found = found
+    }
   }
 
   public var version = 1

@@ -59,6 +59,8 @@ public struct TextReport {
       figures.offered == 0
         ? "-" : Decimal.text(Double(count) * 100 / Double(figures.offered), digits: 2) + "%"
     }
+    // No answer takes no time: there was none.
+    func time(_ value: Double) -> String { value > 0 ? Decimal.text(value, digits: 2) : "-" }
     return Self.row(
       figures.name,
       [
@@ -66,7 +68,7 @@ public struct TextReport {
         Decimal.text(Double(figures.good) / duration, digits: 0),
         percent(figures.good), percent(figures.late), percent(figures.shed),
         percent(figures.failed), percent(figures.errors),
-        Decimal.text(figures.latency.p50, digits: 2), Decimal.text(figures.latency.p99, digits: 2),
+        time(figures.latency.p50), time(figures.latency.p99),
       ]
     )
   }

@@ -95,12 +95,20 @@ struct TimePlot {
   }
 
   private var timeAxis: String {
-    (0...6).map { step in
-      let time = span * Double(step) / 6
-      let anchor = step == 6 ? "end" : "middle"
+    let step = Self.timeStep(span)
+    return (0...Int(span / step)).map { tick in
+      let time = Double(tick) * step
+      // The last one would run out of the drawing.
+      let anchor = span - time < span / 40 ? "end" : "middle"
       return "<text text-anchor=\"\(anchor)\" x=\"\(Self.number(x(time)))\" y=\""
         + "\(Self.number(Self.height - Self.bottom + 18))\">\(Self.short(time)) s</text>"
     }.joined()
+  }
+
+  /// Seconds between two labels of the time axis: round ones, and at most nine labels.
+  static func timeStep(_ span: Double) -> Double {
+    let steps: [Double] = [0.1, 0.25, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_800, 3_600]
+    return steps.first { span / $0 <= 8 } ?? (span / 8 / 3_600).rounded(.up) * 3_600
   }
 
   private var legend: String {

@@ -19,6 +19,8 @@ public struct Scenario: Equatable, Sendable {
   /// The most important first.
   public var classes: [String] = []
   public var connections = ConnectionBounds()
+  /// What is spoken with the target.
+  public var wireProtocol = WireProtocol.http1
   /// Width of the report's points in time; 0 lets the run's length decide.
   public var interval = Nanoseconds.zero
   /// The 99th percentile of send lag beyond which a run says nothing.
@@ -128,8 +130,33 @@ public struct RequestKind: Equatable, Sendable {
   /// When the caller gives up and closes; at least the deadline.
   public var timeout = Nanoseconds.seconds(1)
   public var retries: RetryBehaviour?
+  /// Whether it is a call of gRPC: one message of `bodySize` bytes, judged by `grpc-status`.
+  public var isGRPC = false
+  /// How a slow caller sends and reads; `nil` for as fast as it goes.
+  public var pace: SlowPace?
 
   public init(name: String) { self.name = name }
+}
+
+/// A caller with a bad line.
+public struct SlowPace: Equatable, Sendable {
+  /// Over which the request is sent, piece by piece: over HTTP/1.1 head and body, over HTTP/2 the
+  /// body, as a head is one frame.
+  public var sending = Nanoseconds.zero
+  /// Waited before each further read of the answer.
+  public var pause = Nanoseconds.zero
+
+  public init() {}
+}
+
+/// What is spoken with a target.
+public enum WireProtocol: String, CaseIterable, Sendable {
+  /// HTTP/1.1, one request at a time on a connection.
+  case http1
+  /// HTTP/2, by prior knowledge in clear, by ALPN in TLS.
+  case http2 = "h2"
+  /// What ALPN chooses; HTTP/1.1 in clear.
+  case automatic = "auto"
 }
 
 /// A caller that tries again, as the ones that make retry storms do.
@@ -163,6 +190,8 @@ public struct ConnectionBounds: Equatable, Sendable {
   public var opened = 0
   /// At once; a request that finds all of them busy waits.
   public var most = 4_096
+  /// Requests at once on one connection of HTTP/2, in `1...1_000`; the target may allow fewer.
+  public var streams = 100
 
   public init() {}
 }

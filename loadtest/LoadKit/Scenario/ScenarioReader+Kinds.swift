@@ -36,7 +36,7 @@ extension ScenarioReader {
     var kind = RequestKind(name: "kind-\(index + 1)")
     let fields = field.map([
       "name", "class", "weight", "method", "path", "headers", "body", "deadline", "timeout",
-      "retries",
+      "retries", "grpc", "slow",
     ])
     if let field = fields["name"] { kind.name = field.name() }
     if let field = fields["class"] {
@@ -71,7 +71,41 @@ extension ScenarioReader {
       }
     }
     if let field = fields["retries"] { kind.retries = retries(field) }
+    if let field = fields["grpc"] {
+      kind.isGRPC = field.choice(Flag.self) == .yes
+      if kind.isGRPC {
+        if let method = fields["method"], kind.method != "POST" {
+          method.fault("must be POST for a call of gRPC")
+        }
+        kind.method = "POST"
+      }
+    }
+    if let field = fields["slow"] { kind.pace = pace(field) }
     return kind
+  }
+
+  private enum Flag: String, CaseIterable {
+    case yes = "true"
+    case no = "false"
+  }
+
+  private func pace(_ field: Field) -> SlowPace {
+    var pace = SlowPace()
+    let fields = field.map(["send", "pause"])
+    if let field = fields["send"] { pace.sending = field.duration(.zero...(.seconds(600))) }
+    if let field = fields["pause"] { pace.pause = field.duration(.zero...(.seconds(60))) }
+    if fields["send"] == nil, fields["pause"] == nil {
+      field.fault("needs send, over which the request is sent, or pause, before each further read")
+    }
+    return pace
+  }
+
+  /// gRPC needs trailers, which are HTTP/2's here.
+  func judgeCalls(_ field: Field?, _ scenario: Scenario) {
+    guard scenario.wireProtocol == .http1 else { return }
+    for kind in scenario.kinds where kind.isGRPC {
+      field?.fault("\(kind.name) is a call of gRPC, which needs protocol: h2")
+    }
   }
 
   private func priority(

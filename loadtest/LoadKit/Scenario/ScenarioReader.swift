@@ -11,7 +11,7 @@ struct ScenarioReader {
     var scenario = Scenario()
     let fields = root.map([
       "name", "about", "seed", "capacity", "arrivals", "unloaded", "phases", "classes", "kinds",
-      "connections", "interval", "maximumLag", "expect",
+      "connections", "interval", "maximumLag", "expect", "protocol",
     ])
     if let field = fields["name"] { scenario.name = field.name() }
     if let field = fields["about"] { scenario.about = field.text() }
@@ -19,6 +19,9 @@ struct ScenarioReader {
     if let field = fields["capacity"] { scenario.capacity = capacity(field) }
     if let field = fields["arrivals"] { scenario.arrivals = arrivals(field) }
     if let field = fields["connections"] { scenario.connections = connections(field) }
+    if let field = fields["protocol"] {
+      scenario.wireProtocol = field.choice(WireProtocol.self) ?? .http1
+    }
     if let field = fields["interval"] {
       scenario.interval = field.duration(.milliseconds(50)...(.seconds(60)))
     }
@@ -32,6 +35,7 @@ struct ScenarioReader {
     } else {
       root.fault("needs kinds: what is sent")
     }
+    judgeCalls(fields["kinds"], scenario)
     if let field = fields["unloaded"] { scenario.unloaded = phase(field, 0, scenario.kinds) }
     scenario.unloaded?.name = "unloaded"
     if let field = fields["phases"] {
@@ -88,7 +92,8 @@ struct ScenarioReader {
       bounds.most = field.number(1...Scenario.maximumConnections)
       return bounds
     }
-    let fields = field.map(["open", "most"])
+    let fields = field.map(["open", "most", "streams"])
+    if let field = fields["streams"] { bounds.streams = field.number(1...1_000) }
     if let field = fields["most"] { bounds.most = field.number(1...Scenario.maximumConnections) }
     if let field = fields["open"] {
       bounds.opened = field.number(0...Scenario.maximumConnections)

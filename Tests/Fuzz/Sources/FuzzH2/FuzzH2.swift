@@ -75,7 +75,7 @@ private func drain(_ session: H2Session, _ input: UnsafePointer<UInt8>, _ count:
   while let event = session.nextEvent() {
     switch event.kind {
     case .request:
-      check(workspace.request(event))
+      requireTranslated(workspace.request(event), table)
       answer(session, event)
     case .oversizedRequest: answer(session, event)
     case .response, .interim: check(workspace.response(event))
@@ -135,39 +135,6 @@ private func drainOutput(_ session: H2Session) {
     while session.nextClosed() != nil {}
     if count == 0 { return }
   }
-}
-
-/// Holds a delivered head against the parser of HTTP/1.1.
-private func check(_ request: H2RequestHead) {
-  var head = RequestHead()
-  let limits = HeadLimits(maximumFields: 64)
-  let length = Int(request.head.headLength)
-  let outcome = RequestParser.parse(
-    request.bytes,
-    count: length,
-    limits: limits,
-    fields: table,
-    into: &head
-  )
-  // A CONNECT with a path is nothing that HTTP/1.1 knows.
-  if request.protocolName != nil { return }
-  require(outcome == .complete, "a request is one in HTTP/1.1 too")
-  require(Int(head.headLength) == length, "it ends where it ends")
-  require(head.fieldCount == request.head.fieldCount, "no field is hidden")
-  require(head.method == request.head.method, "the method is the same")
-  require(head.pathStart == request.head.pathStart, "the path begins at the same place")
-  require(head.pathLength == request.head.pathLength, "the path is the same")
-  require(head.queryLength == request.head.queryLength, "the query is the same")
-  require(head.authorityLength == request.head.authorityLength, "the authority is the same")
-  require(head.contentLength == request.head.contentLength, "the length is the same")
-  require(!head.isChunked && !head.wantsUpgrade, "nothing frames the body but HTTP/2")
-  requireSound(
-    request.bytes,
-    fields: request.fields,
-    count: Int(request.head.fieldCount),
-    start: Int(request.head.fieldsStart),
-    end: length
-  )
 }
 
 private func check(_ response: H2ResponseHead) {
