@@ -29,7 +29,7 @@ public struct Permit: ~Copyable {
   public var dispatchedAt: Instant { record.dispatchedAt }
 
   deinit {
-    ServiceCells.giveBackForgotten(cells)
+    ServiceCells.giveBackForgotten(cells, record.bucket)
     assertionFailure("a permit was forgotten: end it as served, dropped or ignored")
   }
 
@@ -50,6 +50,8 @@ public struct StoredPermit: Sendable, BitwiseCopyable {
   var route: Int32
   var drain: UInt32
   var cohort: UInt32
+  /// Where the tenant's permits are counted.
+  var bucket: UInt8
   var wasLimited: Bool
   var wasIdle: Bool
 
@@ -58,6 +60,7 @@ public struct StoredPermit: Sendable, BitwiseCopyable {
     route: Int32,
     drain: UInt32,
     cohort: UInt32,
+    bucket: UInt8,
     wasLimited: Bool,
     wasIdle: Bool
   ) {
@@ -65,6 +68,7 @@ public struct StoredPermit: Sendable, BitwiseCopyable {
     self.route = route
     self.drain = drain
     self.cohort = cohort
+    self.bucket = bucket
     self.wasLimited = wasLimited
     self.wasIdle = wasIdle
   }
@@ -76,6 +80,7 @@ public struct StoredPermit: Sendable, BitwiseCopyable {
       route: 0,
       drain: 0,
       cohort: 0,
+      bucket: 0,
       wasLimited: false,
       wasIdle: false
     )
@@ -84,7 +89,8 @@ public struct StoredPermit: Sendable, BitwiseCopyable {
 
 extension ServiceCells {
   /// Gives back the place of a permit that nobody ended; the next tick wakes whoever may have it.
-  static func giveBackForgotten(_ base: UnsafeMutablePointer<Cell>) {
+  static func giveBackForgotten(_ base: UnsafeMutablePointer<Cell>, _ bucket: UInt8) {
+    letGo(base, bucket)
     var seen = Gate(rawValue: base[Place.gate].load(ordering: .acquiring))
     while seen.inFlight > 0 {
       let (exchanged, original) = base[Place.gate].compareExchange(

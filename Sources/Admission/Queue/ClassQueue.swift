@@ -46,11 +46,17 @@ struct ClassQueue: ~Copyable {
 
   /// Puts a request behind those of its class.
   ///
-  /// It has to leave at `due`, which is `.never` when its class's time-out comes first.
+  /// It has to leave at `due` for this reason; `.never` when its class's time-out comes first.
   ///
   /// - Returns: Its entry, -1 when memory is used up.
-  mutating func push(_ request: AdmissionRequest, cost: UInt16, now: Instant, due: Instant) -> Int32
-  {
+  mutating func push(
+    _ request: AdmissionRequest,
+    bucket: UInt8 = 0,
+    cost: UInt16,
+    now: Instant,
+    due: Instant,
+    reason: RefusalReason = .deadline
+  ) -> Int32 {
     guard !isFull else { return -1 }
     let index = entries.allocate()
     guard index >= 0 else { return -1 }
@@ -67,8 +73,9 @@ struct ClassQueue: ~Copyable {
         route: request.route,
         cost: cost,
         priority: request.priority.rawValue,
+        bucket: bucket,
         state: .queued,
-        reason: .queueFull,
+        reason: reason,
         wasLimited: true,
         next: -1,
         previous: tails[priority],

@@ -14,7 +14,10 @@ struct QueueEntry: BitwiseCopyable {
   /// What it counts for in its tenant's tally, at least 1.
   var cost: UInt16
   var priority: UInt8
+  /// Where its tenant's permits are counted.
+  var bucket: UInt8
   var state: State
+  /// Why it was refused; while it waits, why it will be when it is due.
   var reason: RefusalReason
   /// True when the permit it holds was dispatched while limited.
   var wasLimited: Bool

@@ -99,6 +99,7 @@ public struct WorkerAdmission: ~Copyable {
     }
     trim()
     fill()
+    serveBeside()
   }
 
   /// What became of queued requests since it was last asked.
@@ -109,7 +110,8 @@ public struct WorkerAdmission: ~Copyable {
     leaveOutbox(index)
     queue.release(index)
     if entry.state == .ready {
-      let permit = dispatch(route: entry.route, isLimited: entry.wasLimited)
+      sums.addServed(Int(entry.priority))
+      let permit = dispatch(entry.route, entry.bucket, isLimited: entry.wasLimited)
       return .dispatched(handle: entry.handle, permit)
     }
     return .refused(handle: entry.handle, refusal(entry.reason))
@@ -129,6 +131,7 @@ public struct WorkerAdmission: ~Copyable {
       queue.release(index)
       publish()
     case .ready:
+      cells.letGo(queue.entries[index].pointee.bucket)
       leaveOutbox(index)
       queue.release(index)
       place()
@@ -152,6 +155,10 @@ public struct WorkerAdmission: ~Copyable {
     for index in 0..<classes {
       packed |= UInt64(min(queue.counts[index], 255)) << UInt64(8 * index)
     }
+    for index in 0..<classes where queue.counts[index] != depths[index] {
+      depths[index] = queue.counts[index]
+      sums.setDepth(queue.counts[index], index)
+    }
     if packed != published {
       published = packed
       cells.base[ServiceCells.Place.waiting + worker].store(packed, ordering: .releasing)
@@ -164,6 +171,8 @@ public struct WorkerAdmission: ~Copyable {
 
   /// What the gate counts of this queue.
   var counted = 0
+  /// What windows count of it, by class.
+  private var depths = InlineArray<8, Int32>(repeating: 0)
 
   mutating func enterOutbox(_ index: Int32) {
     queue.entries[index].pointee.next = -1

@@ -84,7 +84,8 @@ final class AdmissionDirectory: Sendable {
         routes: AdmissionTally.routes,
         classes: classes.count,
         queueCapacity: setting.queueCapacity,
-        limits: setting.minimum...setting.maximum
+        limits: setting.minimum...setting.maximum,
+        tenantSeed: UInt64.random(in: 0 ... .max)
       ), let limiter = Limiter(named: setting.limit.rawValue, limit: setting.inFlight)
     else { throw EdgeError(.bound, "admission of \(name): settings are out of range") }
     let tally = tallies[name] ?? AdmissionTally(workers: workers)

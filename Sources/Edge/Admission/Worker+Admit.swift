@@ -19,6 +19,7 @@ extension Worker {
   /// - Returns: The refusal, when the request has to be answered by it.
   func ask(
     _ connection: Int32,
+    _ view: RequestView,
     _ demand: RequestDemand,
     _ route: UnsafePointer<CompiledRoute>,
     _ service: UnsafePointer<CompiledService>,
@@ -35,6 +36,7 @@ extension Worker {
     let request = AdmissionRequest(
       handle: UInt64(connections.generation(connection)) << 32 | UInt64(UInt32(connection)),
       priority: PriorityClass(demand.priority),
+      tenant: RequestTenant.number(view),
       route: place.route,
       deadline: demand.deadline
     )

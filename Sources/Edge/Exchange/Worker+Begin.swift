@@ -165,7 +165,7 @@ extension Worker {
     let service = snapshots.newest.service(compiled.pointee.service)
     let demand = RequestDemand(view, compiled, snapshots.newest.classes, now: reactor.now)
     var place = AdmissionPlace()
-    if let shed = ask(index, demand, compiled, service, &place) {
+    if let shed = ask(index, view, demand, compiled, service, &place) {
       return answer(
         index,
         view,
