@@ -15,6 +15,7 @@ public struct Settings: Sendable, Equatable {
   public var accessLog = AccessLogSettings()
   /// Priority classes, the highest first.
   public var classes = ["critical", "important", "normal", "best-effort"]
+  public var classHeader = ClassHeaderSetting()
   public var listeners: [ListenerSetting] = []
   public var services: [ServiceSetting] = []
   public var routes: [RouteSetting] = []

@@ -16,7 +16,9 @@ struct RequestDemandTests {
     _ fields: String...,
     isTrusted: Bool = false,
     classes: [String] = classes,
-    class place: Int32 = 2
+    class place: Int32 = 2,
+    field: String = "x-criticality",
+    isBelieved: Bool = true
   ) throws -> RequestDemand {
     let lines = ["GET /a HTTP/1.1", "Host: h"] + fields
     let bytes = Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
@@ -55,7 +57,8 @@ struct RequestDemandTests {
           peerIsUnix: false,
           isTrusted: isTrusted
         )
-        return RequestDemand(view, &route, ClassNames(classes), now: now)
+        let names = ClassNames(classes, field: field, isBelieved: isBelieved)
+        return RequestDemand(view, &route, names, now: now)
       }
     }
   }
@@ -96,6 +99,40 @@ struct RequestDemandTests {
     )
 
     #expect(demand.priority == 0)
+  }
+
+  @Test func `the field that names a class is a setting, and so is whether it is believed`() throws
+  {
+    func priority(_ line: String, _ field: String, _ isBelieved: Bool = true) throws -> UInt8 {
+      try Self.demand(line, isTrusted: true, field: field, isBelieved: isBelieved).priority
+    }
+
+    #expect(try priority("X-Importance: critical", "x-importance") == 0)
+    #expect(try priority("x-criticality: critical", "x-importance") == 2)
+    #expect(try priority("x-importance: critical", "x-importance", false) == 2)
+    // As long as another field that is known, and as long as none.
+    #expect(try priority("x-class: critical", "x-class") == 0)
+    #expect(try priority("priority: u=7", "x-abcdef") == 3)
+  }
+
+  @Test(arguments: [
+    ("u=7", 3), ("u=7, i", 3), ("i, u=7", 3), ("i,\tu=7;x=1", 3), ("u=1, u=7", 3),
+    ("u=7, u=1", 2), ("u=6", 2), ("u=0", 2), ("u=70", 2), ("u=8", 2), ("u=-7", 2), ("u", 2),
+    ("u=", 2), ("", 2), (",,,", 2), ("U=7", 2), ("xu=7", 2), ("u=7.0", 2), ("\"u=7\"", 2),
+  ])
+  func `background work counts one class lower, whoever says it`(_ item: (String, UInt8)) throws {
+    #expect(try Self.demand("Priority: \(item.0)").priority == item.1)
+    #expect(try Self.demand("Priority: \(item.0)", isTrusted: true).priority == item.1)
+  }
+
+  @Test func `nobody gets a higher class by urgency, and one that is named stays`() throws {
+    let urgent = try Self.demand("priority: u=0", isTrusted: true)
+    let named = try Self.demand("priority: u=7", "x-criticality: important", isTrusted: true)
+    let retry = try Self.demand("priority: u=7", "x-envoy-attempt-count: 2", class: 1)
+
+    #expect(urgent.priority == 2)
+    #expect(named.priority == 1)
+    #expect(retry.priority == 3)
   }
 
   @Test(arguments: [

@@ -7,12 +7,27 @@ final class ClassNames: @unchecked Sendable {
   private let memory: UnsafeMutablePointer<UInt8>
   private let ends: UnsafeMutablePointer<Int>
   private let ids: UnsafeMutablePointer<NameID>
+  /// The field by which a class is named, in lower case.
+  let field: (start: UnsafePointer<UInt8>, count: Int)
+  /// Whether trusted peers may name one.
+  let isBelieved: Bool
 
   /// - Parameters:
   ///   - names: Highest first, at least one.
   ///   - ids: What the access log knows them by, in the same order; none where there is no log.
-  init(_ names: [String], ids: [NameID] = []) {
+  ///   - field: The field by which callers name one, and services are told it.
+  ///   - isBelieved: Whether the word of trusted peers counts.
+  init(
+    _ names: [String],
+    ids: [NameID] = [],
+    field: String = "x-criticality",
+    isBelieved: Bool = true
+  ) {
     count = names.count
+    self.isBelieved = isBelieved
+    let text = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, field.utf8.count))
+    text.initialize(from: Array(field.utf8), count: field.utf8.count)
+    self.field = (UnsafePointer(text), field.utf8.count)
     self.ids = .allocate(capacity: names.count)
     self.ids.initialize(repeating: .none, count: names.count)
     for (index, id) in ids.prefix(names.count).enumerated() { self.ids[index] = id }
@@ -28,6 +43,7 @@ final class ClassNames: @unchecked Sendable {
     memory.deallocate()
     ends.deallocate()
     ids.deallocate()
+    field.start.deallocate()
   }
 
   /// The bytes of a class's name.

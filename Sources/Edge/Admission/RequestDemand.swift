@@ -30,19 +30,26 @@ extension RequestDemand {
     var place = Int(route.pointee.classPlace)
     deadline = now + route.pointee.timeout
     var isRetry = false
+    var isBackground = false
+    var isNamed = false
     priority = 0
     for index in 0..<Int(view.head.fieldCount) where view.fields[index].known == .other {
       let field = view.fields[index]
       guard
-        let kind = DemandField.find(view.bytes + Int(field.nameStart), Int(field.nameLength))
+        let kind = DemandField.find(
+          view.bytes + Int(field.nameStart),
+          Int(field.nameLength),
+          names
+        )
       else { continue }
       let value = view.bytes + Int(field.valueStart)
       let count = Int(field.valueLength)
       switch kind {
       case .criticality:
-        guard view.isTrusted else { break }
+        guard view.isTrusted, names.isBelieved else { break }
         let named = names.place(value, count)
-        if named >= 0 { place = named }
+        if named >= 0 { (place, isNamed) = (named, true) }
+      case .priority: isBackground = DemandField.urgency(value, count) == Self.background
       // A caller that owns up to a retry is believed: it can only lower itself.
       case .attemptCount: isRetry = isRetry || (DemandField.number(value, count) ?? 0) > 1
       case .previousAttempts: isRetry = isRetry || (DemandField.number(value, count) ?? 0) > 0
@@ -55,8 +62,13 @@ extension RequestDemand {
         shorten(to: now + .milliseconds(time), isStrangers: false)
       }
     }
+    // Who says that it is background work is believed, too, unless a class is named.
+    if isBackground, !isNamed { place += 1 }
     priority = UInt8(clamping: min(isRetry ? place + 1 : place, names.count - 1))
   }
+
+  /// The urgency of "background tasks such as delivery of software updates" (RFC 9218 section 4.1).
+  private static let background = 7
 
   private mutating func shorten(to instant: Instant, isStrangers: Bool) {
     guard instant < deadline else { return }
@@ -81,7 +93,8 @@ enum DemandFields {
     into writer: inout ByteWriter
   ) {
     let name = names.name(Int(demand.priority))
-    writer.text("x-criticality: ")
+    writer.bytes(names.field.start, names.field.count)
+    writer.text(": ")
     writer.bytes(name.start, name.count)
     writer.text("\r\nx-envoy-expected-rq-timeout-ms: ")
     layout.deadlineStart = writer.count

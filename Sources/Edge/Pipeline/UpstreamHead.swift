@@ -47,7 +47,7 @@ enum UpstreamHead {
     writer.text(" HTTP/1.1\r\nhost: ")
     writer.bytes(view.bytes + Int(head.authorityStart), Int(head.authorityLength))
     writer.crlf()
-    copyFields(view, into: &writer)
+    copyFields(view, classes, into: &writer)
     if head.isChunked { writer.text("transfer-encoding: chunked\r\n") }
     if let key = view.webSocketKey {
       WebSocketRequest.write(key, into: &writer)
@@ -67,12 +67,16 @@ enum UpstreamHead {
     return writer.isFull ? nil : layout
   }
 
-  private static func copyFields(_ view: RequestView, into writer: inout ByteWriter) {
+  private static func copyFields(
+    _ view: RequestView,
+    _ classes: ClassNames,
+    into writer: inout ByteWriter
+  ) {
     var runStart = -1
     let count = Int(view.head.fieldCount)
     for index in 0..<count {
       let field = view.fields[index]
-      if isKept(field, view) {
+      if isKept(field, view, classes) {
         if runStart < 0 { runStart = Int(field.nameStart) }
         continue
       }
@@ -87,14 +91,18 @@ enum UpstreamHead {
   }
 
   @inline(__always)
-  private static func isKept(_ field: HeadField, _ view: RequestView) -> Bool {
+  private static func isKept(
+    _ field: HeadField,
+    _ view: RequestView,
+    _ classes: ClassNames
+  ) -> Bool {
     switch field.known {
     case .other:
       let name = view.bytes + Int(field.nameStart)
       if ForgedName.isLeftOut(name, Int(field.nameLength), isTrusted: view.isTrusted) {
         return false
       }
-      if DemandField.find(name, Int(field.nameLength))?.isReplaced == true { return false }
+      if DemandField.find(name, Int(field.nameLength), classes)?.isReplaced == true { return false }
       // The key of a WebSocket is ours there; the service would see two.
       if view.webSocketKey != nil, WebSocketRequest.isKey(field, view.bytes) { return false }
     case .accept, .acceptEncoding, .userAgent, .cookie, .authorization, .contentType:

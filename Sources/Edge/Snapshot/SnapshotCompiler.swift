@@ -94,7 +94,12 @@ final class SnapshotCompiler: Sendable {
       listeners: listeners,
       sampling: Self.sampling(settings.accessLog),
       configVersion: version,
-      classes: ClassNames(settings.classes, ids: settings.classes.map { names.id(for: $0) }),
+      classes: ClassNames(
+        settings.classes,
+        ids: settings.classes.map { names.id(for: $0) },
+        field: settings.classHeader.name,
+        isBelieved: settings.classHeader.trustedFrom == .trustedProxies
+      ),
       admissions: slots.compactMap(\.self)
     )
   }
