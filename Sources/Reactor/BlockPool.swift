@@ -11,10 +11,10 @@ public final class BlockPool {
 
   /// Most blocks that can be in use at once.
   public let capacity: Int
-  private let memory: UnsafeMutablePointer<UInt8>
-  private let references: UnsafeMutablePointer<Int32>
-  private let free: UnsafeMutablePointer<Int32>
-  private var freeCount = 0
+  @usableFromInline let memory: UnsafeMutablePointer<UInt8>
+  @usableFromInline let references: UnsafeMutablePointer<Int32>
+  @usableFromInline let free: UnsafeMutablePointer<Int32>
+  @usableFromInline var freeCount = 0
   private var touched: Int32 = 0
 
   /// How often a block was wanted and the bound was reached.
@@ -74,9 +74,11 @@ public final class BlockPool {
   }
 
   /// Adds a reference.
+  @inlinable
   public func retain(_ block: Int32) { references[Int(block)] += 1 }
 
   /// Drops a reference; the last one frees the block.
+  @inlinable
   public func release(_ block: Int32) {
     references[Int(block)] -= 1
     guard references[Int(block)] == 0 else { return }
@@ -85,9 +87,11 @@ public final class BlockPool {
   }
 
   /// Whether the caller's reference is the only one, so that the block may be written.
+  @inlinable
   public func isUnique(_ block: Int32) -> Bool { references[Int(block)] == 1 }
 
   /// The block's bytes.
+  @inlinable
   public func bytes(_ block: Int32) -> UnsafeMutablePointer<UInt8> {
     memory + Int(block) * Self.blockSize
   }

@@ -32,7 +32,7 @@ public final class Reactor {
 
   /// Bounds of one worker's reactor; each has a counter for when it was hit.
   public struct Bounds: Sendable {
-    /// Sockets, both sides of the edge, and timers (two of these for every socket).
+    /// Sockets, both sides of the edge, and timers (three of these for every socket).
     public var sockets = 65_536
     /// Blocks of `BlockPool.blockSize` bytes; in `64...32768`.
     public var blocks = 8_192
@@ -85,7 +85,7 @@ public final class Reactor {
     pool = BlockPool(capacity: bounds.blocks)
     now = Instant(clinux_monotonic_now())
     waitStarted = now
-    timers = TimerWheel(capacity: bounds.sockets * 2, at: now)
+    timers = TimerWheel(capacity: bounds.sockets * 3, at: now)
     sockets = Slab(capacity: bounds.sockets)
     segments = Slab(capacity: bounds.blocks * 4)
     watches = Slab(capacity: Self.maximumWatches)

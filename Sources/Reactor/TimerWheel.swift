@@ -37,6 +37,10 @@ public struct TimerWheel: ~Copyable {
   /// One bit per word of `occupied`: the lower level in bits 0 to 15, the upper in 16 to 31.
   private var summary: UInt64 = 0
   private var now: Int64
+  /// No place comes up before this tick while it lies ahead; once it is past it says nothing.
+  ///
+  /// It may be early, where the timer that it came from is gone.
+  private var earliest: Int64
 
   /// - Parameters:
   ///   - capacity: Most timers at once.
@@ -48,6 +52,7 @@ public struct TimerWheel: ~Copyable {
     occupied = .allocate(capacity: 32)
     occupied.initialize(repeating: 0, count: 32)
     now = start.rawValue >> Self.tickShift
+    earliest = .max
   }
 
   deinit {
@@ -68,6 +73,11 @@ public struct TimerWheel: ~Copyable {
       to: Node(owner: owner, due: .max, place: .max, previous: -1, next: -1, list: -1)
     )
     return timer
+  }
+
+  /// Gives a timer to another owner, armed or not.
+  public mutating func rename(_ timer: Int32, for owner: Owner) {
+    nodes[timer].pointee.owner = owner
   }
 
   /// Ends a timer's life, armed or not.
@@ -131,15 +141,21 @@ public struct TimerWheel: ~Copyable {
   /// Whether `takeExpired` would give one.
   public var hasExpired: Bool { heads[Int(Self.expiredList)] >= 0 }
 
-  /// How long a sleep may last from `instant` before the wheel must move; `nil` when it is empty.
-  public func wait(from instant: Instant) -> Nanoseconds? {
+  /// How long a sleep may last from `instant` before the wheel must move; `nil` when it need not.
+  ///
+  /// It may be shorter than it had to be, by a timer that was disarmed since the wheel last moved.
+  public mutating func wait(from instant: Instant) -> Nanoseconds? {
     guard !hasExpired else { return .zero }
-    var due = Int64.max
+    if earliest <= now { earliest = firstPlace() }
+    guard earliest != .max else { return nil }
+    return max(.zero, Instant(earliest << Self.tickShift) - instant)
+  }
+
+  /// The first tick at which a list comes up, `Int64.max` when all are empty.
+  private func firstPlace() -> Int64 {
     let low = nextOccupied(from: now + 1, through: now + Self.slotMask)
-    if low <= now + Self.slotMask { due = low }
-    if let group = nextGroup() { due = min(due, group << Self.levelShift) }
-    guard due != .max else { return nil }
-    return max(.zero, Instant(due << Self.tickShift) - instant)
+    let high = nextGroup().map { $0 << Self.levelShift } ?? .max
+    return low <= now + Self.slotMask ? min(low, high) : high
   }
 
   private mutating func link(_ timer: Int32) {
@@ -154,6 +170,7 @@ public struct TimerWheel: ~Copyable {
       // The group is spread when it begins; that is when this node is looked at.
       node.pointee.place = place & ~Self.slotMask
     }
+    earliest = min(earliest, node.pointee.place)
     push(timer, onto: list)
   }
 

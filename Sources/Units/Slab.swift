@@ -15,8 +15,7 @@ public struct Slab<Element: BitwiseCopyable>: ~Copyable {
   @usableFromInline let nextFree: UnsafeMutablePointer<Int32>
   @usableFromInline var freeHead: Int32 = -1
   @usableFromInline var touched: Int32 = 0
-  /// Entries that are allocated now.
-  public private(set) var count = 0
+  @usableFromInline var live = 0
 
   /// - Parameter capacity: The bound, at least 1.
   public init(capacity: Int) {
@@ -40,9 +39,14 @@ public struct Slab<Element: BitwiseCopyable>: ~Copyable {
     free(nextFree)
   }
 
+  /// Entries that are allocated now.
+  @inlinable
+  public var count: Int { live }
+
   /// Takes an entry, not yet initialised.
   ///
   /// - Returns: Its index, or -1 when the bound is reached.
+  @inlinable
   public mutating func allocate() -> Int32 {
     var index = freeHead
     if index >= 0 {
@@ -53,16 +57,17 @@ public struct Slab<Element: BitwiseCopyable>: ~Copyable {
       touched += 1
     }
     generations[Int(index)] &+= 1
-    count += 1
+    live += 1
     return index
   }
 
   /// Gives an entry back; names that carry its generation no longer match.
+  @inlinable
   public mutating func release(_ index: Int32) {
     generations[Int(index)] &+= 1
     nextFree[Int(index)] = freeHead
     freeHead = index
-    count -= 1
+    live -= 1
   }
 
   /// The generation of an entry: odd while it is live.

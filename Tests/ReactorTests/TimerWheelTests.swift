@@ -120,6 +120,20 @@ struct TimerWheelTests {
     #expect(expired(&wheel) == [2])
   }
 
+  @Test(arguments: [Instant.never, Instant(900 << 20)])
+  func `a timer that was disarmed or moved wakes once at its old place`(moved: Instant) {
+    var wheel = TimerWheel(capacity: 4, at: at(0))
+    let first = wheel.allocate(for: owner(1))
+    let second = wheel.allocate(for: owner(2))
+    wheel.set(first, at: at(5))
+    wheel.set(second, at: at(100))
+    #expect(wheel.wait(from: at(0)) == Nanoseconds(5 * tick))
+    wheel.set(first, at: moved)
+    wheel.advance(to: at(5))
+    #expect(expired(&wheel) == [])
+    #expect(wheel.wait(from: at(5)) == Nanoseconds(95 * tick))
+  }
+
   @Test func `a jump of hours fires everything once`() {
     var wheel = TimerWheel(capacity: 2_000, at: at(77))
     for index in 0..<2_000 {

@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 extension WireTests {
@@ -33,6 +34,32 @@ extension WireTests {
 
         #expect(try client.exchange("POST").status == 504)
         try eventually("the upstream was told") { scene.upstream.cancellations == 1 }
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `each request has its own time, not what was left of the one before`(
+      backend: Backend
+    ) throws {
+      let upstream = try ScriptedUpstream { peer, request in
+        if request.target == "/short/never" { return try peer.hang() }
+        if request.target == "/late" { usleep(700_000) }
+        try peer.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+      }
+      let settings = EdgeSettings(
+        policies: "timeoutMs: 30000",
+        routes: [
+          "name: short, match: {pathPrefix: /short}, upstream: {service: backend}, "
+            + "policies: {auth: none, timeoutMs: 300}"
+        ]
+      )
+      try Scene.play(backend, upstream, settings: settings) { scene in
+        let client = try scene.client()
+        for (target, status) in [
+          ("/short", 200), ("/late", 200), ("/", 200), ("/short/never", 504), ("/late", 200),
+        ] {
+          #expect(try client.exchange("GET", target).status == status, "\(target)")
+        }
       }
     }
 

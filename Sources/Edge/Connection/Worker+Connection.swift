@@ -121,10 +121,8 @@ extension Worker {
       guard queuedBytes(connection.pointee.transport) <= Self.highWatermark else {
         return waitForReader(connection)
       }
-      if connection.pointee.phase == .idle {
-        connection.pointee.phase = .head
-        setDeadline(connection, reactor.now + limits(connection).headTimeout)
-      }
+      let isNew = connection.pointee.phase == .idle
+      connection.pointee.phase = .head
       var head = RequestHead()
       let outcome = RequestParser.parse(
         bytes(&connection.pointee.input),
@@ -137,6 +135,7 @@ extension Worker {
       case .complete:
         begin(index, head)
       case .incomplete:
+        if isNew { setDeadline(connection, reactor.now + limits(connection).headTimeout) }
         guard join(&connection.pointee.input) else { return resumeReading(connection) }
       case .refused(let fault):
         refuseHead(index, fault)

@@ -76,7 +76,6 @@ extension Worker {
     upstream.pointee.phase = .busy
     meter.idle(upstream.pointee.metrics, -1)
     shared.countIdle(number, upstream.pointee.service, -1)
-    reactor.timers.set(upstream.pointee.timer, at: .never)
   }
 
   func upstreamTimerFired(_ index: Int32) {

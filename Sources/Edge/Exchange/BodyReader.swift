@@ -22,6 +22,7 @@ struct BodyReader: BitwiseCopyable {
   /// - Parameters:
   ///   - framing: How the end is found.
   ///   - length: Bytes, where the framing is `length`.
+  @inline(__always)
   init(_ framing: BodyFraming, length: Int64) {
     self.framing = framing
     left = length

@@ -14,13 +14,12 @@ extension Worker {
   /// Starts an attempt on an idle connection or a new one.
   func attempt(_ index: Int32) {
     let exchange = exchanges[index]
-    let snapshot = snapshots[exchange.pointee.snapshot]
-    let service = snapshot.service(exchange.pointee.service)
+    let service = snapshots[exchange.pointee.snapshot].service(exchange.pointee.service)
     exchange.pointee.attempts += 1
     // What an attempt before took is not the service's time for this one.
     if exchange.pointee.attempts > 1 { exchange.pointee.admission.isLearned = false }
     exchange.pointee.phase = .connecting
-    let place = chooseEndpoint(snapshot, service, exchange)
+    let place = chooseEndpoint(service, exchange)
     guard place >= 0 else { return fail(index, .noEndpoint) }
     exchange.pointee.previousEndpoint = exchange.pointee.endpoint
     exchange.pointee.endpoint = place
@@ -55,12 +54,11 @@ extension Worker {
   }
 
   private func chooseEndpoint(
-    _ snapshot: Snapshot,
     _ service: UnsafePointer<CompiledService>,
     _ exchange: UnsafeMutablePointer<Exchange>
   ) -> Int32 {
     let candidates = Candidates(
-      places: snapshot.places + Int(service.pointee.firstEndpoint),
+      places: snapshots[exchange.pointee.snapshot].places + Int(service.pointee.firstEndpoint),
       count: Int(service.pointee.endpointCount),
       states: endpoints
     )
@@ -265,7 +263,10 @@ extension Worker {
   // MARK: - Time
 
   func setAttemptDeadline(_ exchange: UnsafeMutablePointer<Exchange>, _ instant: Instant) {
+    let previous = exchange.pointee.attemptDeadline
     exchange.pointee.attemptDeadline = instant
+    // A timer that is armed still and fires too early finds nothing due, and is armed anew.
+    if previous != .never, previous > reactor.now, instant >= previous { return }
     armTimer(exchange)
   }
 

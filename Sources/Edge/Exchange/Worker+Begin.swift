@@ -48,7 +48,7 @@ extension Worker {
     case .refused: return answer(index, view, .pathRefused, route: -1)
     case .unchanged, .rewritten: break
     }
-    switch snapshots.newest.routes.find(routeRequest(view)) {
+    switch snapshots.newest.find(routeRequest(view)) {
     case .notFound:
       answer(index, view, .noRoute, route: -1)
     case .methodNotAllowed(let methods):
@@ -198,6 +198,19 @@ extension Worker {
     }
   }
 
+  /// The timer of an exchange that begins, not armed; -1 where there is none.
+  private func exchangeTimer(_ index: Int32) -> Int32 {
+    let name = owner(.exchangeTimer, index, exchanges.generation(index))
+    let kept = exchangeTimers[Int(index)]
+    guard kept < 0 else {
+      reactor.timers.rename(kept, for: name)
+      return kept
+    }
+    let timer = reactor.timers.allocate(for: name)
+    exchangeTimers[Int(index)] = timer
+    return timer
+  }
+
   /// Writes the head for the service and makes the exchange; `nil` when a bound is reached.
   ///
   /// `place`: What admission decided, which the exchange ends with.
@@ -238,9 +251,7 @@ extension Worker {
       reactor.pool.release(block)
       return nil
     }
-    let timer = reactor.timers.allocate(
-      for: owner(.exchangeTimer, exchange, exchanges.generation(exchange))
-    )
+    let timer = exchangeTimer(exchange)
     guard timer >= 0 else {
       reactor.pool.release(block)
       exchanges.release(exchange)

@@ -248,7 +248,6 @@ extension Worker {
     let exchange = exchanges[index]
     leaveAdmission(exchange)
     reactor.pool.release(exchange.pointee.requestBlock)
-    reactor.timers.release(exchange.pointee.timer)
     releaseSnapshot(index)
     exchanges.release(index)
   }

@@ -158,6 +158,7 @@ extension Worker {
 
   /// Whether the next turn must not wait: `nil` when it may.
   var secureWait: Nanoseconds? {
+    guard secureLinks.count > 0 || firstDirtySession >= 0 else { return nil }
     // Without blocks there is nothing to do but to let others give some back.
     if isSecureStarved { return .milliseconds(1) }
     let hasWork =
@@ -172,6 +173,7 @@ extension Worker {
   /// Goes on with links that were resumed, and with handshakes as far as one turn may.
   func serveSecure() {
     isSecureStarved = false
+    guard secureLinks.count > 0 else { return }
     var left = hotLinks.count
     while left > 0, hotLinks.first >= 0 {
       let index = hotLinks.first

@@ -56,7 +56,6 @@ extension Worker {
   // MARK: - At the end of a turn
 
   func flushSecure() {
-    guard !dirtyLinks.isEmpty else { return }
     swap(&dirtyLinks, &flushingLinks)
     for name in flushingLinks
     where owner(.secure, name.index, secureLinks.generation(name.index)) == name {

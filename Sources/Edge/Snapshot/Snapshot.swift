@@ -12,6 +12,7 @@ internal import Upstream
 final class Snapshot: @unchecked Sendable {
   // Immutable after init, which is what makes it sendable.
   let routes: RouteTable
+  private let unownedRoutes: Unmanaged<RouteTable>
   let replies: PreparedReplies
   let classes: ClassNames
   /// The admissions of its services, each once.
@@ -60,6 +61,7 @@ final class Snapshot: @unchecked Sendable {
     admissions: [AdmissionSlot] = []
   ) {
     self.routes = routes
+    unownedRoutes = .passUnretained(routes)
     self.replies = replies
     self.configVersion = configVersion
     self.classes = classes
@@ -106,6 +108,11 @@ final class Snapshot: @unchecked Sendable {
     placeTable.deallocate()
     addressTable.deallocate()
     nameTable.deallocate()
+  }
+
+  /// The route of a request, without a count of references for the table.
+  func find(_ request: RouteRequest) -> RouteLookup {
+    unownedRoutes._withUnsafeGuaranteedRef { $0.find(request) }
   }
 
   func route(_ index: Int32) -> UnsafePointer<CompiledRoute> {

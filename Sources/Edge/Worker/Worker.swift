@@ -76,6 +76,11 @@ final class Worker {
   var servedSession: Int32 = -1
   /// The stream that upstream connections name whose own one is gone: it takes and gives nothing.
   let goneStream: Int32
+  /// The timers of exchanges by their index, -1 where there is none yet.
+  ///
+  /// They stay, armed, when the exchange ends: to move a deadline later costs one store, a new timer
+  /// a walk through the wheel.
+  let exchangeTimers: UnsafeMutablePointer<Int32>
   /// Sessions that may have something to send.
   var firstDirtySession: Int32 = -1
   /// Entries of `connections` that are streams, and streams of all sessions.
@@ -102,6 +107,8 @@ final class Worker {
   var date: DateField
   var isDraining = false
   var isStopping = false
+  /// Whether the gauges of TLS and HTTP/2 were not all zero when they were last published.
+  private var hasPublishedMore = false
   /// The idle connections are closed and nothing is accepted from here on.
   var isClosingIdle = false
   /// The first worker's, once there are names among the endpoints.
@@ -140,6 +147,8 @@ final class Worker {
     let streams = Self.maximumStreams(bounds)
     connections = Slab(capacity: bounds.sockets + streams)
     exchanges = Slab(capacity: bounds.sockets)
+    exchangeTimers = .allocate(capacity: bounds.sockets)
+    exchangeTimers.initialize(repeating: -1, count: bounds.sockets)
     upstreams = Slab(capacity: bounds.sockets)
     stretches = Slab(capacity: bounds.blocks * 2)
     sessions = Slab(capacity: bounds.sockets)
@@ -180,6 +189,7 @@ final class Worker {
 
   deinit {
     scratch.deallocate()
+    exchangeTimers.deallocate()
     links.deallocate()
     serviceSessions.deallocate()
     endpoints.deallocate()
@@ -205,8 +215,8 @@ final class Worker {
       }
       serveSecure()
       serveAdmissions()
-      flushSessions()
-      flushSecure()
+      if firstDirtySession >= 0 || !wishes.isEmpty { flushSessions() }
+      if !dirtyLinks.isEmpty { flushSecure() }
       publishGauges()
     }
     closeEverything()
@@ -228,7 +238,11 @@ final class Worker {
     case .listener: handleListener(Int(index), event)
     case .connectionTimer: connectionTimerFired(index)
     case .upstreamTimer: upstreamTimerFired(index)
-    case .exchangeTimer: exchangeTimerFired(index)
+    // Timers outlive their exchanges.
+    case .exchangeTimer
+    where event.owner == owner(.exchangeTimer, index, exchanges.generation(index)):
+      exchangeTimerFired(index)
+    case .exchangeTimer: break
     case .listenerTimer: resumeListener(Int(index))
     case .housekeeping: housekeep()
     case .resolver: resolverReady(event)
@@ -278,17 +292,21 @@ final class Worker {
       free: reactor.blocksFree,
       snapshots: snapshots.count
     )
+    meter.exhausted(
+      blocks: reactor.pool.exhaustions,
+      segments: reactor.segmentExhaustions,
+      stretches: stretchExhaustions
+    )
+    // Clear HTTP/1.1 has none of the rest; what is gone is said once more.
+    let hasMore = sessions.count > 0 || secureLinks.count > 0
+    guard hasMore || hasPublishedMore else { return }
+    hasPublishedMore = hasMore
     meter.set(
       sessions: sessions.count - serviceSessionCount,
       streams: streamCount - serviceStreamCount
     )
     meter.set(serviceSessions: serviceSessionCount, streams: serviceStreamCount)
     meter.set(http2Memory: workspace.memoryInUse)
-    meter.exhausted(
-      blocks: reactor.pool.exhaustions,
-      segments: reactor.segmentExhaustions,
-      stretches: stretchExhaustions
-    )
     meter.set(handshakes: handshakes, waiting: waitingLinks.count)
     meter.set(upstreamHandshakes: upstreamHandshakes, waiting: upstreamWaitingLinks.count)
   }

@@ -75,7 +75,7 @@ final class HTTP2Client {
     let lines =
       [(":method", method)] + pseudo + (path.isEmpty ? [] : [(":path", path)]) + fields
     let known: HTTPCodec.Method = method == "HEAD" ? .head : method == "CONNECT" ? .connect : .get
-    let stream = withList(lines) {
+    let stream = workspace.withList(lines) {
       session.request(known, fields: $0, endsStream: body == nil && isLast && trailers.isEmpty)
     }
     guard stream >= 0 else { throw WireFailure("no request can be made") }
@@ -133,30 +133,6 @@ final class HTTP2Client {
     session.offer(entry.stream, bytes, count: entry.count, place)
   }
 
-  private func withList<Result>(
-    _ lines: [(String, String)],
-    _ body: (borrowing H2FieldList) -> Result
-  ) -> Result {
-    var bytes: [UInt8] = []
-    var fields: [HeadField] = []
-    for (name, value) in lines {
-      fields.append(
-        HeadField(
-          nameStart: UInt16(bytes.count),
-          nameLength: UInt16(name.utf8.count),
-          valueStart: UInt16(bytes.count + name.utf8.count),
-          valueLength: UInt16(value.utf8.count)
-        )
-      )
-      bytes += Array(name.utf8) + Array(value.utf8)
-    }
-    return bytes.withUnsafeBufferPointer { buffer in
-      var list = H2FieldList(workspace)
-      if let base = buffer.baseAddress { for field in fields { list.add(field, of: base) } }
-      return body(list)
-    }
-  }
-
   // MARK: Turning
 
   /// Sends all that may be sent.
@@ -181,7 +157,7 @@ final class HTTP2Client {
       guard let token = outgoing.first(where: { $0.value.stream == stream })?.key else { continue }
       outgoing[token]?.sent += session.takeSent(stream)
       if session.awaitsTrailers(stream), let trailers = outgoing[token]?.trailers {
-        hasNews = withList(trailers.map { ($0.name, $0.value) }) {
+        hasNews = workspace.withList(trailers.map { ($0.name, $0.value) }) {
           session.finish(stream, trailers: $0)
         }
       }

@@ -65,7 +65,7 @@ final class HTTP2Peer {
     trailers: [(String, String)] = []
   ) throws {
     let ends = body == nil && isLast && trailers.isEmpty
-    let isDone = withList(fields) {
+    let isDone = workspace.withList(fields) {
       session.respond(request.stream, status: status, fields: $0, endsStream: ends)
     }
     guard isDone else { throw WireFailure("no response can be sent") }
@@ -78,7 +78,9 @@ final class HTTP2Peer {
     _ status: Int,
     _ fields: [(String, String)] = []
   ) throws {
-    let isDone = withList(fields) { session.inform(request.stream, status: status, fields: $0) }
+    let isDone = workspace.withList(fields) {
+      session.inform(request.stream, status: status, fields: $0)
+    }
     guard isDone else { throw WireFailure("no interim response can be sent") }
     try flush()
   }
@@ -151,30 +153,6 @@ final class HTTP2Peer {
     session.offer(stream, bytes, count: left + more.count, place)
   }
 
-  private func withList<Result>(
-    _ lines: [(String, String)],
-    _ body: (borrowing H2FieldList) -> Result
-  ) -> Result {
-    var bytes: [UInt8] = [0]
-    var fields: [HeadField] = []
-    for (name, value) in lines {
-      fields.append(
-        HeadField(
-          nameStart: UInt16(bytes.count),
-          nameLength: UInt16(name.utf8.count),
-          valueStart: UInt16(bytes.count + name.utf8.count),
-          valueLength: UInt16(value.utf8.count)
-        )
-      )
-      bytes += Array(name.utf8) + Array(value.utf8)
-    }
-    return bytes.withUnsafeBufferPointer { buffer in
-      var list = H2FieldList(workspace)
-      if let base = buffer.baseAddress { for field in fields { list.add(field, of: base) } }
-      return body(list)
-    }
-  }
-
   // MARK: Turning
 
   func receive() throws -> Result<[UInt8], EndOfStream> {
@@ -202,7 +180,7 @@ final class HTTP2Peer {
       guard stream >= 0 else { return hasNews }
       outgoing[stream]?.sent += session.takeSent(stream)
       if session.awaitsTrailers(stream), let trailers = outgoing[stream]?.trailers {
-        hasNews = withList(trailers) { session.finish(stream, trailers: $0) }
+        hasNews = workspace.withList(trailers) { session.finish(stream, trailers: $0) }
       }
     }
   }

@@ -4,6 +4,28 @@ import Testing
 extension WireTests {
   /// Handshakes with services beyond a worker's bound.
   struct ServiceHandshakeBoundTests {
+    /// A service behind TLS with two ways to it, of which one holds what comes.
+    private struct Stage {
+      let front: TLSFront
+      let held: HeldFront
+      private let upstream: ScriptedUpstream
+      private let service: HTTP2Upstream
+
+      init(_ spoken: String) throws {
+        upstream = try .echo()
+        service = try .echo()
+        front = try spoken == "h2" ? TLSFront(h2: service) : TLSFront(http1: upstream)
+        held = try HeldFront(before: front.port)
+      }
+
+      func stop() {
+        held.stop()
+        front.stop()
+        upstream.stop()
+        service.stop()
+      }
+    }
+
     private static func play(
       _ backend: Backend,
       _ settings: EdgeSettings,
@@ -34,17 +56,9 @@ extension WireTests {
       backend: Backend,
       spoken: String
     ) throws {
-      let upstream = try ScriptedUpstream.echo()
-      let service = try HTTP2Upstream.echo()
-      let front =
-        try spoken == "h2" ? TLSFront(h2: service) : TLSFront(http1: upstream)
-      let held = try HeldFront(before: front.port)
-      defer {
-        held.stop()
-        front.stop()
-        upstream.stop()
-        service.stop()
-      }
+      let stage = try Stage(spoken)
+      defer { stage.stop() }
+      let (front, held) = (stage.front, stage.held)
       let more = "connections: {connectTimeout: 30s}"
       var settings = EdgeSettings.secureService(speaks: spoken, more: more)
       settings.endpoints = [held.endpoint]
@@ -132,17 +146,9 @@ extension WireTests {
       backend: Backend,
       spoken: String
     ) throws {
-      let upstream = try ScriptedUpstream.echo()
-      let service = try HTTP2Upstream.echo()
-      let front =
-        try spoken == "h2" ? TLSFront(h2: service) : TLSFront(http1: upstream)
-      let held = try HeldFront(before: front.port)
-      defer {
-        held.stop()
-        front.stop()
-        upstream.stop()
-        service.stop()
-      }
+      let stage = try Stage(spoken)
+      defer { stage.stop() }
+      let (front, held) = (stage.front, stage.held)
       var settings = EdgeSettings.secureService(
         speaks: spoken,
         more: "connections: {connectTimeout: 30s}"
