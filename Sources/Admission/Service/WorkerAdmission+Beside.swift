@@ -4,14 +4,14 @@ internal import Units
 /// `TenantShares`.
 extension WorkerAdmission {
   private var beside: TenantShares.Beside {
-    TenantShares.Beside(rawValue: cells.load(ServiceCells.Place.beside))
+    mutating get { TenantShares.Beside(rawValue: cells.load(ServiceCells.Place.beside)) }
   }
 
   /// Whether a tenant, who gave a permit back just now, keeps more than its share from others.
   ///
   /// What fails of such a one's requests says something about them, and would else take the limit down
   /// for all; where it is alone, it may as well be the service.
-  func isExcess(_ bucket: UInt8) -> Bool {
+  mutating func isExcess(_ bucket: UInt8) -> Bool {
     let beside = beside
     return beside.hasOthers && cells.held(bucket) >= beside.share
   }

@@ -1,5 +1,6 @@
 internal import Admission
 internal import Glibc
+internal import Units
 
 /// A worker's sides of the admissions of all services, by their places.
 struct AdmissionTable: ~Copyable {
@@ -8,6 +9,8 @@ struct AdmissionTable: ~Copyable {
     let tally: WorkerTally
     /// It is in the list of those that the end of the turn looks at.
     var isActive = false
+    /// When it is to be looked at even though nothing waits, so that its window is closed.
+    var nextLook = Instant(.min)
   }
 
   // Memory of entries that nobody uses is never touched.
@@ -55,7 +58,18 @@ struct AdmissionTable: ~Copyable {
     isPresent[index] = true
   }
 
-  /// Has the end of the turn look at a service.
+  /// Has the end of the turn look at a service where that is of use: something waits or has to be
+  /// told, or a window may be over.
+  mutating func touch(_ slot: Int32, at now: Instant) {
+    let entry = entries + Int(slot)
+    if entry.pointee.admission.hasQueued || entry.pointee.admission.hasEvents
+      || now >= entry.pointee.nextLook
+    {
+      touch(slot)
+    }
+  }
+
+  /// Has the end of the turn look at a service in any case.
   mutating func touch(_ slot: Int32) {
     isTouched = true
     guard !entries[Int(slot)].isActive else { return }

@@ -32,6 +32,7 @@ extension Worker {
 
   private func serveAdmission(_ slot: Int32) {
     let entry = admissions[slot]
+    entry.pointee.nextLook = reactor.now + Self.admissionTick
     entry.pointee.admission.turn(reactor.now, wallOffset: Nanoseconds(date.wallOffset))
     var isDone = false
     while !isDone {

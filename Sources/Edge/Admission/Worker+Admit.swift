@@ -40,7 +40,7 @@ extension Worker {
       route: place.route,
       deadline: demand.deadline
     )
-    admissions.touch(slot)
+    defer { admissions.touch(slot, at: reactor.now) }
     switch entry.pointee.admission.decide(request, now: reactor.now) {
     case .dispatched(let permit):
       place.state = .permitted
@@ -179,6 +179,6 @@ extension Worker {
         responseHead: head
       )
     }
-    admissions.touch(place.slot)
+    admissions.touch(place.slot, at: reactor.now)
   }
 }
