@@ -77,7 +77,7 @@ let package = Package(
       name: "Edge",
       dependencies: [
         "Configuration", "Routing", "Upstream", "HTTPCodec", "TLS", "Reactor", "Telemetry",
-        "Units", "CLinux",
+        "Admission", "Units", "CLinux",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: house

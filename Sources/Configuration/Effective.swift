@@ -19,6 +19,7 @@ extension Settings {
     }
     out.line("accessLog", accessLog.flow, quoted: false)
     out.line("classes", YAMLWriter.list(classes), quoted: false)
+    out.line("classHeader", classHeader.flow, quoted: false)
     out.list("listeners", listeners.map(\.lines))
     out.list("services", services.map(\.lines))
     out.list("routes", routes.map { $0.lines(classes) })
@@ -177,6 +178,7 @@ extension ServiceSetting {
       "exposure: \(exposure.rawValue)",
       "endpoints: \(YAMLWriter.list(endpoints.map(\.description)))",
       "balance: \(balance.rawValue)",
+      "admission: \(admission.flow)",
       connections,
     ]
       + (tls.map { ["tls: \($0.flow)"] } ?? [])

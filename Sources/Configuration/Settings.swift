@@ -15,10 +15,13 @@ public struct Settings: Sendable, Equatable {
   public var accessLog = AccessLogSettings()
   /// Priority classes, the highest first.
   public var classes = ["critical", "important", "normal", "best-effort"]
+  public var classHeader = ClassHeaderSetting()
   public var listeners: [ListenerSetting] = []
   public var services: [ServiceSetting] = []
   public var routes: [RouteSetting] = []
 
+  /// Most workers: those that share the limit of a service have a bit each in one word.
+  public static let mostWorkers = 64
   /// Bounds of the process's tables; an endpoint counts once for each service that names it.
   public static let maximumListeners = 256
   public static let maximumServices = 4_096
@@ -184,6 +187,8 @@ public struct ServiceSetting: Sendable, Equatable {
   public var pingAfter = Nanoseconds.seconds(15)
   /// Time for that sign, before the connection counts as broken.
   public var pingTimeout = Nanoseconds.seconds(5)
+
+  public var admission = AdmissionSetting()
 
   public static let defaultMaximumConnections = 1_024
 

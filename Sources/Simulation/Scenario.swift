@@ -46,6 +46,12 @@ public struct Scenario: Sendable {
   public var fixedRate = 0.0
   /// Whether load is modulated between 0.5 and 1.5 of itself.
   public var isBursty = false
+  /// Requests that come at once, beside the load.
+  public var bursts: [(time: Double, size: Int)] = []
+  /// Clients that each begin a request as soon as they have the answer to the one before.
+  public var callers = 0
+  /// Requests per second of another tenant, which occupy no place and are never answered.
+  public var hangs = 0.0
   public var retries = 0
   public var edges = 1
   /// Edges that receive traffic; 0 for all.

@@ -3,7 +3,7 @@
 /// The service has 40 places of 20 ms where nothing else is
 /// said, and an exponential latency: alone it answers in 15 ms at the median and 93 ms at p99.
 public enum Trials {
-  public static var all: [Trial] { overload + changes + calm + growth + edges }
+  public static var all: [Trial] { overload + changes + calm + bursts + growth + edges }
 
   public static func named(_ name: String) -> Trial? { all.first { $0.scenario.name == name } }
 
@@ -128,6 +128,54 @@ public enum Trials {
       $0.isBursty = true
     },
   ]
+
+  /// Many at once at a service that has room for them, and clients that keep a fast one busy: in calm
+  /// nobody is refused.
+  static let bursts: [Trial] = [
+    trial("coldburst", [.most("refused", 0) { $0.refused }]) { coldBurst(&$0) },
+    trial("coldburst4", [.most("refused", 0) { $0.refused }]) {
+      coldBurst(&$0)
+      $0.workers = 4
+    },
+    trial("slowburst", [.most("refused", 0) { $0.refused }]) {
+      $0.places = 100
+      $0.meanDemand = 0.2
+      $0.demand = .lognormal(0.1)
+      $0.load = 0.0
+      $0.deadline = 5
+      $0.bursts = [(0.05, 100), (8, 100), (9, 100), (20, 100)]
+      $0.length = 30
+      $0.measured = 0...28
+    },
+    trial("callers64", [.most("refused", 0) { $0.refused }]) {
+      $0.backends = 1
+      $0.places = 2
+      $0.meanDemand = 0.0002
+      $0.load = 0.0
+      $0.callers = 64
+      $0.critical = 1.0
+      $0.knee = 1_000
+      $0.length = 14
+      $0.measured = 0...12
+    },
+    // Another tenant's requests are never answered: what is refused is refused while that shows.
+    trial(
+      "hangs",
+      [.most("refused", 0.01) { $0.refused }, .least("goodput", 0.48) { $0.goodput }]
+    ) {
+      $0.load = 0.5
+      $0.hangs = 200
+    },
+  ]
+
+  private static func coldBurst(_ scenario: inout Scenario) {
+    scenario.places = 100
+    scenario.meanDemand = 0.005
+    scenario.load = 0.0
+    scenario.bursts = [(0.05, 200), (1, 200), (12, 200)]
+    scenario.length = 20
+    scenario.measured = 0...18
+  }
 
   static let growth: [Trial] = [
     trial(

@@ -22,10 +22,13 @@ public final class World {
     var worker = 0
     var backend = 0
     var permit: StoredPermit?
+    var kind = Kind.usual
+    /// Who sent it: whoever they are, a closed loop, or the tenant whose requests hang.
+    enum Kind { case usual, call, hang }
   }
 
   struct Event {
-    enum Kind { case serviceDone, response, retry, bell }
+    enum Kind { case serviceDone, response, retry, bell, call }
     var time: Double
     var kind: Kind
     var request: Int
@@ -114,12 +117,25 @@ public final class World {
       }
     }
     refresh()
-    var nextArrival = random.exponential(mean: 1 / rate)
+    func pause(_ rate: Double) -> Double {
+      rate > 0 ? random.exponential(mean: 1 / rate) : .infinity
+    }
+    var nextArrival = pause(rate)
+    var nextHang = pause(scenario.hangs)
+    var bursts = scenario.bursts[...]
+    for _ in 0..<scenario.callers { call(after: 0.01 * random.uniform()) }
     while now < scenario.length {
-      let time = min(min(events.time, deadlines.time), min(nextArrival, nextTick))
+      let extra = min(nextHang, bursts.first?.time ?? .infinity)
+      let time = min(min(events.time, deadlines.time), min(nextArrival, nextTick), extra)
       now = time
-      if time == nextArrival {
-        nextArrival = now + random.exponential(mean: 1 / rate)
+      if time == nextHang {
+        nextHang = now + pause(scenario.hangs)
+        arrive(.hang)
+      } else if let burst = bursts.first, time == burst.time {
+        bursts.removeFirst()
+        for _ in 0..<burst.size { arrive() }
+      } else if time == nextArrival {
+        nextArrival = now + pause(rate)
         arrive()
       } else if time == deadlines.time {
         let (request, generation) = deadlines.pop()
@@ -130,7 +146,7 @@ public final class World {
           let before = rate
           refresh()
           nextStep += 0.1
-          if rate != before { nextArrival = now + random.exponential(mean: 1 / rate) }
+          if rate != before { nextArrival = now + pause(rate) }
         }
         for edge in edges.indices { tick(edge) }
         buckets[bucket(now)].limit = Double(edges[0].service.limit)
@@ -161,9 +177,14 @@ public final class World {
     free.append(index)
   }
 
-  private func arrive() {
+  private func call(after wait: Double) {
+    events.push(Event(time: now + wait, kind: .call, request: 0, generation: 0))
+  }
+
+  private func arrive(_ kind: Request.Kind = .usual) {
     let index = allocate()
     var request = Request()
+    request.kind = kind
     request.generation = requests[index].generation
     request.born = now
     let share = scenario.critical.at(now)
@@ -177,7 +198,7 @@ public final class World {
     request.edge = random.below(active == 0 ? scenario.edges : active)
     request.worker = scenario.workers == 1 ? 0 : random.below(scenario.workers)
     requests[index] = request
-    buckets[bucket(now)].offered[request.priority] += 1
+    if kind != .hang { buckets[bucket(now)].offered[request.priority] += 1 }
     arriveAtEdge(index)
   }
 
@@ -203,6 +224,7 @@ public final class World {
     let question = AdmissionRequest(
       handle: UInt64(index),
       priority: PriorityClass(UInt8(lowered)),
+      tenant: request.kind == .hang ? 1 : 0,
       route: request.route,
       deadline: instant(now + scenario.deadline)
     )
@@ -215,7 +237,7 @@ public final class World {
   }
 
   private func refused(_ index: Int) {
-    buckets[bucket(now)].refused += 1
+    if requests[index].kind != .hang { buckets[bucket(now)].refused += 1 }
     failed(index)
   }
 
@@ -223,7 +245,9 @@ public final class World {
   private func failed(_ index: Int) {
     let request = requests[index]
     release(index)
-    guard request.attempt < scenario.retries else { return }
+    // One that is turned away at once waits a little, as any client has to.
+    if request.kind == .call { call(after: 0.001) }
+    guard request.kind == .usual, request.attempt < scenario.retries else { return }
     let copy = allocate()
     let generation = requests[copy].generation
     requests[copy] = request
@@ -235,6 +259,7 @@ public final class World {
   }
 
   private func succeeded(_ request: Request) {
+    if request.kind == .call { call(after: 0) }
     buckets[bucket(request.born)].served[request.priority] += 1
     buckets[bucket(now)].finished[request.priority] += 1
     buckets[bucket(now)].work += request.demand
@@ -284,6 +309,10 @@ public final class World {
     requests[index].dispatched = now
     requests[index].permit = permit
     let edge = requests[index].edge
+    guard requests[index].kind != .hang else {
+      edges[edge].outstanding[requests[index].backend] += 1
+      return
+    }
     let (a, b) = (random.below(backends.count), random.below(backends.count))
     let chosen = edges[edge].outstanding[a] <= edges[edge].outstanding[b] ? a : b
     requests[index].backend = chosen
@@ -319,6 +348,7 @@ public final class World {
     requests[copy].generation = own
     requests[copy].permit = nil
     failed(copy)
+    if request.kind == .hang { release(index) }
     settle(request.edge, request.worker)
   }
 
@@ -342,9 +372,10 @@ public final class World {
   }
 
   private func handle(_ event: Event) {
-    if event.kind == .bell {
-      turn(event.request / scenario.workers, event.request % scenario.workers)
-      return
+    switch event.kind {
+    case .bell: return turn(event.request / scenario.workers, event.request % scenario.workers)
+    case .call: return arrive(.call)
+    default: break
     }
     guard requests[event.request].generation == event.generation else { return }
     switch event.kind {
@@ -367,7 +398,7 @@ public final class World {
       release(event.request)
       settle(request.edge, request.worker)
     case .retry: arriveAtEdge(event.request)
-    case .bell: break
+    case .bell, .call: break
     }
   }
 }

@@ -10,6 +10,7 @@ struct Spillway: ParsableCommand {
     version: "spillway \(EdgeInstance.version)",
     subcommands: [
       RunCommand.self, CheckCommand.self, RouteCommand.self, UpgradeCommand.self,
+      ExplainCommand.self,
     ]
   )
 }

@@ -185,6 +185,27 @@ struct DecisionTests {
     worker.finish(permit)
   }
 
+  @Test func `in a queue without room the one that is evicted makes room for a higher class`() {
+    let service = makeService(limit: 1, capacity: 2)
+    let worker = TestWorker(service, 0)
+    var permits: [StoredPermit] = []
+    let permit = worker.ask(0).permit
+    #expect(worker.ask(1, 3).isQueued && worker.ask(2, 3).isQueued)
+
+    // Their refusals are not yet taken, so their entries are still in use.
+    let higher = (3...8).map { worker.ask(UInt64($0), 0) }
+
+    #expect(higher.prefix(2).allSatisfy { $0.isQueued })
+    #expect(higher.dropFirst(2).allSatisfy { $0 == .refused(.queueFull) })
+    #expect(worker.events(&permits) == [.refused(1, .evicted), .refused(2, .evicted)])
+    worker.finish(permit)
+    #expect(worker.events(&permits) == [.dispatched(3)])
+    worker.finish(permits.popLast())
+    #expect(worker.events(&permits) == [.dispatched(4)])
+    worker.finish(permits.popLast())
+    #expect(service.inFlight == 0 && service.waiting == 0)
+  }
+
   @Test func `retry-after stays within its bounds whatever was measured`() {
     let service = makeService(limit: 1)
     let worker = TestWorker(service, 0)

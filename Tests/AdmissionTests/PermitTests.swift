@@ -19,7 +19,7 @@ struct PermitTests {
     _ = worker.ask(1)
 
     // What a release build does where a debug build stops.
-    ServiceCells.giveBackForgotten(service.cells.base)
+    ServiceCells.giveBackForgotten(service.cells.base, 0)
 
     #expect(service.inFlight == 0)
     #expect(service.forgottenPermits == 1)

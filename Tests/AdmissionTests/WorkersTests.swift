@@ -107,8 +107,9 @@ struct WorkersTests {
 
   @Test func `four workers learn what one does`() throws {
     var scenario = try #require(Trials.named("over10")).scenario
-    scenario.length = 12
-    scenario.measured = 4...10
+    // What a cold start left has gone: how far the limit grew then is a matter of chance.
+    scenario.length = 18
+    scenario.measured = 10...16
     var shared = scenario
     shared.workers = 4
 

@@ -1,6 +1,7 @@
 import HTTPCodec
 import Reactor
 import Testing
+import Units
 
 @testable import Edge
 
@@ -50,7 +51,14 @@ private enum Rewriting {
               )
               var writer = ByteWriter(base, capacity: capacity)
               guard
-                let layout = UpstreamHead.write(view, isUpgrade: isUpgrade, into: &writer)
+                let layout = UpstreamHead.write(
+                  view,
+                  isUpgrade: isUpgrade,
+                  demand: RequestDemand(priority: 1, deadline: Instant(1_500_000_000)),
+                  classes: ClassNames(["first", "second"]),
+                  now: Instant(0),
+                  into: &writer
+                )
               else { return nil }
               return split(base, layout.count)
             }
@@ -120,6 +128,7 @@ struct ForwardingTests {
         "x-forwarded-for: 192.0.2.7", "x-forwarded-proto: http",
         "x-forwarded-host: shop.example:8080",
         "forwarded: for=192.0.2.7;host=\"shop.example:8080\";proto=http",
+        "x-criticality: second", "x-envoy-expected-rq-timeout-ms:   1500",
         "x-request-id: 0123456789abcdef",
       ]
     )
@@ -142,6 +151,7 @@ struct ForwardingTests {
         "x-forwarded-for: 10.0.0.1, 10.0.0.2, 2001:db8::1", "x-forwarded-proto: https",
         "x-forwarded-host: www.example",
         "forwarded: for=10.0.0.1, for=\"[2001:db8::1]\";host=\"shop.example\";proto=http",
+        "x-criticality: second", "x-envoy-expected-rq-timeout-ms:   1500",
         "x-request-id: 0123456789abcdef",
       ]
     )

@@ -26,7 +26,7 @@ extension WireTests {
       let upstream = try ScriptedUpstream { peer, request in
         if request["host"] == "a" { try peer.hang() } else { try peer.respond(200, "polite") }
       }
-      try Scene.play(backend, upstream, settings: Self.settings) { scene in
+      try Scene.play(backend, upstream, settings: Self.settings.withoutAdmission) { scene in
         let polite = try scene.http2()
         #expect(try polite.exchange().text == "polite")
         let hostile = try scene.client()

@@ -210,7 +210,8 @@ extension WireTests {
     @Test(arguments: Backend.allCases)
     func `a hundred streams at once are answered each with its own`(backend: Backend) throws {
       let upstream = try ScriptedUpstream(Self.echo)
-      try Scene.play(backend, upstream) { scene in
+      let settings = EdgeSettings().withoutAdmission
+      try Scene.play(backend, upstream, settings: settings) { scene in
         let client = try scene.http2()
 
         let tokens = try (0..<100).map { try client.request("POST", "/\($0)", body: [0x61]) }

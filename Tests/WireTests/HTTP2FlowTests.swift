@@ -113,7 +113,8 @@ extension WireTests {
       let upstream = try ScriptedUpstream { peer, _ in
         try peer.respond(200, String(repeating: "x", count: 60_000))
       }
-      try Scene.play(backend, upstream) { scene in
+      let settings = EdgeSettings().withoutAdmission
+      try Scene.play(backend, upstream, settings: settings) { scene in
         let client = try scene.http2(receiveBuffer: 4096)
         for _ in 0..<100 { try client.request() }
 
@@ -194,7 +195,8 @@ extension WireTests {
       let upstream = try ScriptedUpstream { peer, request in
         try peer.respond(200, "answer of \(request.target)")
       }
-      try Scene.play(backend, upstream) { scene in
+      let settings = EdgeSettings().withoutAdmission
+      try Scene.play(backend, upstream, settings: settings) { scene in
         let client = try scene.client()
         let ids = (0..<100).map { UInt32($0 * 2 + 1) }
         var bytes = HTTP2Frames.preface

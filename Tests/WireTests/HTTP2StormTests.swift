@@ -58,7 +58,7 @@ extension WireTests {
         default: try peer.respond(200, request.text)
         }
       }
-      let settings = EdgeSettings(workers: 2)
+      let settings = EdgeSettings(workers: 2).withoutAdmission
       try Scene.play(backend, upstream, settings: settings) { scene in
         let port = try scene.edge.port("public")
         let failures = Locked<[String]>([])

@@ -57,7 +57,7 @@ extension WireTests {
         default: try peer.respond(200, request.text)
         }
       }
-      let settings = EdgeSettings(workers: 2)
+      let settings = EdgeSettings(workers: 2).withoutAdmission
       try Scene.play(backend, upstream, settings: settings) { scene in
         let port = try scene.edge.port("public")
         let failures = Locked<[String]>([])
@@ -81,7 +81,8 @@ extension WireTests {
     func `five hundred connections at once are all served by two workers`(
       backend: Backend
     ) throws {
-      try Scene.play(backend, .echoingTarget(), settings: EdgeSettings(workers: 2)) { scene in
+      try Scene.play(backend, .echoingTarget(), settings: EdgeSettings(workers: 2).withoutAdmission)
+      { scene in
         let clients = try (0..<500).map { _ in try scene.client() }
         for (index, client) in clients.enumerated() { try client.request("GET", "/\(index)") }
         for (index, client) in clients.enumerated() {

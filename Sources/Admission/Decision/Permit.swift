@@ -29,7 +29,7 @@ public struct Permit: ~Copyable {
   public var dispatchedAt: Instant { record.dispatchedAt }
 
   deinit {
-    ServiceCells.giveBackForgotten(cells)
+    ServiceCells.giveBackForgotten(cells, record.bucket)
     assertionFailure("a permit was forgotten: end it as served, dropped or ignored")
   }
 
@@ -50,13 +50,47 @@ public struct StoredPermit: Sendable, BitwiseCopyable {
   var route: Int32
   var drain: UInt32
   var cohort: UInt32
+  /// Where the tenant's permits are counted.
+  var bucket: UInt8
   var wasLimited: Bool
   var wasIdle: Bool
+
+  init(
+    dispatchedAt: Instant,
+    route: Int32,
+    drain: UInt32,
+    cohort: UInt32,
+    bucket: UInt8,
+    wasLimited: Bool,
+    wasIdle: Bool
+  ) {
+    self.dispatchedAt = dispatchedAt
+    self.route = route
+    self.drain = drain
+    self.cohort = cohort
+    self.bucket = bucket
+    self.wasLimited = wasLimited
+    self.wasIdle = wasIdle
+  }
+
+  /// An empty place of a table; it must not be restored.
+  public init() {
+    self.init(
+      dispatchedAt: .never,
+      route: 0,
+      drain: 0,
+      cohort: 0,
+      bucket: 0,
+      wasLimited: false,
+      wasIdle: false
+    )
+  }
 }
 
 extension ServiceCells {
   /// Gives back the place of a permit that nobody ended; the next tick wakes whoever may have it.
-  static func giveBackForgotten(_ base: UnsafeMutablePointer<Cell>) {
+  static func giveBackForgotten(_ base: UnsafeMutablePointer<Cell>, _ bucket: UInt8) {
+    letGo(base, bucket)
     var seen = Gate(rawValue: base[Place.gate].load(ordering: .acquiring))
     while seen.inFlight > 0 {
       let (exchanged, original) = base[Place.gate].compareExchange(

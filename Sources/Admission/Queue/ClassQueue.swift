@@ -9,6 +9,8 @@ internal import Units
 /// there is no room, one whose deadline came, one whose client went away.
 struct ClassQueue: ~Copyable {
   private(set) var entries: Slab<QueueEntry>
+  /// Most requests that wait.
+  private let capacity: Int
   private var tenants: TenantTallies
   private let heads: UnsafeMutablePointer<Int32>
   private let tails: UnsafeMutablePointer<Int32>
@@ -18,11 +20,13 @@ struct ClassQueue: ~Copyable {
   private var wheel = DeadlineWheel()
 
   /// - Parameters:
-  ///   - capacity: Most entries, whatever their state, at least 1.
+  ///   - capacity: Most requests that wait, at least 1. As many again may have left the order and not
+  ///     been told yet: one that is evicted must not need the memory of the one it made room for.
   ///   - classes: Priority classes, in `1...PriorityClasses.maximum`.
   ///   - seed: Of the hash of tenants, which callers must not be able to guess.
   init(capacity: Int, classes: Int, seed: UInt64) {
-    entries = Slab(capacity: capacity)
+    self.capacity = capacity
+    entries = Slab(capacity: 2 * capacity)
     tenants = TenantTallies(capacity: capacity, classes: classes, seed: seed)
     let places = PriorityClasses.maximum
     heads = .allocate(capacity: 3 * places)
@@ -34,13 +38,26 @@ struct ClassQueue: ~Copyable {
 
   deinit { heads.deallocate() }
 
+  /// As many wait as may.
+  var isFull: Bool { count >= capacity }
+
+  /// There is memory for one more entry.
+  var hasMemory: Bool { entries.count < entries.capacity }
+
   /// Puts a request behind those of its class.
   ///
-  /// It has to leave at `due`, which is `.never` when its class's time-out comes first.
+  /// It has to leave at `due` for this reason; `.never` when its class's time-out comes first.
   ///
   /// - Returns: Its entry, -1 when memory is used up.
-  mutating func push(_ request: AdmissionRequest, cost: UInt16, now: Instant, due: Instant) -> Int32
-  {
+  mutating func push(
+    _ request: AdmissionRequest,
+    bucket: UInt8 = 0,
+    cost: UInt16,
+    now: Instant,
+    due: Instant,
+    reason: RefusalReason = .deadline
+  ) -> Int32 {
+    guard !isFull else { return -1 }
     let index = entries.allocate()
     guard index >= 0 else { return -1 }
     let priority = Int(request.priority.rawValue)
@@ -56,8 +73,9 @@ struct ClassQueue: ~Copyable {
         route: request.route,
         cost: cost,
         priority: request.priority.rawValue,
+        bucket: bucket,
         state: .queued,
-        reason: .queueFull,
+        reason: reason,
         wasLimited: true,
         next: -1,
         previous: tails[priority],

@@ -6,7 +6,7 @@ internal import Units
 /// before the class's time-out are here, and no time-out is longer than the wheel.
 struct DeadlineWheel: ~Copyable {
   static let tick = Nanoseconds.milliseconds(10)
-  private static let slots: Int64 = 64
+  private static let slots: Int64 = 128
   // Apart from the struct: what lies in it is moved about with the whole queue.
   private let heads: UnsafeMutablePointer<Int32>
   /// The tick up to which everything has left.

@@ -14,7 +14,10 @@ struct QueueEntry: BitwiseCopyable {
   /// What it counts for in its tenant's tally, at least 1.
   var cost: UInt16
   var priority: UInt8
+  /// Where its tenant's permits are counted.
+  var bucket: UInt8
   var state: State
+  /// Why it was refused; while it waits, why it will be when it is due.
   var reason: RefusalReason
   /// True when the permit it holds was dispatched while limited.
   var wasLimited: Bool
@@ -35,4 +38,12 @@ struct QueueEntry: BitwiseCopyable {
 public struct Ticket: Hashable, Sendable, BitwiseCopyable {
   let index: Int32
   let generation: UInt32
+
+  init(index: Int32, generation: UInt32) {
+    self.index = index
+    self.generation = generation
+  }
+
+  /// The name of no request, for tables whose entries are plain memory.
+  public init() { self.init(index: -1, generation: 0) }
 }

@@ -19,9 +19,9 @@ public final class ServiceAdmission: @unchecked Sendable {
   private let routesSeen: UnsafeMutablePointer<Double>
   private let scratch: UnsafeMutablePointer<Double>
   private var rule = StandingRule()
-  private var arrivalsPerSecond = 0.0
-  private var arrivals = 0.0
-  private var lastTick = Instant(.min)
+  private var shares = TenantShares()
+  private var standing: UInt8 = 0
+  private let served: UnsafeMutablePointer<Double>
   private var standingSince = Instant.never
   private var guidance = LimitGuidance()
 
@@ -41,6 +41,7 @@ public final class ServiceAdmission: @unchecked Sendable {
     routeCopies = zeroed(Double.self, settings.workers * settings.routes * 2)
     routesSeen = zeroed(Double.self, settings.routes)
     scratch = zeroed(Double.self, WorkerSums.count)
+    served = zeroed(Double.self, PriorityClasses.maximum)
     cells.store(UInt64(bitPattern: .min), ServiceCells.Place.nextTick)
     for route in 0..<settings.routes { routesSeen[route] = 1 }
     for (route, weight) in weights.prefix(settings.routes).enumerated()
@@ -56,6 +57,7 @@ public final class ServiceAdmission: @unchecked Sendable {
     free(routeCopies)
     free(routesSeen)
     free(scratch)
+    free(served)
     cells.deallocate()
   }
 
@@ -145,7 +147,9 @@ public final class ServiceAdmission: @unchecked Sendable {
     window.peakInFlight = peak
     window.cohortFirst = Instant(cells.instant(ServiceCells.Place.cohortFirst))
     window.cohortLast = Instant(cells.instant(ServiceCells.Place.cohortLast))
-    arrivals += scratch[WorkerSums.Sum.arrivals.rawValue]
+    for priority in 0..<PriorityClasses.maximum {
+      served[priority] += WorkerSums.served(scratch, priority)
+    }
     limiter.observe(window)
   }
 
@@ -176,18 +180,14 @@ public final class ServiceAdmission: @unchecked Sendable {
     let remainder = ((wallClock % length) + length) % length
     let next = now + Nanoseconds(length - remainder)
     cells.store(UInt64(bitPattern: next.rawValue), ServiceCells.Place.nextTick)
-    let span = Bounds.clamp((now - lastTick).seconds, 0.001, 1)
-    lastTick = now
-    // The moving mean of the arrival rate: a fifth for each 10 ms.
-    arrivalsPerSecond += (1 - pow(0.8, span / 0.01)) * (arrivals / span - arrivalsPerSecond)
-    arrivals = 0
-
-    var waiting = InlineArray<8, Int32>(repeating: 0)
-    for worker in 0..<settings.workers {
-      let packed = cells.waiting(of: worker)
-      for index in 0..<8 { waiting[index] += Int32((packed >> UInt64(8 * index)) & 0xFF) }
+    var waiting = InlineArray<8, Int>(repeating: 0)
+    var served = InlineArray<8, Double>(repeating: 0)
+    for index in 0..<PriorityClasses.maximum {
+      for worker in 0..<settings.workers { waiting[index] += cells.sums(of: worker).depth(index) }
+      served[index] = self.served[index]
+      self.served[index] = 0
     }
-    let standing = rule.tick(waiting, isGrowing: limiter.guidance.isGrowing)
+    standing = rule.tick(waiting, served: served, isGrowing: limiter.guidance.isGrowing)
     if standing == 0 {
       standingSince = .never
     } else if standingSince == .never {
@@ -195,6 +195,8 @@ public final class ServiceAdmission: @unchecked Sendable {
     }
     cells.store(UInt64(standing), ServiceCells.Place.standing)
     cells.store(UInt64(bitPattern: standingSince.rawValue), ServiceCells.Place.standingSince)
+    let beside = shares.tick(now, latency: limiter.guidance.latency, cells)
+    cells.store(beside.rawValue, ServiceCells.Place.beside)
   }
 
   private func publish() {
@@ -208,8 +210,9 @@ public final class ServiceAdmission: @unchecked Sendable {
     if guidance.cohort != before.cohort || guidance.cohortSize != before.cohortSize {
       beginCohort()
     }
+    cells.store(guidance.isGrowing ? 1 : 0 as UInt64, ServiceCells.Place.isGrowing)
     cells.store(UInt64(queueBound), ServiceCells.Place.queueBound)
-    cells.setLimit(limiter.limit)
+    cells.setLimit(bounded(limiter.limit))
   }
 
   private func beginCohort() {
@@ -226,11 +229,20 @@ public final class ServiceAdmission: @unchecked Sendable {
     cells.base[place.cohort].store(number | sizes, ordering: .releasing)
   }
 
-  /// How many may wait: a quarter second of service, or of arrivals while the limit is not yet found.
+  /// How many may wait: a quarter second of service once a class stands, and else as many as come.
+  ///
+  /// What waits is bounded by time in calm, and by the memory of each worker's queue: a page may begin
+  /// a hundred requests in one turn, and whether the service keeps up with them shows only later.
   private var queueBound: Int {
     let most = Gate.maximumWaiting
-    if guidance.isGrowing { return Bounds.whole(0.25 * arrivalsPerSecond, in: 16...most) }
-    return Bounds.whole(0.25 * guidance.smoothLimit / max(0.001, guidance.latency), in: 16...most)
+    if standing == 0 { return most }
+    // A rule that knows nothing of its bounds may have drifted far beyond them.
+    let limit = min(guidance.smoothLimit, Double(settings.limits.upperBound))
+    return Bounds.whole(0.25 * limit / max(0.001, guidance.latency), in: 16...most)
+  }
+
+  private func bounded(_ limit: Int) -> Int {
+    min(max(limit, settings.limits.lowerBound), settings.limits.upperBound)
   }
 }
 

@@ -25,7 +25,8 @@ struct ServiceCells: @unchecked Sendable {
     static let queueBound = 21
     static let standing = 22
     static let standingSince = 23
-    static let meanWeight = 24
+    static let isGrowing = 24
+    static let beside = 25
     // Written by limited requests while the limit grows.
     static let cohortSent = 32
     static let cohortBack = 33
@@ -35,7 +36,9 @@ struct ServiceCells: @unchecked Sendable {
     static let nextTick = 48
     static let isMerging = 49
     static let forgotten = 50
-    static let waiting = 64
+    // Permits that tenants hold, by bucket.
+    static let holds = 64
+    static let waiting = holds + TenantShares.buckets
   }
 
   let credits: Int
@@ -51,7 +54,7 @@ struct ServiceCells: @unchecked Sendable {
     credits = Place.waiting + lines(workers)
     weights = credits + workers * Self.line
     blocks = weights + lines(routes)
-    blockLength = lines(WorkerSums.count + (routes + 63) / 64 + 2 * routes)
+    blockLength = lines(WorkerSums.cells(routes: routes))
     count = blocks + workers * blockLength
     var memory: UnsafeMutableRawPointer?
     guard posix_memalign(&memory, 128, count * MemoryLayout<Cell>.stride) == 0, let memory else {
@@ -105,6 +108,42 @@ struct ServiceCells: @unchecked Sendable {
     }
     return nil
   }
+
+  /// Takes a permit beyond the limit, up to so many.
+  ///
+  /// - Returns: False when there is none.
+  func admit(beyond excess: Int) -> Bool {
+    var seen = gate
+    while seen.inFlight < min(seen.limit + excess, Bounds.limit) {
+      let (exchanged, original) = base[Place.gate].compareExchange(
+        expected: seen.rawValue,
+        desired: seen.rawValue + Gate.oneInFlight,
+        ordering: .acquiringAndReleasing
+      )
+      if exchanged { return true }
+      seen = Gate(rawValue: original)
+    }
+    return false
+  }
+
+  // MARK: Tenants
+
+  /// Permits that the tenants of a bucket hold.
+  func held(_ bucket: UInt8) -> Int {
+    Int(truncatingIfNeeded: load(Place.holds + Int(bucket)))
+  }
+
+  func hold(_ bucket: UInt8) {
+    base[Place.holds + Int(bucket)].wrappingAdd(1, ordering: .relaxed)
+  }
+
+  func letGo(_ bucket: UInt8) { Self.letGo(base, bucket) }
+
+  static func letGo(_ base: UnsafeMutablePointer<Cell>, _ bucket: UInt8) {
+    base[Place.holds + Int(bucket)].wrappingSubtract(1, ordering: .relaxed)
+  }
+
+  // MARK: Waiting
 
   /// Counts requests into or out of the queues.
   func changeWaiting(_ change: Int) -> Gate {

@@ -12,15 +12,20 @@ extension WorkerAdmission {
     advance(now)
     sums.add(1, to: .arrivals)
     let mayFinish = mayFinish(request)
+    let bucket = TenantShares.bucket(request.tenant, seed: service.settings.tenantSeed)
     if mayFinish, let gate = cells.admit() {
-      return .dispatched(dispatch(route: request.route, isLimited: !gate.hasRoom))
+      cells.hold(bucket)
+      return .dispatched(dispatch(request.route, bucket, isLimited: !gate.hasRoom))
     }
     guard mayFinish else { return .refused(refusal(.deadline)) }
-    return enqueue(request)
+    if admitBeside(bucket, Int(request.priority.rawValue)) {
+      return .dispatched(dispatch(request.route, bucket, isLimited: true))
+    }
+    return enqueue(request, bucket)
   }
 
   /// The slow half: the limit is reached, or others wait.
-  private mutating func enqueue(_ request: AdmissionRequest) -> Decision {
+  private mutating func enqueue(_ request: AdmissionRequest, _ bucket: UInt8) -> Decision {
     var request = request
     request.priority.rawValue = UInt8(min(Int(request.priority.rawValue), classes - 1))
     let priority = Int(request.priority.rawValue)
@@ -28,21 +33,31 @@ extension WorkerAdmission {
     // Strict order would never serve it: it fails fast instead.
     if standing & ((1 << UInt64(priority)) - 1) != 0 { return .refused(refusal(.standingClass)) }
     let cost = cost(of: request.route)
+    var due = due(request)
+    guard due >= now else { return .refused(refusal(.deadline)) }
+    var reason = RefusalReason.deadline
+    if cells.load(ServiceCells.Place.isGrowing) != 0 {
+      let end = now + QueueTimeout.growing(request.deadline - now)
+      if end < due { (due, reason) = (end, .timedOut) }
+    }
+    let isStanding = standing >> UInt64(priority) & 1 == 1
     let bound = Int(cells.load(ServiceCells.Place.queueBound))
-    if cells.gate.waiting >= bound,
-      !makeRoom(for: request, cost, isStanding: standing >> UInt64(priority) & 1 == 1, bound)
+    // Without memory nobody is evicted for a newcomer that could not be queued.
+    guard queue.hasMemory else { return .refused(refusal(.queueFull)) }
+    // Where this worker's own queue is full, room with another one is of no use.
+    if queue.isFull || cells.gate.waiting >= bound,
+      !makeRoom(for: request, cost, isStanding: isStanding, queue.isFull ? 0 : bound)
     {
       return .refused(refusal(.queueFull))
     }
-    let due = due(request)
-    guard due >= now else {
-      publish()
-      return .refused(refusal(.deadline))
-    }
-    var index = queue.push(request, cost: cost, now: now, due: wheelDue(due, priority))
-    if index < 0, makeRoom(for: request, cost, isStanding: false, 0) {
-      index = queue.push(request, cost: cost, now: now, due: wheelDue(due, priority))
-    }
+    let index = queue.push(
+      request,
+      bucket: bucket,
+      cost: cost,
+      now: now,
+      due: wheelDue(due),
+      reason: reason
+    )
     guard index >= 0 else {
       publish()
       return .refused(refusal(.queueFull))
@@ -54,7 +69,7 @@ extension WorkerAdmission {
     let entry = queue.entries[index].pointee
     leaveOutbox(index)
     queue.release(index)
-    return .dispatched(dispatch(route: entry.route, isLimited: entry.wasLimited))
+    return .dispatched(dispatch(entry.route, entry.bucket, isLimited: entry.wasLimited))
   }
 
   /// Makes room for a request in a full queue, at the expense of what counts for less.
@@ -141,8 +156,8 @@ extension WorkerAdmission {
   }
 
   /// The same for the wheel, which holds only what leaves before its class's time-out.
-  private mutating func wheelDue(_ due: Instant, _ priority: Int) -> Instant {
-    due < now + QueueTimeout.calm(priority) ? due : .never
+  private mutating func wheelDue(_ due: Instant) -> Instant {
+    due < now + QueueTimeout.longest ? due : .never
   }
 
   /// What a request counts for in its tenant's tally: its route's weight over the mean, in quarters.

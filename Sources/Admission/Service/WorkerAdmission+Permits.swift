@@ -18,6 +18,8 @@ extension WorkerAdmission {
   ) {
     advance(now)
     let record = permit.stored()
+    cells.letGo(record.bucket)
+    let outcome = outcome == .dropped && isExcess(record.bucket) ? .ignored : outcome
     learn(record, outcome, (min(responseHead, self.now) - record.dispatchedAt).seconds)
     place()
     if isCohortBack, service.closeWindow(self.now, wallOffset: wallOffset, isEarly: true) {
@@ -27,7 +29,7 @@ extension WorkerAdmission {
   }
 
   /// The permit of a request that goes out now; its place in the gate is taken already.
-  mutating func dispatch(route: Int32, isLimited: Bool) -> Permit {
+  mutating func dispatch(_ route: Int32, _ bucket: UInt8, isLimited: Bool) -> Permit {
     let gate = cells.gate
     let weight = cells.number(cells.weights + place(of: route))
     let drains = cells.load(ServiceCells.Place.drain)
@@ -48,6 +50,7 @@ extension WorkerAdmission {
       route: route,
       drain: drain,
       cohort: cohort,
+      bucket: bucket,
       wasLimited: isLimited,
       wasIdle: gate.inFlight * 2 <= gate.limit
     )
@@ -212,13 +215,19 @@ extension WorkerAdmission {
       publish()
       return false
     }
+    ready(index)
+    return true
+  }
+
+  /// Takes a queued request, whose place in the gate is taken, out to be dispatched.
+  mutating func ready(_ index: Int32) {
     queue.unlink(index)
     publish()
     let gate = cells.gate
     queue.entries[index].pointee.state = .ready
     queue.entries[index].pointee.wasLimited = gate.waiting > 0 || !gate.hasRoom
+    cells.hold(queue.entries[index].pointee.bucket)
     enterOutbox(index)
-    return true
   }
 
   // MARK: Expiry
@@ -232,7 +241,7 @@ extension WorkerAdmission {
     }
     var index = queue.nextDue(now)
     while index >= 0 {
-      refuse(index, .deadline)
+      refuse(index, queue.entries[index].pointee.reason)
       index = queue.nextDue(now)
     }
     publish()
@@ -240,20 +249,24 @@ extension WorkerAdmission {
 
   /// The same in one class, whose oldest are its first; the caller publishes.
   private mutating func expire(_ priority: Int, isStanding: Bool) {
-    let timeout = isStanding ? QueueTimeout.standing(priority) : QueueTimeout.calm(priority)
+    let timeout =
+      isStanding
+      ? QueueTimeout.standing(priority)
+      : cells.load(ServiceCells.Place.isGrowing) != 0
+        ? QueueTimeout.longest : QueueTimeout.calm(priority)
     var index = queue.oldest(priority)
     while index >= 0, now - queue.entries[index].pointee.arrival > timeout {
       refuse(index, .timedOut)
       index = queue.oldest(priority)
     }
     while isDue(index) {
-      refuse(index, .deadline)
+      refuse(index, queue.entries[index].pointee.reason)
       index = queue.oldest(priority)
     }
     if isStanding {
       index = queue.newest(priority)
       while isDue(index) {
-        refuse(index, .deadline)
+        refuse(index, queue.entries[index].pointee.reason)
         index = queue.newest(priority)
       }
     }

@@ -14,7 +14,8 @@ public import Units
 ///    that `takeBells` names. A worker that is rung calls `turn`; the permit that was left for it is
 ///    counted in shared memory, so a bell may be late, early or doubled, but must not be lost.
 ///
-/// Nothing here allocates, locks or waits. Times are those of the worker's turn, and one that goes
+/// Nothing here allocates, locks or waits. What only looks is mutating all the same: for a borrow the
+/// compiler copies the whole of it, 500 bytes a look. Times are those of the worker's turn, and one that goes
 /// back counts as no time passed.
 public struct WorkerAdmission: ~Copyable {
   let service: ServiceAdmission
@@ -54,15 +55,23 @@ public struct WorkerAdmission: ~Copyable {
   }
 
   /// True while a request waits here: `turn` is then due every 10 ms.
-  public var hasQueued: Bool { queue.count > 0 }
+  public var hasQueued: Bool { mutating get { queue.count > 0 } }
 
   /// Requests of a class that wait here.
-  public func queued(_ priority: PriorityClass) -> Int {
+  public mutating func queued(_ priority: PriorityClass) -> Int {
     Int(queue.counts[Int(priority.rawValue) & 7])
   }
 
+  /// What all workers together have in flight and waiting now, and the limit.
+  public var occupancy: (inFlight: Int, limit: Int, waiting: Int) {
+    mutating get {
+      let gate = cells.gate
+      return (gate.inFlight, gate.limit, gate.waiting)
+    }
+  }
+
   /// True when `next` or `takeBells` has something to give.
-  public var hasEvents: Bool { outboxHead >= 0 || bells != 0 }
+  public var hasEvents: Bool { mutating get { outboxHead >= 0 || bells != 0 } }
 
   /// The workers that have to be rung because a permit was left for them, a bit each.
   public mutating func takeBells() -> UInt64 {
@@ -72,7 +81,7 @@ public struct WorkerAdmission: ~Copyable {
   }
 
   /// A permit that lay in a table.
-  public func restore(_ permit: StoredPermit) -> Permit { Permit(permit, cells) }
+  public mutating func restore(_ permit: StoredPermit) -> Permit { Permit(permit, cells) }
 
   /// Expires what waited too long, uses permits that were left for this worker, and closes the window
   /// when it is over.
@@ -93,6 +102,7 @@ public struct WorkerAdmission: ~Copyable {
     }
     trim()
     fill()
+    serveBeside()
   }
 
   /// What became of queued requests since it was last asked.
@@ -103,7 +113,8 @@ public struct WorkerAdmission: ~Copyable {
     leaveOutbox(index)
     queue.release(index)
     if entry.state == .ready {
-      let permit = dispatch(route: entry.route, isLimited: entry.wasLimited)
+      sums.addServed(Int(entry.priority))
+      let permit = dispatch(entry.route, entry.bucket, isLimited: entry.wasLimited)
       return .dispatched(handle: entry.handle, permit)
     }
     return .refused(handle: entry.handle, refusal(entry.reason))
@@ -123,6 +134,7 @@ public struct WorkerAdmission: ~Copyable {
       queue.release(index)
       publish()
     case .ready:
+      cells.letGo(queue.entries[index].pointee.bucket)
       leaveOutbox(index)
       queue.release(index)
       place()
@@ -146,6 +158,10 @@ public struct WorkerAdmission: ~Copyable {
     for index in 0..<classes {
       packed |= UInt64(min(queue.counts[index], 255)) << UInt64(8 * index)
     }
+    for index in 0..<classes where queue.counts[index] != depths[index] {
+      depths[index] = queue.counts[index]
+      sums.setDepth(queue.counts[index], index)
+    }
     if packed != published {
       published = packed
       cells.base[ServiceCells.Place.waiting + worker].store(packed, ordering: .releasing)
@@ -158,6 +174,8 @@ public struct WorkerAdmission: ~Copyable {
 
   /// What the gate counts of this queue.
   var counted = 0
+  /// What windows count of it, by class.
+  private var depths = InlineArray<8, Int32>(repeating: 0)
 
   mutating func enterOutbox(_ index: Int32) {
     queue.entries[index].pointee.next = -1

@@ -19,13 +19,22 @@ struct WorkerSums {
     case peak
   }
 
-  static let count = Sum.allCases.count
+  /// Behind the named ones, one for each class: requests that got a permit from the queue.
+  private static let served = Sum.allCases.count
+  static let count = served + PriorityClasses.maximum
 
   let base: UnsafeMutablePointer<Cell>
   let routes: Int
 
-  private var routeMarks: UnsafeMutablePointer<Cell> { base + Self.count }
+  /// Requests that wait, by class: no sums.
+  private var depths: UnsafeMutablePointer<Cell> { base + Self.count }
+  private var routeMarks: UnsafeMutablePointer<Cell> { depths + PriorityClasses.maximum }
   private var routeSums: UnsafeMutablePointer<Cell> { routeMarks + (routes + 63) / 64 }
+
+  /// Cells that a worker's sums take with so many routes.
+  static func cells(routes: Int) -> Int {
+    count + PriorityClasses.maximum + (routes + 63) / 64 + 2 * routes
+  }
 
   subscript(_ sum: Sum) -> Double {
     Double(bitPattern: base[sum.rawValue].load(ordering: .relaxed))
@@ -72,6 +81,20 @@ struct WorkerSums {
       base[Sum.peak.rawValue].store(inFlight.bitPattern, ordering: .relaxed)
     }
   }
+
+  /// Counts a request that got a permit from the queue.
+  func addServed(_ priority: Int) { Self.add(1, base + Self.served + priority) }
+
+  /// Of sums, or differences of them, what was served of a class.
+  static func served(_ sums: UnsafeMutablePointer<Double>, _ priority: Int) -> Double {
+    max(sums[served + priority], 0)
+  }
+
+  func setDepth(_ depth: Int32, _ priority: Int) {
+    depths[priority].store(UInt64(max(depth, 0)), ordering: .relaxed)
+  }
+
+  func depth(_ priority: Int) -> Int { Int(depths[priority].load(ordering: .relaxed)) }
 
   func takePeak() -> Double {
     Double(bitPattern: base[Sum.peak.rawValue].exchange(0, ordering: .relaxed))

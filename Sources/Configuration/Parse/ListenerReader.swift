@@ -102,9 +102,10 @@ enum ListenerReader {
 enum ServiceReader {
   private static let known = [
     "name", "protocol", "exposure", "endpoints", "balance", "connections", "tls", "proxyProtocol",
+    "admission",
   ]
   private static let later = [
-    "health", "breaker", "outlier", "retryBudget", "admission", "discovery", "versions",
+    "health", "breaker", "outlier", "retryBudget", "discovery", "versions",
   ]
 
   static func read(
@@ -144,6 +145,7 @@ enum ServiceReader {
     {
       service.balance = balance
     }
+    if let field = fields["admission"] { service.admission = AdmissionReader.read(field) }
     if let field = fields["connections"] {
       let fields = field.map(["maximum", "idle", "connectTimeout", "pingAfter", "pingTimeout"])
       for name in ["pingAfter", "pingTimeout"] where !service.wireProtocol.isShared {

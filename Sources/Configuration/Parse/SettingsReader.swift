@@ -23,9 +23,9 @@ struct SettingsReader {
 
   private static let known = [
     "environment", "version", "workers", "stateDirectory", "drain", "admin", "accessLog",
-    "classes", "listeners", "services", "routes",
+    "classes", "classHeader", "listeners", "services", "routes",
   ]
-  private static let later = ["overload", "classHeader", "identity", "rateLimits", "stores"]
+  private static let later = ["overload", "identity", "rateLimits", "stores"]
 
   static func read(_ root: Field, folder: String = "") -> (Settings, Places) {
     var settings = Settings()
@@ -35,13 +35,14 @@ struct SettingsReader {
     if let field = fields["environment"] { settings.environment = field.text() }
     if let field = fields["version"] { settings.version = field.number(0...Int.max) }
     if let field = fields["workers"], field.text() != "auto" {
-      settings.workers = field.number(1...1_024)
+      settings.workers = field.number(1...Settings.mostWorkers)
     }
     if let field = fields["stateDirectory"] { settings.stateDirectory = field.text() }
     if let field = fields["drain"] { settings.drain = drain(field) }
     if let field = fields["admin"] { (settings.admin, places.admin) = admin(field) }
     if let field = fields["accessLog"] { settings.accessLog = accessLog(field) }
     if let field = fields["classes"] { settings.classes = classes(field) }
+    if let field = fields["classHeader"] { settings.classHeader = ClassHeaderReader.read(field) }
     if let field = fields["listeners"] {
       for entry in field.list() { ListenerReader.read(entry, &settings, &places) }
     }

@@ -4,12 +4,14 @@ internal import Units
 /// One request and its response.
 ///
 /// ```
-/// connecting -> waiting -> relaying -> done
-///      ^           |           '-> tunnel -> done
-///      '-- retry --'
+/// queued -> connecting -> waiting -> relaying -> done
+///               ^            |           '-> tunnel -> done
+///               '--- retry --'
 /// ```
 struct Exchange: BitwiseCopyable {
   enum Phase: UInt8, BitwiseCopyable {
+    /// It waits in its class's queue.
+    case queued
     /// An upstream connection is being opened.
     case connecting
     /// The request is sent or being sent; no response head yet.
@@ -52,6 +54,8 @@ struct Exchange: BitwiseCopyable {
     static let onlyHTTP1 = Flags(rawValue: 1 << 13)
     /// Of the request's head nothing is left but what the access log needs.
     static let hasNamesOnly = Flags(rawValue: 1 << 14)
+    /// A stranger's word made the deadline.
+    static let hasStrangersDeadline = Flags(rawValue: 1 << 15)
   }
 
   var phase: Phase
@@ -82,6 +86,9 @@ struct Exchange: BitwiseCopyable {
   var methodLength: UInt16
   /// The caller's trace, for the access log.
   var trace: TraceID
+  /// Where the time that is left stands in the head, and that of a call of gRPC, 0 for none.
+  var deadlineStart: UInt16
+  var callTimeStart: UInt16
   /// How the body goes to the client.
   var responseFraming: BodyFraming
   /// The endpoint of this attempt and of the one before, -1 for none.
@@ -96,6 +103,8 @@ struct Exchange: BitwiseCopyable {
   var headAt: Instant
   /// End of the whole exchange.
   var deadline: Instant
+  /// The caller's own end of a call of gRPC, `.never` for none.
+  var callDeadline: Instant
   /// End of the connect or of the attempt, whichever is under way.
   var attemptDeadline: Instant
   /// End of the wait for room among the service's connections, or for a service of HTTP/2 to say
@@ -105,4 +114,5 @@ struct Exchange: BitwiseCopyable {
   var lastActivity: Instant
   var bytesIn: Int64
   var bytesOut: Int64
+  var admission: AdmissionPlace
 }

@@ -38,6 +38,7 @@ extension Worker {
       ? -1 : (exchange.pointee.deadline - exchange.pointee.started).rawValue
     record.route = entry.route
     record.priorityClass = entry.className
+    record.queued = queueTime(exchange)
     record.upstream = entry.service
     if let endpoint = entry.endpoint { record.endpoint = endpoint }
     record.attempts = exchange.pointee.attempts
@@ -56,6 +57,14 @@ extension Worker {
     }
   }
 
+  /// Nanoseconds that an exchange waited for its turn, negative when it did not.
+  private func queueTime(_ exchange: UnsafeMutablePointer<Exchange>) -> Int64 {
+    let place = exchange.pointee.admission
+    // In shadow it went out at once, whatever would have been; one that waits still is given up.
+    if place.isShadow { return -1 }
+    return place.isWaiting ? (reactor.now - place.since).rawValue : place.waited.rawValue
+  }
+
   /// Accounts for a request that was answered without an exchange.
   ///
   /// `bytesOut`: Bytes of the reply's body.
@@ -65,6 +74,7 @@ extension Worker {
     _ status: UInt16,
     _ reason: ReplyReason?,
     _ route: Int32,
+    priority: Int,
     bytesOut: Int
   ) {
     let snapshot = snapshots.newest
@@ -81,7 +91,8 @@ extension Worker {
     record.bytesOut = UInt64(bytesOut)
     if let compiled {
       record.route = compiled.pointee.name
-      record.priorityClass = compiled.pointee.className
+      record.priorityClass =
+        priority < 0 ? compiled.pointee.className : snapshot.classes.id(priority)
     }
     meter.log(
       record,
@@ -130,7 +141,10 @@ extension Worker {
     record.status = status
     if connection.pointee.transport.isStream { record.wire = .http2 }
     record.listener = listeners[Int(connection.pointee.listener)].settings.nameID
-    if let reason { record.error = meter.names.reason(reason) }
+    if let reason {
+      record.error = meter.names.reason(reason)
+      if reason.isShed { record.shedReason = record.error }
+    }
     if !connection.pointee.flags.contains(.peerIsUnix) {
       record.client = ClientAddress(connection.pointee.peer)
     }

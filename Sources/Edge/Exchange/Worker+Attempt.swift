@@ -1,3 +1,4 @@
+internal import Admission
 internal import CLinux
 internal import Glibc
 internal import Reactor
@@ -15,6 +16,8 @@ extension Worker {
     let exchange = exchanges[index]
     let service = snapshots[exchange.pointee.snapshot].service(exchange.pointee.service)
     exchange.pointee.attempts += 1
+    // What an attempt before took is not the service's time for this one.
+    if exchange.pointee.attempts > 1 { exchange.pointee.admission.isLearned = false }
     exchange.pointee.phase = .connecting
     exchange.pointee.flags.remove(.onlyHTTP1)
     let place = chooseEndpoint(service, exchange)
@@ -271,17 +274,24 @@ extension Worker {
     exchange.pointee.attemptDeadline = instant
     // A timer that is armed still and fires too early finds nothing due, and is armed anew.
     if previous != .never, previous > reactor.now, instant >= previous { return }
-    reactor.timers.set(exchange.pointee.timer, at: min(instant, exchange.pointee.deadline))
+    armTimer(exchange)
+  }
+
+  /// Sets the exchange's timer to the first of what it waits for.
+  func armTimer(_ exchange: UnsafeMutablePointer<Exchange>) {
+    let due = min(exchange.pointee.attemptDeadline, exchange.pointee.deadline)
+    reactor.timers.set(exchange.pointee.timer, at: min(due, exchange.pointee.admission.pacedUntil))
   }
 
   func exchangeTimerFired(_ index: Int32) {
     let exchange = exchanges[index]
     let due = min(exchange.pointee.attemptDeadline, exchange.pointee.deadline)
-    guard due <= reactor.now else {
-      return reactor.timers.set(exchange.pointee.timer, at: due)
-    }
+    if exchange.pointee.admission.pacedUntil <= reactor.now { clientIsSlow(exchange) }
+    guard due <= reactor.now else { return armTimer(exchange) }
     let isOverall = exchange.pointee.deadline <= reactor.now
     switch exchange.pointee.phase {
+    case .queued:
+      fail(index, .shedDeadline, retryAfter: Refusal.retryAfterRange.lowerBound)
     case .connecting where !isOverall && exchange.pointee.upstream < 0:
       lookForRoom(index)
     case .connecting where !isOverall:

@@ -1,3 +1,4 @@
+internal import Admission
 internal import HTTPCodec
 internal import Reactor
 internal import Routing
@@ -164,8 +165,22 @@ extension Worker {
     guard compiled.pointee.service >= 0 else {
       return answerRoute(index, view, route)
     }
+    let service = snapshots.newest.service(compiled.pointee.service)
+    let demand = RequestDemand(view, compiled, snapshots.newest.classes, now: reactor.now)
+    var place = AdmissionPlace()
+    if let shed = ask(index, view, demand, compiled, service, &place) {
+      return answer(
+        index,
+        view,
+        ReplyReason(shed.reason),
+        route: route,
+        priority: Int(demand.priority),
+        retryAfter: shed.retryAfter
+      )
+    }
     var refusal = ReplyReason.buffersExhausted
-    guard let exchange = makeExchange(index, view, route, &refusal) else {
+    guard let exchange = makeExchange(index, view, route, demand, place, &refusal) else {
+      leaveAdmission(place)
       return answer(index, view, refusal, route: route)
     }
     let connection = connections[index]
@@ -175,7 +190,11 @@ extension Worker {
       consume(&connection.pointee.input, taken)
     }
     connection.pointee.exchange = exchange
-    attempt(exchange)
+    if place.isWaiting {
+      setAttemptDeadline(exchanges[exchange], .never)
+    } else {
+      attempt(exchange)
+    }
     // A reply of our own may have ended it already.
     if connection.pointee.phase == .exchange, connection.pointee.exchange == exchange {
       pumpRequest(exchange)
@@ -197,11 +216,14 @@ extension Worker {
 
   /// Writes the head for the service and makes the exchange; `nil` when a bound is reached.
   ///
+  /// `place`: What admission decided, which the exchange ends with.
   /// `refusal`: Changed when it is the head that is too large, with the fields of ours.
   private func makeExchange(
     _ index: Int32,
     _ view: RequestView,
     _ route: Int32,
+    _ demand: RequestDemand,
+    _ place: AdmissionPlace,
     _ refusal: inout ReplyReason
   ) -> Int32? {
     let block = reactor.pool.acquire()
@@ -213,7 +235,16 @@ extension Worker {
     let isUpgrade =
       view.head.wantsUpgrade
       && (http != .http1 ? WebSocketRequest.isAskedFor(by: view) : !UpgradeField.namesHTTP2(view))
-    guard let layout = UpstreamHead.write(view, isUpgrade: isUpgrade, into: &writer) else {
+    guard
+      let layout = UpstreamHead.write(
+        view,
+        isUpgrade: isUpgrade,
+        demand: demand,
+        classes: snapshots.newest.classes,
+        now: reactor.now,
+        into: &writer
+      )
+    else {
       reactor.pool.release(block)
       refusal = .headTooLarge
       return nil
@@ -237,9 +268,10 @@ extension Worker {
     }
     if isUpgrade { flags.insert(.wantsUpgrade) }
     if view.head.expectsContinue { flags.insert(.expectsContinue) }
+    if demand.isStrangers { flags.insert(.hasStrangersDeadline) }
     exchanges[exchange].initialize(
       to: Exchange(
-        phase: .connecting,
+        phase: place.isWaiting ? .queued : .connecting,
         flags: flags,
         method: view.head.method,
         attempts: 0,
@@ -259,6 +291,8 @@ extension Worker {
         identifierLength: UInt16(view.identifierLength),
         methodLength: UInt16(layout.methodLength),
         trace: view.trace,
+        deadlineStart: UInt16(layout.deadlineStart),
+        callTimeStart: UInt16(layout.callTimeStart),
         responseFraming: .none,
         endpoint: -1,
         previousEndpoint: -1,
@@ -267,12 +301,14 @@ extension Worker {
         started: reactor.now,
         attemptStarted: reactor.now,
         headAt: .never,
-        deadline: reactor.now + compiled.pointee.timeout,
+        deadline: demand.deadline,
+        callDeadline: demand.callDeadline,
         attemptDeadline: .never,
         roomUntil: .never,
         lastActivity: reactor.now,
         bytesIn: 0,
-        bytesOut: 0
+        bytesOut: 0,
+        admission: place
       )
     )
     takeEarlyBody(exchange, view)

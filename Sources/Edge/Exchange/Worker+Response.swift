@@ -1,3 +1,4 @@
+internal import Admission
 internal import HTTPCodec
 internal import Reactor
 internal import Units
@@ -29,6 +30,7 @@ extension Worker {
     }
     exchange.pointee.status = head.isUpgrade ? 101 : head.status
     exchange.pointee.headAt = reactor.now
+    exchange.pointee.admission.outcome = PermitOutcome(view)
     noteLatency(exchange)
     if head.isUpgrade {
       guard writeHead(index, view, tunnelFraming) else { return false }
@@ -52,7 +54,11 @@ extension Worker {
       responseComplete(index)
       return false
     }
-    if exchange.pointee.deadline == .never { detach(index) }
+    if exchange.pointee.deadline == .never {
+      // A stream of an hour says nothing about capacity.
+      leaveAdmission(exchange)
+      detach(index)
+    }
     return true
   }
 
@@ -240,6 +246,7 @@ extension Worker {
   /// Frees the exchange; its upstream connection is parted already.
   func endExchange(_ index: Int32) {
     let exchange = exchanges[index]
+    leaveAdmission(exchange)
     if exchange.pointee.requestBlock >= 0 {
       reactor.pool.release(exchange.pointee.requestBlock)
     }

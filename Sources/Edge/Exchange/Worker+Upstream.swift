@@ -1,3 +1,4 @@
+internal import Admission
 internal import Glibc
 internal import HTTPCodec
 internal import Reactor
@@ -94,6 +95,7 @@ extension Worker {
       exchange.pointee.upstream = -1
       return repeatOnFresh(index)
     }
+    if exchange.pointee.phase == .relaying { exchange.pointee.admission.outcome = .dropped }
     failOrAbandon(index, .upstreamReset)
   }
 
@@ -101,7 +103,7 @@ extension Worker {
   func failOrAbandon(_ index: Int32, _ reason: ReplyReason) {
     let exchange = exchanges[index]
     switch exchange.pointee.phase {
-    case .connecting, .waiting: fail(index, reason)
+    case .queued, .connecting, .waiting: fail(index, reason)
     case .relaying, .tunnel:
       truncate(index)
     }
@@ -126,6 +128,7 @@ extension Worker {
       return
     }
     exchange.pointee.flags.remove(.upstreamPaused)
+    clientMoved(exchange)
     resume(upstreams[exchange.pointee.upstream].pointee.transport)
     pumpResponse(index)
   }
@@ -143,7 +146,9 @@ extension Worker {
       if !connection.pointee.input.isEmpty { pauseReading(connection) }
       return
     }
-    guard exchange.pointee.phase != .connecting, exchange.pointee.upstream >= 0 else {
+    guard exchange.pointee.phase != .connecting, exchange.pointee.phase != .queued,
+      exchange.pointee.upstream >= 0
+    else {
       // Until the service is reached, what has come is held and no more is asked for.
       if !connection.pointee.input.isEmpty { pauseReading(connection) }
       return
@@ -152,9 +157,11 @@ extension Worker {
     resumeReading(connection)
     guard !connection.pointee.input.isEmpty else {
       if endsWithStream(exchange, connection) { return completeRequest(index) }
+      waitForClient(exchange)
       if connection.pointee.deadline == .never { judgePaceFromNow(connection) }
       return
     }
+    clientMoved(exchange)
     switch keepForRepeat(exchange, connection, transport) {
     case .notKept: break
     case .exhausted: return failOrAbandon(index, .buffersExhausted)
@@ -162,8 +169,9 @@ extension Worker {
       if exchange.pointee.request.isComplete {
         stopJudging(connection)
         if !connection.pointee.input.isEmpty { pauseReading(connection) }
-      } else if connection.pointee.deadline == .never {
-        judgePaceFromNow(connection)
+      } else {
+        waitForClient(exchange)
+        if connection.pointee.deadline == .never { judgePaceFromNow(connection) }
       }
       return
     }
@@ -196,6 +204,7 @@ extension Worker {
       return failOrAbandon(index, .bodyTooLarge)
     case .wantsMore:
       if endsWithStream(exchange, connection) { return completeRequest(index) }
+      if !isFull(transport) { waitForClient(exchange) }
       if connection.pointee.deadline == .never { judgePaceFromNow(connection) }
     }
     if isFull(transport) {
@@ -320,6 +329,7 @@ extension Worker {
       guard isFull(connection.pointee.transport) else { return }
       if !exchange.pointee.flags.contains(.upstreamPaused) {
         exchange.pointee.flags.insert(.upstreamPaused)
+        waitForClient(exchange)
         pause(upstream.pointee.transport)
         if connection.pointee.transport.isStream { keepNames(exchange, connection) }
       }

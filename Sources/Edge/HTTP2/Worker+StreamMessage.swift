@@ -208,6 +208,7 @@ extension Worker {
     let transport = upstreams[exchange.pointee.upstream].pointee.transport
     exchange.pointee.request.state = .complete
     exchange.pointee.flags.remove([.canReplay, .expectsContinue])
+    clientMoved(exchange)
     stopJudging(connection)
     if transport.isStream { return endRequestStream(exchange, connection) }
     let trailers = link.pointee.incomingTrailers

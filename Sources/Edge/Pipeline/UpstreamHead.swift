@@ -1,5 +1,6 @@
 internal import HTTPCodec
 internal import Reactor
+internal import Units
 
 /// The request head as the service gets it (RFC 9110 sections 7.6 and 7.7).
 ///
@@ -11,14 +12,23 @@ enum UpstreamHead {
     var methodLength = 0
     var pathStart = 0
     var identifierStart = 0
+    /// Where the milliseconds that are left stand, and those of a call of gRPC, 0 for none.
+    var deadlineStart = 0
+    var callTimeStart = 0
     var count = 0
   }
 
   /// Writes the head, through its empty line.
   ///
   /// - Returns: `nil` when it does not fit the block.
-  static func write(_ view: RequestView, isUpgrade: Bool, into writer: inout ByteWriter) -> Layout?
-  {
+  static func write(
+    _ view: RequestView,
+    isUpgrade: Bool,
+    demand: RequestDemand,
+    classes: ClassNames,
+    now: Instant,
+    into writer: inout ByteWriter
+  ) -> Layout? {
     var layout = Layout()
     let head = view.head
     if view.webSocketKey != nil {
@@ -37,7 +47,7 @@ enum UpstreamHead {
     writer.text(" HTTP/1.1\r\nhost: ")
     writer.bytes(view.bytes + Int(head.authorityStart), Int(head.authorityLength))
     writer.crlf()
-    copyFields(view, into: &writer)
+    copyFields(view, classes, into: &writer)
     if head.isChunked { writer.text("transfer-encoding: chunked\r\n") }
     if let key = view.webSocketKey {
       WebSocketRequest.write(key, into: &writer)
@@ -48,6 +58,7 @@ enum UpstreamHead {
       writer.text("te: trailers\r\nconnection: te\r\n")
     }
     ForwardingFields.write(view, into: &writer)
+    DemandFields.write(demand, classes, now: now, &layout, into: &writer)
     writer.text("x-request-id: ")
     layout.identifierStart = writer.count
     writer.bytes(view.identifier, view.identifierLength)
@@ -56,12 +67,16 @@ enum UpstreamHead {
     return writer.isFull ? nil : layout
   }
 
-  private static func copyFields(_ view: RequestView, into writer: inout ByteWriter) {
+  private static func copyFields(
+    _ view: RequestView,
+    _ classes: ClassNames,
+    into writer: inout ByteWriter
+  ) {
     var runStart = -1
     let count = Int(view.head.fieldCount)
     for index in 0..<count {
       let field = view.fields[index]
-      if isKept(field, view) {
+      if isKept(field, view, classes) {
         if runStart < 0 { runStart = Int(field.nameStart) }
         continue
       }
@@ -76,13 +91,18 @@ enum UpstreamHead {
   }
 
   @inline(__always)
-  private static func isKept(_ field: HeadField, _ view: RequestView) -> Bool {
+  private static func isKept(
+    _ field: HeadField,
+    _ view: RequestView,
+    _ classes: ClassNames
+  ) -> Bool {
     switch field.known {
     case .other:
       let name = view.bytes + Int(field.nameStart)
       if ForgedName.isLeftOut(name, Int(field.nameLength), isTrusted: view.isTrusted) {
         return false
       }
+      if DemandField.find(name, Int(field.nameLength), classes)?.isReplaced == true { return false }
       // The key of a WebSocket is ours there; the service would see two.
       if view.webSocketKey != nil, WebSocketRequest.isKey(field, view.bytes) { return false }
     case .accept, .acceptEncoding, .userAgent, .cookie, .authorization, .contentType:

@@ -65,6 +65,28 @@ struct ByteWriter {
     byte(UInt8(truncatingIfNeeded: 48 &+ rest % 10))
   }
 
+  /// A number in a place of its own, with spaces before it; one that is wider is cut to nines.
+  mutating func aligned(_ value: UInt64, width: Int) {
+    guard count &+ width <= capacity else {
+      isFull = true
+      return
+    }
+    var most: UInt64 = 1
+    for _ in 0..<min(width, 19) { most *= 10 }
+    var left = min(value, most - 1)
+    var place = count &+ width
+    repeat {
+      place -= 1
+      base[place] = UInt8(truncatingIfNeeded: 48 &+ left % 10)
+      left /= 10
+    } while left > 0
+    while place > count {
+      place -= 1
+      base[place] = UInt8(ascii: " ")
+    }
+    count &+= width
+  }
+
   mutating func hexadecimal(_ value: UInt64) {
     var shift = value == 0 ? 0 : (63 - value.leadingZeroBitCount) & ~3
     while shift >= 0 {

@@ -1,7 +1,7 @@
 /// Replies that the edge gives by itself, written out once per configuration.
 ///
 /// A reply is four runs of bytes around three holes, the request's id, what depends on the
-/// connection and the digit of Retry-After, so that answering costs copies and no formatting. Bodies are RFC 9457 problem
+/// connection and the number of Retry-After, so that answering costs copies and no formatting. Bodies are RFC 9457 problem
 /// documents; routes that answer by themselves bring their own.
 final class PreparedReplies: @unchecked Sendable {
   /// One reply: fields before the id, body before the id, body behind it.
@@ -12,13 +12,24 @@ final class PreparedReplies: @unchecked Sendable {
     var head: Run
     var bodyStart: Run
     var bodyEnd: Run
-    /// Where in the head the one digit of Retry-After stands, or -1.
+    /// Where in the head the number of Retry-After stands, or -1, and its width.
     var retryAfter: Int32 = -1
+    var retryWidth: Int32 = 1
+    var retryUnit = RetryUnit.digit
 
     /// Bytes of its body where the request's id has so many.
     func bodyLength(_ identifierLength: Int) -> Int {
       Int(bodyStart.count + bodyEnd.count) + (isPlain ? 0 : identifierLength)
     }
+  }
+
+  /// What the number of Retry-After counts, or of gRPC's pushback.
+  enum RetryUnit: UInt8, BitwiseCopyable {
+    /// A few seconds, of which one digit is drawn.
+    case digit
+    /// What admission estimates, aligned to the right in the width of its place.
+    case seconds
+    case milliseconds
   }
 
   struct Run: BitwiseCopyable {
@@ -60,7 +71,7 @@ final class PreparedReplies: @unchecked Sendable {
       if wording.status == 503 {
         head += "retry-after: "
         retryAfter = Int32(head.utf8.count)
-        head += "\(Self.retrySeconds.lowerBound)\r\n"
+        head += (reason.isShed ? " " : "") + "\(Self.retrySeconds.lowerBound)\r\n"
       }
       let headRun = run(head)
       for name in [nil] + classes.map(Optional.some) {
@@ -77,7 +88,9 @@ final class PreparedReplies: @unchecked Sendable {
             head: headRun,
             bodyStart: run(start),
             bodyEnd: run("\"}\n"),
-            retryAfter: retryAfter
+            retryAfter: retryAfter,
+            retryWidth: reason.isShed ? 2 : 1,
+            retryUnit: reason.isShed ? .seconds : .digit
           )
         )
       }
@@ -102,7 +115,7 @@ final class PreparedReplies: @unchecked Sendable {
       if reason.wording.status == 503 {
         head += "grpc-retry-pushback-ms: "
         retryAfter = Int32(head.utf8.count)
-        head += "\(Self.retrySeconds.lowerBound)000\r\n"
+        head += (reason.isShed ? " " : "") + "\(Self.retrySeconds.lowerBound)000\r\n"
       }
       table.append(
         Reply(
@@ -111,7 +124,9 @@ final class PreparedReplies: @unchecked Sendable {
           head: run(head),
           bodyStart: run(""),
           bodyEnd: run(""),
-          retryAfter: retryAfter
+          retryAfter: retryAfter,
+          retryWidth: reason.isShed ? 5 : 1,
+          retryUnit: reason.isShed ? .milliseconds : .digit
         )
       )
     }

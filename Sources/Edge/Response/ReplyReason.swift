@@ -31,6 +31,12 @@ enum ReplyReason: UInt8, CaseIterable {
   case upstreamTLSFailed
   case upstreamTLSRefused
   case upstreamNoHTTP2
+  case shedQueueFull
+  case shedClass
+  case shedDeadline
+  case shedEvicted
+  case shedQueueTimeout
+  case shedEdgeOverload
 
   struct Wording {
     var status: UInt16
@@ -51,7 +57,9 @@ enum ReplyReason: UInt8, CaseIterable {
     case .bodyTooLarge, .headTooLarge, .targetTooLong: 8
     case .noEndpoint, .connectFailed, .connectTimeout, .connectionLimit, .upstreamReset,
       .upstreamMalformed, .upstreamRefused, .upgradeRefused, .buffersExhausted,
-      .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused, .upstreamNoHTTP2:
+      .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused, .upstreamNoHTTP2,
+      .shedQueueFull, .shedClass, .shedDeadline, .shedEvicted, .shedQueueTimeout,
+      .shedEdgeOverload:
       14
     case .malformedRequest, .codingNotImplemented, .versionNotSupported, .malformedBody,
       .pathRefused, .tlsRequired:
@@ -179,6 +187,9 @@ enum ReplyReason: UInt8, CaseIterable {
       .buffersExhausted, .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused,
       .upstreamNoHTTP2:
       upstreamWording
+    case .shedQueueFull, .shedClass, .shedDeadline, .shedEvicted, .shedQueueTimeout,
+      .shedEdgeOverload:
+      shedWording
     }
   }
 

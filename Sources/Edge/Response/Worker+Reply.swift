@@ -9,16 +9,27 @@ extension Worker {
   private static let replyRoom = 512
 
   /// Answers a request whose head lies at the front of the input and that has no exchange.
-  func answer(_ index: Int32, _ view: RequestView, _ reason: ReplyReason, route: Int32) {
+  ///
+  /// `priority`: The request's class where that is known, else it is the route's.
+  /// `retryAfter`: When it is worth trying again, for refusals by admission.
+  func answer(
+    _ index: Int32,
+    _ view: RequestView,
+    _ reason: ReplyReason,
+    route: Int32,
+    priority: Int = -1,
+    retryAfter: Nanoseconds = .zero
+  ) {
     let className =
-      route >= 0 ? Int(snapshots.newest.route(route).pointee.classPlace) : -1
+      priority >= 0
+      ? priority : route >= 0 ? Int(snapshots.newest.route(route).pointee.classPlace) : -1
     let isCall = MediaType.isGRPC(view.bytes, view.fields, Int(view.head.fieldCount))
     let reply =
       isCall && !view.asksForTunnel
       ? snapshots.newest.replies.call(reason)
       : snapshots.newest.replies.problem(reason, className: className)
     meter.replied(reason)
-    finish(index, view, reply, reason, route)
+    finish(index, view, reply, reason, route, priority: priority, retryAfter: retryAfter)
   }
 
   /// A route that answers by itself.
@@ -37,7 +48,9 @@ extension Worker {
     _ view: RequestView,
     _ reply: PreparedReplies.Reply,
     _ reason: ReplyReason?,
-    _ route: Int32
+    _ route: Int32,
+    priority: Int = -1,
+    retryAfter: Nanoseconds = .zero
   ) {
     let connection = connections[index]
     var body = view.body
@@ -55,10 +68,19 @@ extension Worker {
       isHead: view.head.method == .head,
       isOld: view.head.minorVersion == 0,
       keepsAlive: keepsAlive,
-      listsAllowed: reason == .methodNotAllowed
+      listsAllowed: reason == .methodNotAllowed,
+      retryAfter: retryAfter
     )
     let length = view.head.method == .head ? 0 : reply.bodyLength(view.identifierLength)
-    accountReply(index, view, reply.status, reason, route, bytesOut: length)
+    accountReply(
+      index,
+      view,
+      reply.status,
+      reason,
+      route,
+      priority: priority,
+      bytesOut: length
+    )
     guard isSent else { return closeConnection(index, reset: true) }
     if !view.isHTTP2 { consume(&connection.pointee.input, Int(view.head.headLength)) }
     if body.framing == .chunked, keepsAlive { body.state = .complete }
@@ -66,14 +88,17 @@ extension Worker {
   }
 
   /// Ends an exchange that has no response yet with a reply of our own.
-  func fail(_ index: Int32, _ reason: ReplyReason) {
+  ///
+  /// `retryAfter`: When it is worth trying again, for refusals by admission.
+  func fail(_ index: Int32, _ reason: ReplyReason, retryAfter: Nanoseconds = .zero) {
     let exchange = exchanges[index]
+    noteFailure(exchange, reason)
     let connection = exchange.pointee.connection
     let entry = connections[connection]
     releaseUpstream(index, reusable: false)
     meter.replied(reason)
     let snapshot = snapshots[exchange.pointee.snapshot]
-    let className = Int(snapshot.route(exchange.pointee.route).pointee.classPlace)
+    let className = Int(exchange.pointee.admission.priority)
     let reply =
       isCall(exchange)
       ? snapshot.replies.call(reason) : snapshot.replies.problem(reason, className: className)
@@ -94,7 +119,8 @@ extension Worker {
       isHead: exchange.pointee.method == .head,
       isOld: exchange.pointee.flags.contains(.isHTTP10),
       keepsAlive: keepsAlive,
-      listsAllowed: false
+      listsAllowed: false,
+      retryAfter: retryAfter
     )
     exchange.pointee.status = reply.status
     if exchange.pointee.method != .head {
@@ -190,7 +216,8 @@ extension Worker {
     isHead: Bool,
     isOld: Bool,
     keepsAlive: Bool,
-    listsAllowed: Bool
+    listsAllowed: Bool,
+    retryAfter: Nanoseconds = .zero
   ) -> Bool {
     date.refresh(at: reactor.now)
     let size =
@@ -208,7 +235,8 @@ extension Worker {
       identifier,
       isOld: isOld,
       keepsAlive: keepsAlive,
-      listsAllowed: listsAllowed
+      listsAllowed: listsAllowed,
+      retryAfter: retryAfter
     )
     if !isHead {
       writer.run(reply.bodyStart, of: replies)
@@ -228,6 +256,29 @@ extension Worker {
     return write(connection.pointee.transport, block: block, start: 0, count: writer.count)
   }
 
+  /// Writes into its hole when the client may try again, drawn anew for each: clients that were
+  /// refused together shall not come back together.
+  private func fill(
+    _ reply: PreparedReplies.Reply,
+    _ retryAfter: Nanoseconds,
+    _ hole: UnsafeMutablePointer<UInt8>
+  ) {
+    var writer = ByteWriter(hole, capacity: Int(reply.retryWidth))
+    switch reply.retryUnit {
+    case .digit:
+      writer.decimal(UInt64(UInt8.random(in: PreparedReplies.retrySeconds, using: &random)))
+    case .seconds:
+      let least = max(1, (retryAfter.rawValue + 999_999_999) / 1_000_000_000)
+      let seconds = Int64.random(in: least...(least + max(2, least)), using: &random)
+      writer.aligned(UInt64(seconds), width: Int(reply.retryWidth))
+    case .milliseconds:
+      let least = max(1, retryAfter.rawValue / 1_000_000)
+      let span = max(1_000, least)
+      let milliseconds = Int64.random(in: least...(least + span), using: &random)
+      writer.aligned(UInt64(milliseconds), width: Int(reply.retryWidth))
+    }
+  }
+
   private func writeReplyHead(
     _ writer: inout ByteWriter,
     _ reply: PreparedReplies.Reply,
@@ -235,13 +286,13 @@ extension Worker {
     _ identifier: (UnsafePointer<UInt8>, Int),
     isOld: Bool,
     keepsAlive: Bool,
-    listsAllowed: Bool
+    listsAllowed: Bool,
+    retryAfter: Nanoseconds
   ) {
     let start = writer.count
     writer.run(reply.head, of: replies)
     if reply.retryAfter >= 0, !writer.isFull {
-      let seconds = UInt8.random(in: PreparedReplies.retrySeconds, using: &random)
-      writer.base[start + Int(reply.retryAfter)] = UInt8(ascii: "0") + seconds
+      fill(reply, retryAfter, writer.base + start + Int(reply.retryAfter))
     }
     let length = reply.bodyLength(identifier.1)
     if reply.status != 204, reply.status != 304 {

@@ -49,6 +49,12 @@ public final class EdgeInstance: Sendable {
       options: options
     )
     endpoints.registerStandard(metrics: server.registry, readiness: readiness)
+    let report = server.admissionReport
+    endpoints.register(
+      "GET",
+      "/admin/services",
+      summary: "what the admission of each service does, and why"
+    ) { $0.query == "format=text" ? .text(report.text) : .json(report.json) }
     ProcessMetrics.register(in: server.registry, version: Self.version)
     readiness.register(in: server.registry)
     log.register(in: server.registry)

@@ -46,6 +46,7 @@ public final class EdgeServer: Sendable {
   let shared: SharedState
   let mailboxes: [WorkerMailbox]
   let compiler: SnapshotCompiler
+  let admissionReport: AdmissionReport
   let inherited: InheritedSockets
   let options: Options
   let running: Locked<Running>
@@ -71,13 +72,19 @@ public final class EdgeServer: Sendable {
     backend = try Self.chooseBackend(options.backend)
     let count = Self.workerCount(loaded.settings)
     workerCount = count
-    shared = SharedState(sockets: inherited, workers: count)
+    let classes = loaded.settings.classes
+    shared = SharedState(sockets: inherited, workers: count, classes: classes.count)
     registry = MetricRegistry(shards: count)
     self.names = names
     self.rings = rings
     edge = EdgeMetrics(registry)
     counters = EdgeCounters(registry, edge)
-    compiler = SnapshotCompiler(edge: edge, names: names)
+    compiler = SnapshotCompiler(
+      edge: edge,
+      names: names,
+      admissions: AdmissionDirectory(workers: count, classes: classes)
+    )
+    admissionReport = AdmissionReport(classes: classes)
     certificates = CertificateStore(logger: options.logger)
     mailboxes = (0..<count).map { _ in WorkerMailbox() }
     heartbeats = (0..<count).map { WorkerHeartbeat(worker: $0) }
@@ -93,11 +100,14 @@ public final class EdgeServer: Sendable {
     certificates.commit(contexts)
     running = Locked(Running(loaded: loaded, sockets: sockets, snapshot: snapshot))
     registerCertificates()
+    admissionReport.adopt(loaded.settings, snapshot.admissions)
+    admissionReport.register(in: registry)
   }
 
   /// The number of workers that settings ask for.
   public static func workerCount(_ settings: Settings) -> Int {
-    settings.workers ?? max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+    // More could not share the limit of a service.
+    settings.workers ?? min(max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))), Settings.mostWorkers)
   }
 
   /// Starts the workers; when it returns all of them accept.
@@ -158,6 +168,7 @@ public final class EdgeServer: Sendable {
     for number in 0..<workerCount {
       mailboxes[number].deliver(snapshot, sockets: Self.of(number, sockets, snapshot))
     }
+    admissionReport.adopt(loaded.settings, snapshot.admissions)
     shared.graveyard.clear()
   }
 

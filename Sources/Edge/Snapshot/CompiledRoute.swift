@@ -18,6 +18,8 @@ struct CompiledRoute {
   var timeout: Nanoseconds
   /// Bound of one attempt; the timeout again where none is set.
   var perTryTimeout: Nanoseconds
+  /// Its place among the routes of its service's admission.
+  var admissionRoute: Int32 = 0
 }
 
 /// A service as the request path sees it.
@@ -39,6 +41,10 @@ struct CompiledService {
   var pingAfter: Nanoseconds
   var pingTimeout: Nanoseconds
   var prelude = ClientPrelude.none
+  /// The service's place among admissions, or -1 where nothing is decided.
+  var admission: Int32 = -1
+  /// Admission decides and counts, and enforces nothing.
+  var isShadow = false
 }
 
 /// Which version of HTTP the endpoints of a service speak.

@@ -16,7 +16,7 @@ struct LedgerEntry: BitwiseCopyable {
     let service = snapshot.service(exchange.service)
     configVersion = snapshot.configVersion
     self.route = route.pointee.name
-    className = route.pointee.className
+    className = snapshot.classes.id(Int(exchange.admission.priority))
     self.service = service.pointee.name
     endpoint =
       exchange.endpoint >= 0 ? snapshot.endpointName(of: exchange.endpoint, in: service) : nil

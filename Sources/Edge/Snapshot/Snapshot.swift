@@ -14,6 +14,9 @@ final class Snapshot: @unchecked Sendable {
   let routes: RouteTable
   private let unownedRoutes: Unmanaged<RouteTable>
   let replies: PreparedReplies
+  let classes: ClassNames
+  /// The admissions of its services, each once.
+  let admissions: [AdmissionSlot]
   let configVersion: Int
   let places: UnsafePointer<Int32>
   let placeCount: Int
@@ -53,12 +56,16 @@ final class Snapshot: @unchecked Sendable {
     replies: PreparedReplies,
     listeners: [ListenerSettings],
     sampling: SampleTable?,
-    configVersion: Int
+    configVersion: Int,
+    classes: ClassNames = ClassNames([""]),
+    admissions: [AdmissionSlot] = []
   ) {
     self.routes = routes
     unownedRoutes = .passUnretained(routes)
     self.replies = replies
     self.configVersion = configVersion
+    self.classes = classes
+    self.admissions = admissions
     self.listeners = listeners
     self.sampling = sampling
     routeCount = compiled.count

@@ -13,11 +13,13 @@ final class SnapshotCompiler: Sendable {
   let names: NameTable
   let endpoints = EndpointDirectory()
   let services = ServiceDirectory()
+  let admissions: AdmissionDirectory
   private let listenerPlaces = Locked<[String: Int]>([:])
 
-  init(edge: EdgeMetrics, names: NameTable) {
+  init(edge: EdgeMetrics, names: NameTable, admissions: AdmissionDirectory) {
     self.edge = edge
     self.names = names
+    self.admissions = admissions
   }
 
   /// Compiles a configuration.
@@ -37,6 +39,9 @@ final class SnapshotCompiler: Sendable {
     contexts: CertificateStore.Contexts,
     addresses: (ServiceSetting.Endpoint) -> [KernelAddress]
   ) throws(EdgeError) -> Snapshot {
+    guard settings.classes == admissions.classes else {
+      throw EdgeError(.bound, "classes: changing them needs a restart")
+    }
     let table: RouteTable
     do {
       table = try RouteTable(rules: settings.routes.map(\.match), policy: settings.routePaths)
@@ -47,16 +52,25 @@ final class SnapshotCompiler: Sendable {
       uniqueKeysWithValues: settings.services.enumerated().map { ($1.name, $0) }
     )
     var variants = ServiceVariants(count: settings.services.count)
+    var slots: [AdmissionSlot?] = []
+    for service in settings.services {
+      let isOff = service.admission.mode == .off
+      slots.append(isOff ? nil : try admissions.slot(of: service.name, service.admission))
+    }
     var routes: [CompiledRoute] = []
     var answers: [RouteAnswer] = []
     for route in settings.routes {
       routes.append(compile(route, settings, places, &variants, &answers))
+      if case .service(let name, _) = route.action, let slot = slots[places[name] ?? 0] {
+        routes[routes.count - 1].admissionRoute = slot.tally.place(of: route.name)
+      }
     }
     var services: [Snapshot.ServiceEndpoints] = []
     for variant in variants.all {
       services.append(
         try compile(
           settings.services[variant.service],
+          slots[variant.service],
           port: variant.port,
           contexts.services[settings.services[variant.service].name],
           addresses
@@ -80,7 +94,14 @@ final class SnapshotCompiler: Sendable {
       ),
       listeners: listeners,
       sampling: Self.sampling(settings.accessLog),
-      configVersion: version
+      configVersion: version,
+      classes: ClassNames(
+        settings.classes,
+        ids: settings.classes.map { names.id(for: $0) },
+        field: settings.classHeader.name,
+        isBelieved: settings.classHeader.trustedFrom == .trustedProxies
+      ),
+      admissions: slots.compactMap(\.self)
     )
   }
 
@@ -146,6 +167,7 @@ final class SnapshotCompiler: Sendable {
 
   private func compile(
     _ service: ServiceSetting,
+    _ slot: AdmissionSlot?,
     port: UInt16?,
     _ context: TLSClientContext?,
     _ addresses: (ServiceSetting.Endpoint) -> [KernelAddress]
@@ -197,7 +219,9 @@ final class SnapshotCompiler: Sendable {
         http: EndpointHTTP(service.wireProtocol),
         pingAfter: service.pingAfter,
         pingTimeout: service.pingTimeout,
-        prelude: ClientPrelude(service.proxyProtocol)
+        prelude: ClientPrelude(service.proxyProtocol),
+        admission: slot?.index ?? -1,
+        isShadow: service.admission.mode == .shadow
       ),
       endpoints: resolved
     )

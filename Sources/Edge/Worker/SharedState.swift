@@ -18,11 +18,14 @@ final class SharedState: Sendable {
   let graveyard = Graveyard()
   /// Where workers give back listening sockets.
   let sockets: InheritedSockets
+  /// Priority classes of the process.
+  let classes: Int
   /// Where the worker that resolves names leaves answers.
   let names = NameBoard()
 
-  init(sockets: InheritedSockets = InheritedSockets(), workers: Int = 1) {
+  init(sockets: InheritedSockets = InheritedSockets(), workers: Int = 1, classes: Int = 4) {
     self.sockets = sockets
+    self.classes = classes
     idle = SharedCells(count: workers * ServiceDirectory.capacity, stride: 1)
     services = SharedCells(count: ServiceDirectory.capacity)
     listeners = SharedCells(count: Self.maximumListeners + 1)

@@ -10,6 +10,7 @@ extension Worker {
   func readMail() {
     readNames()
     readWishes()
+    readAdmissionBells()
     let post = mailbox.takePost()
     if let sockets = post.sockets { giveBack(deferred?.sockets, unless: sockets) }
     if let snapshot = post.snapshot {
@@ -41,6 +42,7 @@ extension Worker {
     deferred = nil
     meter.isBehind(false)
     adoptEndpoints(snapshot)
+    for slot in snapshot.admissions { admissions.adopt(slot, worker: number, seed: random.next()) }
     for settings in snapshot.listeners {
       if let index = listener(at: settings.place) {
         listeners[index].settings = settings
@@ -224,6 +226,7 @@ extension Worker {
     for index in 0..<Int32(upstreams.capacity) where upstreams.generation(index) & 1 == 1 {
       if upstreams[index].pointee.phase == .idle { idleBroken(index) }
     }
+    closeAdmissions()
     shared.graveyard.bury(snapshots.takeRetired())
   }
 }

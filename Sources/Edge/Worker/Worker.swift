@@ -92,6 +92,8 @@ final class Worker {
   let endpoints: UnsafeMutablePointer<EndpointState>
   /// Round-robin cursors by the service's place.
   let cursors: UnsafeMutablePointer<UInt32>
+  /// This worker's sides of the admissions of services.
+  var admissions = AdmissionTable()
   /// By name, in the order they were first seen; connections name them by their index.
   var listeners: [WorkerListener] = []
   var acceptors: [Acceptor] = []
@@ -207,7 +209,7 @@ final class Worker {
   func run() {
     readMail()
     while !isStopping {
-      reactor.turn(limit: secureWait)
+      reactor.turn(limit: Self.sooner(secureWait, admissionWait))
       meter.turnBegan(at: reactor.now, waitedSince: reactor.waitStarted)
       while true {
         let event = reactor.next()
@@ -215,6 +217,7 @@ final class Worker {
         handle(event)
       }
       serveSecure()
+      serveAdmissions()
       if firstDirtySession >= 0 || !wishes.isEmpty { flushSessions() }
       if !dirtyLinks.isEmpty { flushSecure() }
       publishGauges()
@@ -222,6 +225,11 @@ final class Worker {
     closeEverything()
     reactor.settle()
     publishGauges()
+  }
+
+  private static func sooner(_ a: Nanoseconds?, _ b: Nanoseconds?) -> Nanoseconds? {
+    guard let a, let b else { return a ?? b }
+    return min(a, b)
   }
 
   private func handle(_ event: Event) {

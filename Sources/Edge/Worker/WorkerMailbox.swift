@@ -34,9 +34,27 @@ final class WorkerMailbox: Sendable {
   private let bell = Locked<Bell?>(nil)
   private let names = Locked<[String]?>(nil)
   private let wishes = Locked<Set<Int32>>([])
+  private let admissionBells = AdmissionBells()
+  /// The bell as an address, which can be read without a lock; `bell` keeps it for ever.
+  private let bellAddress = Atomic<UInt>(0)
 
   /// The worker's reactor is open: from now on it can be woken.
-  func open(_ bell: Bell) { self.bell.withLock { $0 = bell } }
+  func open(_ bell: Bell) {
+    self.bell.withLock { $0 = bell }
+    let address = UInt(bitPattern: Unmanaged.passUnretained(bell).toOpaque())
+    bellAddress.store(address, ordering: .sequentiallyConsistent)
+  }
+
+  /// A permit of a service was left for this worker; no lock is taken.
+  func ringAdmission(_ slot: Int32) {
+    admissionBells.ring(slot)
+    let address = bellAddress.load(ordering: .sequentiallyConsistent)
+    guard let bell = UnsafeRawPointer(bitPattern: address) else { return }
+    Unmanaged<Bell>.fromOpaque(bell)._withUnsafeGuaranteedRef { $0.ring() }
+  }
+
+  /// Takes the services that this worker was rung for.
+  func takeAdmissionBells(_ body: (Int32) -> Void) { admissionBells.take(body) }
 
   /// Hands over a new snapshot and the listening sockets that go with it.
   func deliver(_ snapshot: Snapshot, sockets: [WorkerSocket]?) {

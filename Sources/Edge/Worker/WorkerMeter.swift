@@ -128,6 +128,9 @@ final class WorkerMeter {
   func upstreamAnswered(_ metrics: ServiceMetrics, _ latency: Nanoseconds) {
     shard.observe(metrics.duration, nanoseconds: latency.rawValue)
   }
+  func queueWaited(_ metrics: ServiceMetrics, _ wait: Nanoseconds) {
+    shard.observe(metrics.queueWait, nanoseconds: wait.rawValue)
+  }
 
   // MARK: - Requests
 

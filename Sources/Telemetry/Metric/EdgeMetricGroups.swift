@@ -27,6 +27,8 @@ public struct ConnectionMetrics: Sendable, BitwiseCopyable {
 /// What a worker counts for one service.
 public struct ServiceMetrics: Sendable, BitwiseCopyable {
   public var duration: Histogram
+  /// How long admitted requests waited in the queue, of those that did.
+  public var queueWait: Histogram
   public var connectFailures: Counter
   public var connections: ConnectionMetrics
   public var poolIdle: Gauge
@@ -38,6 +40,7 @@ public struct ServiceMetrics: Sendable, BitwiseCopyable {
   @inlinable
   public init(
     duration: Histogram = Histogram(),
+    queueWait: Histogram = Histogram(),
     connectFailures: Counter = Counter(),
     connections: ConnectionMetrics = ConnectionMetrics(),
     poolIdle: Gauge = Gauge(),
@@ -46,6 +49,7 @@ public struct ServiceMetrics: Sendable, BitwiseCopyable {
     http2: ConnectionMetrics = ConnectionMetrics()
   ) {
     self.duration = duration
+    self.queueWait = queueWait
     self.connectFailures = connectFailures
     self.connections = connections
     self.poolIdle = poolIdle

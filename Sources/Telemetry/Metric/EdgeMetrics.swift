@@ -116,6 +116,11 @@ public struct EdgeMetrics: Sendable {
         help: "From the first byte sent upstream to the last of the response, by service.",
         labels: ["service": name]
       ),
+      queueWait: registry.histogram(
+        "spillway_queue_wait_seconds",
+        help: "How long admitted requests waited in the queue, of those that did, by service.",
+        labels: ["service": name]
+      ),
       connectFailures: registry.counter(
         "spillway_upstream_connect_failures_total",
         help: "Upstream connections that could not be made, by service.",

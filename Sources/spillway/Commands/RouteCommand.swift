@@ -88,6 +88,10 @@ struct RouteCommand: ParsableCommand {
       let endpoints = service?.endpoints.map(\.description).joined(separator: ", ") ?? ""
       print("service  \(name)\(port.map { ", port \($0)" } ?? ""): \(endpoints)")
       print("balance  \(service?.balance.rawValue ?? "")")
+      if let admission = service?.admission {
+        let limit = admission.mode == .off ? "" : ", limit \(admission.limit.rawValue)"
+        print("admission \(admission.mode.rawValue)\(limit)")
+      }
       let perTry = route.perTryTimeout.map { ", \(written($0)) for each attempt" } ?? ""
       print("timeout  \(written(route.timeout))\(perTry)")
     case .respond(let response):

@@ -69,7 +69,7 @@ extension WireTests {
         guard moment == .end else { return }
         try peer.respond(request, 200, body: [120])
       }
-      try Scene.play(backend, h2c: service) { scene in
+      try Scene.play(backend, h2c: service, settings: EdgeSettings().withoutAdmission) { scene in
         let client = try scene.http2()
         #expect(try client.exchange("GET", "/first").text == "x")
 
@@ -128,7 +128,7 @@ extension WireTests {
 
     @Test(arguments: Backend.allCases)
     func `a burst before anything is known of the service is served`(backend: Backend) throws {
-      try Scene.play(backend, h2c: .echo()) { scene in
+      try Scene.play(backend, h2c: .echo(), settings: EdgeSettings().withoutAdmission) { scene in
         let clients = try (0..<4).map { _ in try scene.http2() }
 
         let tokens = try clients.map { client in

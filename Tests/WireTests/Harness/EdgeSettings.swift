@@ -24,6 +24,14 @@ struct EdgeSettings {
   var accessLog = "\"off\""
   var workers = 1
 
+  /// The same with a service that takes whatever comes, for tests that are not about its capacity: a
+  /// service that nothing is known of, or that breaks, is asked by a few requests at a time.
+  var withoutAdmission: EdgeSettings {
+    var settings = self
+    settings.service += (service.isEmpty ? "" : ", ") + "admission: {mode: \"off\"}"
+    return settings
+  }
+
   /// The text, with `endpoints` of the scene where the test named none.
   func yaml(endpoints scene: [String]) -> String {
     let addresses = (endpoints.isEmpty ? scene : endpoints).map { "\"\($0)\"" }

@@ -42,6 +42,8 @@ final class HTTP2Client {
   private(set) var end: Socket.End?
   /// Whether bodies that come are taken, so that the edge may send more.
   var reads = true
+  /// While it is set nothing is sent, so that many frames leave in one piece with the next `flush`.
+  var isCorked = false
   private var unread: [Int32: (stream: Int32, count: Int)] = [:]
 
   init(_ socket: Socket, settings: H2Settings = H2Settings(maximumStreams: 100)) throws {
@@ -135,6 +137,7 @@ final class HTTP2Client {
 
   /// Sends all that may be sent.
   func flush() throws {
+    guard !isCorked else { return }
     var block = [UInt8](repeating: 0, count: 16_384)
     while true {
       let count = block.withUnsafeMutableBufferPointer { buffer in

@@ -91,7 +91,7 @@ extension WireTests {
         gate.open()
         held.stop()
       }
-      var settings = stage.settings(ChoosingStage.patience)
+      var settings = stage.settings(ChoosingStage.patience).withoutAdmission
       settings.endpoints = [held.endpoint]
       try stage.play(backend, settings) { scene in
         let clients = try (0..<20).map { _ in try scene.client() }

@@ -20,7 +20,7 @@ extension WireTests {
         breaker.stop()
         front.stop()
       }
-      var settings = EdgeSettings.secureService()
+      var settings = EdgeSettings.secureService().withoutAdmission
       settings.endpoints = ["127.0.0.1:\(breaker.port)"]
       try Scene.play(backend, upstream, settings: settings) { scene in
         let port = try scene.edge.port("public")

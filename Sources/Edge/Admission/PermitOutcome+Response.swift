@@ -1,0 +1,68 @@
+internal import Admission
+internal import HTTPCodec
+
+/// What a response, or the lack of one, says about the capacity of a service.
+extension PermitOutcome {
+  /// The outcome of a response head.
+  ///
+  /// 503 and 429 say that the service lacked capacity, and so do gRPC's RESOURCE_EXHAUSTED and
+  /// UNAVAILABLE where the head carries them. Other 5xx say nothing: a fault that fails fast must not
+  /// move the limit.
+  init(_ view: ResponseView) {
+    switch view.head.status {
+    case 429, 503: self = .dropped
+    case 500...: self = .ignored
+    default: self = Self.isOverloadedCall(view) ? .dropped : .served
+    }
+  }
+
+  private static func isOverloadedCall(_ view: ResponseView) -> Bool {
+    guard
+      MediaType.isGRPC(view.bytes, view.fields, Int(view.head.fieldCount))
+    else { return false }
+    for index in 0..<Int(view.head.fieldCount) where view.fields[index].nameLength == 11 {
+      let field = view.fields[index]
+      guard FieldName.matches(view.bytes + Int(field.nameStart), 11, "grpc-status") else {
+        continue
+      }
+      let value = view.bytes + Int(field.valueStart)
+      let count = Int(field.valueLength)
+      return FieldName.matches(value, count, "8") || FieldName.matches(value, count, "14")
+    }
+    return false
+  }
+}
+
+extension ReplyReason {
+  /// What an attempt that ended in a reply of ours says about the service's capacity.
+  var permitOutcome: PermitOutcome {
+    switch self {
+    case .connectFailed, .connectTimeout, .upstreamReset, .upstreamTimeout, .upstreamRefused,
+      .upstreamTLSFailed:
+      .dropped
+    default: .ignored
+    }
+  }
+
+  /// The reply of a refusal.
+  init(_ reason: RefusalReason) {
+    switch reason {
+    case .queueFull: self = .shedQueueFull
+    case .standingClass: self = .shedClass
+    case .deadline: self = .shedDeadline
+    case .evicted: self = .shedEvicted
+    case .timedOut: self = .shedQueueTimeout
+    case .edgeOverload: self = .shedEdgeOverload
+    }
+  }
+
+  /// Whether the edge refused to spare the service.
+  var isShed: Bool {
+    switch self {
+    case .shedQueueFull, .shedClass, .shedDeadline, .shedEvicted, .shedQueueTimeout,
+      .shedEdgeOverload:
+      true
+    default: false
+    }
+  }
+}

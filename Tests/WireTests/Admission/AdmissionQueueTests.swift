@@ -1,0 +1,125 @@
+import Testing
+
+extension WireTests {
+  /// Who waits for a permit, in which order they get one, and who loses theirs.
+  @Suite(.serialized) struct AdmissionQueueTests {
+    @Test(arguments: Backend.allCases)
+    func `requests that wait are served in the order of their classes`(backend: Backend) throws {
+      let upstream = try ScriptedUpstream.echoingTarget()
+      let settings = AdmissionScene.settings(limit: 1)
+      try Scene.play(backend, upstream, settings: settings) { scene in
+        let paths = [
+          "/first", "/best-effort/1", "/normal/1", "/important/1", "/normal/2", "/critical/1",
+          "/best-effort/2", "/critical/2",
+        ]
+        let client = try scene.http2()
+        let tokens = try AdmissionScene.burst(client, paths)
+
+        for (token, path) in zip(tokens, paths) { #expect(try client.answer(token).text == path) }
+        #expect(
+          upstream.requests.map(\.target) == [
+            "/first", "/critical/1", "/critical/2", "/important/1", "/normal/1", "/normal/2",
+            "/best-effort/1", "/best-effort/2",
+          ]
+        )
+        #expect(try scene.metric("spillway_queue_wait_seconds_count{service=\"backend\"}") == 7)
+        try AdmissionScene.expectNothingHeld(scene)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `a service of HTTP/2 is asked in the same order`(backend: Backend) throws {
+      let service = try HTTP2Upstream.echo()
+      let settings = AdmissionScene.settings(limit: 1)
+      try Scene.play(backend, h2c: service, settings: settings) { scene in
+        let paths = ["/first", "/best-effort", "/normal", "/critical"]
+        let client = try scene.http2()
+        let tokens = try AdmissionScene.burst(client, paths)
+
+        for token in tokens { #expect(try client.answer(token).status == 200) }
+        #expect(
+          service.requests.map(\.target) == ["/first", "/critical", "/normal", "/best-effort"]
+        )
+        try AdmissionScene.expectNothingHeld(scene)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `in a full queue the lowest class gives way to a higher one`(backend: Backend) throws {
+      let upstream = try ScriptedUpstream.echoingTarget()
+      let settings = AdmissionScene.settings(limit: 1, capacity: 2)
+      try Scene.play(backend, upstream, settings: settings) { scene in
+        let paths = ["/first", "/best-effort/1", "/best-effort/2", "/critical", "/best-effort/3"]
+        let client = try scene.http2()
+        let tokens = try AdmissionScene.burst(client, paths)
+
+        #expect(try client.answer(tokens[1]).reason == "shed-evicted")
+        #expect(try client.answer(tokens[4]).reason == "shed-queue-full")
+        #expect(try client.answer(tokens[3]).text == "/critical")
+        #expect(try client.answer(tokens[2]).text == "/best-effort/2")
+        #expect(
+          upstream.requests.map(\.target) == ["/first", "/critical", "/best-effort/2"]
+        )
+        try AdmissionScene.expectNothingHeld(scene)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `a client that goes away leaves the queue`(backend: Backend) throws {
+      let gate = Gate()
+      let upstream = try ScriptedUpstream { peer, request in
+        if request.target == "/held" { gate.wait() }
+        try peer.respond(200, request.target)
+      }
+      let settings = AdmissionScene.settings(limit: 1)
+      try Scene.play(backend, upstream, settings: settings) { scene in
+        defer { gate.open() }
+        let client = try scene.http2()
+        let held = try client.request("GET", "/held")
+        try eventually("it is held") { upstream.requests.count == 1 }
+
+        // On a machine that hangs they may be refused before they go: then others try.
+        try eventually("a stream has left") {
+          let gone = try client.request("GET", "/critical/gone")
+          try client.reset(gone)
+          return try AdmissionScene.decisions(scene, "decision=\"left\",class=\"critical\"") > 0
+        }
+        try eventually("a connection has left") {
+          let other = try scene.client()
+          try other.request("GET", "/important/gone")
+          other.close()
+          return try AdmissionScene.decisions(scene, "decision=\"left\",class=\"important\"") > 0
+        }
+        #expect(try scene.metric("spillway_concurrency_inflight") == 1)
+        gate.open()
+        #expect(try client.answer(held).text == "/held")
+        #expect(try client.exchange("GET", "/after").text == "/after")
+        #expect(upstream.requests.map(\.target) == ["/held", "/after"])
+        try AdmissionScene.expectNothingHeld(scene)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `a client that dribbles its body does not keep others from the service`(
+      backend: Backend
+    ) throws {
+      let upstream = try ScriptedUpstream { peer, request in
+        try peer.respond(200, request.target)
+      }
+      let settings = AdmissionScene.settings(limit: 1)
+      try Scene.play(backend, upstream, settings: settings) { scene in
+        let slow = try scene.client()
+        try slow.send("POST /slow HTTP/1.1\r\nHost: edge.test\r\nContent-Length: 5\r\n\r\nab")
+        try eventually("its head is there") { upstream.requests.count == 1 }
+
+        try eventually("another is served") {
+          try scene.client().exchange("GET", "/critical").status == 200
+        }
+        #expect(try scene.metric("spillway_concurrency_inflight") == 0)
+        try slow.send("cde")
+        #expect(try slow.response().text == "/slow")
+        try AdmissionScene.expectNothingHeld(scene)
+      }
+    }
+  }
+}
