@@ -13,7 +13,7 @@ packages=(
 case $purpose in
   run) ;;
   # systemd brings systemd-analyze, which checks the unit files without systemd running.
-  test) packages+=(gcc libc6-dev openssl systemd) ;;
+  test) packages+=(gcc libc6-dev openssl systemd prometheus) ;;
   bench) packages+=(gcc libc6-dev openssl nghttp2-client) ;;
   instructions) packages+=(gcc libc6-dev nghttp2-client valgrind) ;;
   *)
@@ -46,6 +46,8 @@ for package in "${packages[@]}"; do
   case $package in
     python3 | curl | gcc | openssl | valgrind)
       if command -v "$package" >/dev/null; then state=installed; fi ;;
+    prometheus)
+      if command -v prometheus >/dev/null && command -v promtool >/dev/null; then state=installed; fi ;;
     nghttp2-client)
       if command -v h2load >/dev/null; then state=installed; fi ;;
   esac

@@ -34,6 +34,7 @@ stage "release build of the edge" swift build -c release --product spillway
 stage "release build of the demo service" swift build -c release --product demo
 stage "smoke run of the release binary" scripts/smoke.sh
 stage "heap allocations per request" bench/allocations.sh
+stage "dashboards in a real Prometheus" scripts/check-dashboards.py
 stage "thread sanitizer" scripts/sanitize.sh thread
 stage "address sanitizer" scripts/sanitize.sh address
 printf '\nmake test: everything passed in %d s\n' "$SECONDS"
