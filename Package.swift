@@ -39,7 +39,8 @@ let package = Package(
     .executableTarget(
       name: "spillway",
       dependencies: [
-        "Edge", "Configuration", "Routing", "Upstream", "Reactor", "Telemetry", "Units", "CLinux",
+        "Edge", "Configuration", "Routing", "Upstream", "Reactor", "Telemetry", "TLS", "Units",
+        "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ] + (plainAllocator ? [] : ["CJemalloc"]),
@@ -97,7 +98,11 @@ let package = Package(
       // Sanitizers and fuzzers see into the C library's allocations, not into a pool of ours.
       swiftSettings: house + (plainAllocator ? [.define("PLAIN_MEMORY")] : [])
     ),
-    .target(name: "TLS", dependencies: ["COpenSSL", "Units"], swiftSettings: house),
+    .target(
+      name: "TLS",
+      dependencies: ["COpenSSL", "Units"],
+      swiftSettings: house + (plainAllocator ? [.define("PLAIN_MEMORY")] : [])
+    ),
     .target(
       name: "Reactor",
       dependencies: ["Telemetry", "Units", "CLinux"],

@@ -24,7 +24,7 @@ import proxies
 def parse_arguments():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--peers", default="spillway-epoll,nginx,haproxy")
-    ap.add_argument("--requests", type=int, default=2000)
+    ap.add_argument("--requests", type=int, default=8000)
     ap.add_argument("--path", default="/bytes/1024")
     ap.add_argument("--most", type=int, help="exit 1 when spillway-epoll takes more than this")
     return ap.parse_args()

@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Edge
 internal import Glibc
 internal import Logging
+internal import TLS
 
 /// Serves a configuration file until told to stop.
 struct RunCommand: ParsableCommand {
@@ -75,6 +76,8 @@ struct RunCommand: ParsableCommand {
 
   private func serve(_ environment: [String: String]) -> Int32 {
     let path = config
+    // Before anything reads a certificate.
+    SessionMemory.install()
     return ServingProcess.run(
       .init(environment: environment, user: user, group: group),
       logger: Logger(label: "spillway")
