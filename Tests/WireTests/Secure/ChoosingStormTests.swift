@@ -158,7 +158,8 @@ extension WireTests {
       var settings = EdgeSettings.secureService(speaks: spoken)
       settings.endpoints = ["127.0.0.1:\(breaker.port)"]
       settings.workers = 2
-      try Scene.play(backend, upstream, behind: service, settings: settings) { scene in
+      try Scene.play(backend, upstream, behind: service, settings: settings.withoutAdmission) {
+        scene in
         let tally = Tally()
         let (http1, http2) = (upstream.port, service.port)
         let isOver = Atomic(false)
@@ -204,7 +205,8 @@ extension WireTests {
       )
       settings.policies = "timeoutMs: 30000"
       settings.workers = 2
-      try Scene.play(backend, upstream, behind: service, settings: settings) { scene in
+      try Scene.play(backend, upstream, behind: service, settings: settings.withoutAdmission) {
+        scene in
         let tally = Tally()
         try Self.crowd(
           try scene.edge.port("public"),
@@ -253,7 +255,7 @@ extension WireTests {
         )
         settings.policies = "timeoutMs: 30000"
         settings.workers = 2
-        return settings
+        return settings.withoutAdmission
       }
       try Scene.play(backend, upstream, behind: service, settings: settings("https")) { scene in
         let tally = Tally()
