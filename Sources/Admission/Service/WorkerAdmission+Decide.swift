@@ -149,9 +149,14 @@ extension WorkerAdmission {
   }
 
   /// When a queued request has to leave so that it can still finish.
+  ///
+  /// Slow routes beside a quick one do not make it leave early.
   private mutating func due(_ request: AdmissionRequest) -> Instant {
     guard request.deadline != .never else { return .never }
-    let reserve = 2e9 * cells.number(ServiceCells.Place.latency)
+    let usual = cells.number(ServiceCells.Place.latency)
+    let weight = cells.number(cells.weights + place(of: request.route))
+    let own = weight * cells.number(ServiceCells.Place.scale)
+    let reserve = 2e9 * (own > 0 ? min(usual, own) : usual)
     return request.deadline + Nanoseconds(-Int64(Bounds.clamp(reserve, 0, 1e13)))
   }
 

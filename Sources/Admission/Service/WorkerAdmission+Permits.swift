@@ -57,6 +57,24 @@ extension WorkerAdmission {
     return Permit(record, cells)
   }
 
+  /// A permit again for a request that had given its own back and is at the service all the same.
+  ///
+  /// It is granted above the limit, too. Nothing is learned from its end: it is to be ended as ignored
+  /// or dropped.
+  public mutating func resume(_ record: StoredPermit, now: Instant) -> Permit {
+    advance(now)
+    var gate = cells.gate
+    while !cells.replace(gate, by: gate.rawValue + Gate.oneInFlight) { gate = cells.gate }
+    cells.hold(record.bucket)
+    var record = record
+    record.dispatchedAt = self.now
+    record.drain = 0
+    record.cohort = 0
+    record.wasLimited = false
+    record.wasIdle = false
+    return Permit(record, cells)
+  }
+
   private mutating func joinCohort(_ wanted: UInt64, _ weight: Double) -> UInt32 {
     let number = UInt32(wanted >> 32)
     let size = Int(wanted & 0xFFFF)

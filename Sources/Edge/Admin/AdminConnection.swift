@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// One connection of the admin port: bytes read, bytes to write, when it is given up.

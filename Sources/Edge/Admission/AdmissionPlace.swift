@@ -33,6 +33,12 @@ struct AdmissionPlace: BitwiseCopyable {
   var waited = Nanoseconds(-1)
   /// When it was decided about.
   var since = Instant.never
+  /// How long the client may yet be waited for before the permit is given back.
+  var patience = Nanoseconds.milliseconds(100)
+  /// The permit was given back for that.
+  var wasSlow = false
+  /// The time-out of a connect was ours: the handshake had not had its turn.
+  var isOurFault = false
   /// When a permit that waits for its client is given back; `.never` while it does not.
   var pacedUntil = Instant.never
 

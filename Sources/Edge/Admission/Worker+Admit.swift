@@ -144,6 +144,7 @@ extension Worker {
   func noteFailure(_ exchange: UnsafeMutablePointer<Exchange>, _ reason: ReplyReason) {
     guard exchange.pointee.headAt == .never else { return }
     var outcome = reason.permitOutcome
+    if reason == .connectTimeout, exchange.pointee.admission.isOurFault { outcome = .ignored }
     if reason == .upstreamTimeout {
       // A stranger could else bring the limit down by asking for no time, or by sending no body.
       let isOverall = exchange.pointee.deadline <= reactor.now

@@ -141,6 +141,8 @@ extension Worker {
         if isNew { setDeadline(connection, reactor.now + limits(connection).headTimeout) }
         guard join(&connection.pointee.input) else { return resumeReading(connection) }
       case .refused(let fault):
+        // The account of it reads from the deadline when it began.
+        if isNew { setDeadline(connection, reactor.now + limits(connection).headTimeout) }
         refuseHead(index, fault)
       }
     }

@@ -302,6 +302,7 @@ extension Worker {
       let isOurs = awaitsHandshake(transport)
       closeUpstream(exchange.pointee.upstream, reset: false)
       exchange.pointee.upstream = -1
+      exchange.pointee.admission.isOurFault = isOurs
       if isOurs { return connectElsewhere(index, .connectTimeout) }
       connectFailed(index, place, .connectTimeout)
     case .connecting, .waiting:

@@ -167,6 +167,7 @@ extension Worker {
     case .exhausted: return failOrAbandon(index, .buffersExhausted)
     case .sent:
       if exchange.pointee.request.isComplete {
+        requestIsWhole(exchange)
         stopJudging(connection)
         if !connection.pointee.input.isEmpty { pauseReading(connection) }
       } else {
@@ -198,6 +199,7 @@ extension Worker {
     case .complete:
       exchange.pointee.flags.remove(.canReplay)
       endRequestStream(exchange, connection)
+      requestIsWhole(exchange)
       stopJudging(connection)
       if !connection.pointee.input.isEmpty { pauseReading(connection) }
     case .tooLarge:

@@ -8,7 +8,7 @@ internal import Units
 /// windows say (RFC 9113 section 10.5 has it that opening none may be abuse). One such client costs
 /// little; many could take every block, and then all others would be refused. So while less than a
 /// quarter of the blocks is free, sessions of which next to nothing moves are ended, the one first
-/// that has held most bytes for the longest time; below an eighth it is any that holds much.
+/// that has held most bytes for the longest time; below an eighth it is any that holds much and stood still for 200 ms.
 extension Worker {
   /// Body bytes unsent from which a session counts: less is what any client has under way.
   static let heldMuch = 65_536
@@ -17,6 +17,8 @@ extension Worker {
   static let heldProgress: Int64 = 65_536
   /// How long a session may stand still while blocks are short: many round trips to anywhere.
   private static let heldPatience = Nanoseconds.seconds(1)
+  /// The same while next to none are left; who reads makes progress meanwhile.
+  private static let leastPatience = Nanoseconds.milliseconds(200)
   /// How often it is looked at: a search takes microseconds, and blocks are not taken faster.
   private static let reliefInterval = Nanoseconds.milliseconds(2)
 
@@ -80,7 +82,7 @@ extension Worker {
     let capacity = reactor.pool.capacity
     var free = reactor.blocksFree
     while free < capacity / 4 {
-      let index = heaviest(patience: free < capacity / 8 ? .zero : Self.heldPatience)
+      let index = heaviest(patience: free < capacity / 8 ? Self.leastPatience : Self.heldPatience)
       guard index >= 0 else { return }
       let session = sessions[index]
       free += max(1, session.pointee.queued / BlockPool.blockSize)

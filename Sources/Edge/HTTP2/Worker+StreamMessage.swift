@@ -209,6 +209,7 @@ extension Worker {
     exchange.pointee.request.state = .complete
     exchange.pointee.flags.remove([.canReplay, .expectsContinue])
     clientMoved(exchange)
+    requestIsWhole(exchange)
     stopJudging(connection)
     if transport.isStream { return endRequestStream(exchange, connection) }
     let trailers = link.pointee.incomingTrailers

@@ -230,10 +230,11 @@ final class SnapshotCompiler: Sendable {
   /// Connections that listeners without a maximum of their own may have together.
   ///
   /// Both sides of a proxied request need a descriptor, so it is less than half of what the others
-  /// leave. For each listener by itself three of them would be more than there is.
+  /// leave. For each listener by itself three of them would be more than there is. Maxima that are
+  /// stated too high do not shut the others out.
   private static func commonMaximum(_ settings: Settings, descriptors: Int) -> Int {
     let stated = settings.listeners.reduce(0) { $0 + min($1.maximumConnections ?? 0, descriptors) }
-    return max(1, max(0, descriptors - stated) * 45 / 100)
+    return max(1, descriptors / 10, (descriptors - stated) * 45 / 100)
   }
 
   private func compile(

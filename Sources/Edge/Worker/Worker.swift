@@ -218,7 +218,7 @@ final class Worker {
       }
       serveSecure()
       serveAdmissions()
-      if firstDirtySession >= 0 || !wishes.isEmpty { flushSessions() }
+      if firstDirtySession >= 0 || firstHeavySession >= 0 || !wishes.isEmpty { flushSessions() }
       if !dirtyLinks.isEmpty { flushSecure() }
       publishGauges()
     }

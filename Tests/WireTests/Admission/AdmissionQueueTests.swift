@@ -100,6 +100,28 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `a client that holds back a byte of its body does not get past the limit`(
+      backend: Backend
+    ) throws {
+      let settings = AdmissionScene.settings(limit: 4)
+      let hanging = try ScriptedUpstream { peer, _ in try peer.hang() }
+      try Scene.play(backend, hanging, settings: settings) { scene in
+        let clients = try (0..<3).map { _ in try scene.client() }
+        for client in clients {
+          try client.send("POST /normal HTTP/1.1\r\nHost: edge.test\r\nContent-Length: 5\r\n\r\nab")
+        }
+        let held = "spillway_concurrency_inflight"
+        try eventually("their permits go back") {
+          try scene.upstream.openConnections == 3 && scene.metric(held) == 0
+        }
+        for client in clients { try client.send("cde") }
+        try eventually("they count again") { try scene.metric(held) == 3 }
+        for client in clients { client.close() }
+        try AdmissionScene.expectNothingHeld(scene)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `a client that dribbles its body does not keep others from the service`(
       backend: Backend
     ) throws {
