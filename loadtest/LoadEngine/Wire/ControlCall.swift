@@ -30,7 +30,8 @@ public enum ControlCall {
     var storage = target.address.storage
     let isConnected = withUnsafePointer(to: &storage) {
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        connect(descriptor, $0, target.address.length) == 0
+        // Linux goes on with a connect that was interrupted when it is asked again.
+        repeated { Int(connect(descriptor, $0, target.address.length)) } == 0
       }
     }
     guard isConnected else { throw failure(target, path) }
@@ -38,12 +39,14 @@ public enum ControlCall {
       ("\(method) \(path) HTTP/1.1\r\nhost: \(target.authority)\r\nconnection: close\r\n"
         + "content-length: 0\r\n\r\n").utf8
     )
-    guard Glibc.send(descriptor, request, request.count, Int32(MSG_NOSIGNAL)) == request.count
-    else { throw failure(target, path) }
+    let sent = repeated {
+      Glibc.send(descriptor, request, request.count, Int32(MSG_NOSIGNAL))
+    }
+    guard sent == request.count else { throw failure(target, path) }
     var answer: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 16_384)
     while answer.count < maximumAnswer {
-      let count = recv(descriptor, &buffer, buffer.count, 0)
+      let count = repeated { recv(descriptor, &buffer, buffer.count, 0) }
       guard count >= 0 else { throw failure(target, path) }
       if count == 0 { break }
       answer += buffer[..<count]
@@ -55,6 +58,14 @@ public enum ControlCall {
       throw EngineError("the backend at \(target.authority) answered \(path) with: \(line)")
     }
     return String(parts[1])
+  }
+
+  /// Makes a call again that was interrupted: the work of a ring on the same thread does that.
+  private static func repeated(_ call: () -> Int) -> Int {
+    while true {
+      let outcome = call()
+      if outcome >= 0 || errno != EINTR { return outcome }
+    }
   }
 
   private static func failure(_ target: Target, _ path: String) -> EngineError {
