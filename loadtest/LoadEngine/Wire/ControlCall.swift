@@ -29,9 +29,9 @@ public enum ControlCall {
     setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, size)
     var storage = target.address.storage
     let isConnected = withUnsafePointer(to: &storage) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
         // Linux goes on with a connect that was interrupted when it is asked again.
-        repeated { Int(connect(descriptor, $0, target.address.length)) } == 0
+        repeated { Int(connect(descriptor, address, target.address.length)) } == 0
       }
     }
     guard isConnected else { throw failure(target, path) }
