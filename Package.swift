@@ -175,7 +175,7 @@ let package = Package(
     ),
     .testTarget(
       name: "UpstreamTests",
-      dependencies: ["Upstream", "Reactor", "Telemetry", "Units"],
+      dependencies: ["Upstream", "Reactor", "Telemetry", "Units", "CLinux"],
       swiftSettings: house
     ),
     .testTarget(
@@ -206,11 +206,16 @@ let package = Package(
       swiftSettings: house
     ),
     // Runs the built executable as an operator would.
-    .testTarget(name: "ProcessTests", dependencies: ["Reactor"], swiftSettings: house),
+    .testTarget(
+      name: "ProcessTests",
+      dependencies: ["Reactor", "CLinux"],
+      swiftSettings: house
+    ),
     .testTarget(
       name: "WireTests",
       dependencies: [
-        "Edge", "Configuration", "TLS", "HTTPCodec", "Reactor", "Telemetry", "Units", "COpenSSL",
+        "Edge", "Configuration", "TLS", "HTTPCodec", "Reactor", "Telemetry", "Units", "CLinux",
+        "COpenSSL",
       ],
       swiftSettings: house
     ),

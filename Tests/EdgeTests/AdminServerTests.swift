@@ -1,3 +1,4 @@
+import CLinux
 import Edge
 import Foundation
 import Telemetry
