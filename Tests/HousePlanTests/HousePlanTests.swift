@@ -82,6 +82,30 @@ struct HousePlanTests {
     }
   }
 
+  /// Targets that do not come near `CLinux`, so that Glibc's constants are theirs alone.
+  private static let withoutCLinux: Set<String> = [
+    "demo", "Telemetry", "TelemetryTests", "HousePlanTests",
+  ]
+
+  /// Constants such as `MSG_DONTWAIT` are declared by Glibc's module and by `CLinux`; which of the
+  /// two owns them depends on what a compiler job happens to load first.
+  @Test(arguments: ["Sources", "loadtest", "Tests"])
+  func `files that name constants of sockets import both who may own them`(place: String) throws {
+    let parent = Self.root.appendingPathComponent(place)
+    let constants = /\b((MSG|SHUT|SOCK|IPPROTO|SCM|EFD|SFD)_|EPOLL)[A-Z]+\b/
+    var seen = 0
+    for target in try FileManager.default.contentsOfDirectory(atPath: parent.path)
+    where !Self.withoutCLinux.contains(target) {
+      for file in Self.swiftFiles(below: parent.appendingPathComponent(target)) {
+        let text = try String(contentsOf: file, encoding: .utf8)
+        guard text.contains(constants) else { continue }
+        seen += 1
+        #expect(Self.imports(of: text).contains("CLinux"), "\(file.lastPathComponent)")
+      }
+    }
+    #expect(seen > 0, "no such file was found: the test looks at the wrong place")
+  }
+
   private static func swiftFiles(below folder: URL) -> [URL] {
     let walker = FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil)
     return (walker?.compactMap { $0 as? URL } ?? []).filter { $0.pathExtension == "swift" }

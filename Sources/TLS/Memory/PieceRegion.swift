@@ -12,10 +12,11 @@ struct PieceRegion: ~Copyable {
   /// Pieces of a chunk: one bit of a word each.
   static let piecesPerChunk = 64
 
+  private let base: UnsafeMutableRawPointer
+  // Behind a pointer: Swift 6.3 crashes under the thread sanitizer where a number comes first.
   /// Bytes of a piece; 64 of them are whole pages.
   let size: Int
   private let chunks: Int
-  private let base: UnsafeMutableRawPointer
   private let chunkBytes: Int
   /// By chunk, a bit for each piece that is free.
   private let free: UnsafeMutablePointer<UInt64>
