@@ -16,54 +16,28 @@ private enum Rewriting {
     isUpgrade: Bool = false,
     capacity: Int = 16_384
   ) throws -> [String]? {
-    let bytes = Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
-    let limits = HeadLimits()
-    let path = Array("/normalised".utf8)
-    let identifier = Array("0123456789abcdef".utf8)
-    return try withUnsafeTemporaryAllocation(of: HeadField.self, capacity: 256) { table in
-      try withUnsafeTemporaryAllocation(of: UInt8.self, capacity: max(1, capacity)) { target in
-        let fields = try #require(table.baseAddress)
-        let base = try #require(target.baseAddress)
-        return try bytes.withUnsafeBufferPointer { input in
-          let start = try #require(input.baseAddress)
-          var head = RequestHead()
-          let outcome = RequestParser.parse(
-            start,
-            count: bytes.count,
-            limits: limits,
-            fields: fields,
-            into: &head
+    try withUnsafeTemporaryAllocation(of: UInt8.self, capacity: max(1, capacity)) { target in
+      let base = try #require(target.baseAddress)
+      return try ParsedRequest.withView(
+        lines,
+        path: "/normalised",
+        identifier: "0123456789abcdef",
+        peer: peer,
+        isUnix: isUnix,
+        isTrusted: isTrusted
+      ) { view in
+        var writer = ByteWriter(base, capacity: capacity)
+        guard
+          let layout = UpstreamHead.write(
+            view,
+            isUpgrade: isUpgrade,
+            demand: RequestDemand(priority: 1, deadline: Instant(1_500_000_000)),
+            classes: ClassNames(["first", "second"]),
+            now: Instant(0),
+            into: &writer
           )
-          #expect(outcome == .complete)
-          return try path.withUnsafeBufferPointer { path in
-            try identifier.withUnsafeBufferPointer { identifier in
-              let view = RequestView(
-                bytes: start,
-                fields: UnsafePointer(fields),
-                head: head,
-                path: try #require(path.baseAddress),
-                pathLength: path.count,
-                identifier: try #require(identifier.baseAddress),
-                identifierLength: identifier.count,
-                peer: peer,
-                peerIsUnix: isUnix,
-                isTrusted: isTrusted
-              )
-              var writer = ByteWriter(base, capacity: capacity)
-              guard
-                let layout = UpstreamHead.write(
-                  view,
-                  isUpgrade: isUpgrade,
-                  demand: RequestDemand(priority: 1, deadline: Instant(1_500_000_000)),
-                  classes: ClassNames(["first", "second"]),
-                  now: Instant(0),
-                  into: &writer
-                )
-              else { return nil }
-              return split(base, layout.count)
-            }
-          }
-        }
+        else { return nil }
+        return split(base, layout.count)
       }
     }
   }

@@ -21,7 +21,6 @@ struct RequestDemandTests {
     isBelieved: Bool = true
   ) throws -> RequestDemand {
     let lines = ["GET /a HTTP/1.1", "Host: h"] + fields
-    let bytes = Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
     var route = CompiledRoute(
       service: 0,
       answer: -1,
@@ -32,34 +31,9 @@ struct RequestDemandTests {
       timeout: .seconds(1),
       perTryTimeout: .seconds(1)
     )
-    return try withUnsafeTemporaryAllocation(of: HeadField.self, capacity: 256) { table in
-      let fields = try #require(table.baseAddress)
-      return try bytes.withUnsafeBufferPointer { input in
-        let start = try #require(input.baseAddress)
-        var head = RequestHead()
-        let outcome = RequestParser.parse(
-          start,
-          count: bytes.count,
-          limits: HeadLimits(),
-          fields: fields,
-          into: &head
-        )
-        #expect(outcome == .complete)
-        let view = RequestView(
-          bytes: start,
-          fields: UnsafePointer(fields),
-          head: head,
-          path: start,
-          pathLength: 1,
-          identifier: start,
-          identifierLength: 1,
-          peer: IPBytes(high: 0, low: 1),
-          peerIsUnix: false,
-          isTrusted: isTrusted
-        )
-        let names = ClassNames(classes, field: field, isBelieved: isBelieved)
-        return RequestDemand(view, &route, names, now: now)
-      }
+    return try ParsedRequest.withView(lines, isTrusted: isTrusted) { view in
+      let names = ClassNames(classes, field: field, isBelieved: isBelieved)
+      return RequestDemand(view, &route, names, now: now)
     }
   }
 

@@ -13,34 +13,8 @@ struct RequestTenantTests {
     isTrusted: Bool = true
   ) throws -> UInt64 {
     let lines = ["GET /a HTTP/1.1", "Host: h"] + forwarded.map { "X-Forwarded-For: \($0)" }
-    let bytes = Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
-    return try withUnsafeTemporaryAllocation(of: HeadField.self, capacity: 256) { table in
-      let fields = try #require(table.baseAddress)
-      return try bytes.withUnsafeBufferPointer { input in
-        let start = try #require(input.baseAddress)
-        var head = RequestHead()
-        let outcome = RequestParser.parse(
-          start,
-          count: bytes.count,
-          limits: HeadLimits(),
-          fields: fields,
-          into: &head
-        )
-        #expect(outcome == .complete)
-        let view = RequestView(
-          bytes: start,
-          fields: UnsafePointer(fields),
-          head: head,
-          path: start,
-          pathLength: 1,
-          identifier: start,
-          identifierLength: 1,
-          peer: peer,
-          peerIsUnix: isUnix,
-          isTrusted: isTrusted
-        )
-        return RequestTenant.number(view)
-      }
+    return try ParsedRequest.withView(lines, peer: peer, isUnix: isUnix, isTrusted: isTrusted) {
+      RequestTenant.number($0)
     }
   }
 

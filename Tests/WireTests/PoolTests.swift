@@ -8,10 +8,7 @@ extension WireTests {
       backend: Backend
     ) throws {
       let gate = Gate()
-      let upstream = try ScriptedUpstream { peer, request in
-        gate.wait()
-        try peer.respond(200, request.target)
-      }
+      let upstream = try ScriptedUpstream.echoingTarget(behind: gate)
       let settings = EdgeSettings(service: "connections: {maximum: 1}")
       try Scene.play(backend, upstream, settings: settings) { scene in
         defer { gate.open() }
@@ -242,10 +239,7 @@ extension WireTests {
       backend: Backend
     ) throws {
       let gate = Gate()
-      let upstream = try ScriptedUpstream { peer, request in
-        gate.wait()
-        try peer.respond(200, request.target)
-      }
+      let upstream = try ScriptedUpstream.echoingTarget(behind: gate)
       try Scene.play(backend, upstream) { scene in
         let clients = try (0..<10).map { _ in try scene.client() }
         for client in clients { try client.request() }

@@ -34,10 +34,7 @@ extension WireTests {
     @Test(arguments: Backend.allCases)
     func `a request in flight ends as it began`(backend: Backend) throws {
       let gate = Gate()
-      let upstream = try ScriptedUpstream { peer, request in
-        gate.wait()
-        try peer.respond(200, request.target)
-      }
+      let upstream = try ScriptedUpstream.echoingTarget(behind: gate)
       try Scene.play(backend, upstream) { scene in
         let client = try scene.client()
         try client.request("GET", "/slow")

@@ -60,19 +60,9 @@ extension WireTests {
       let settings = EdgeSettings(workers: 2).withoutAdmission
       try Scene.play(backend, upstream, settings: settings) { scene in
         let port = try scene.edge.port("public")
-        let failures = Locked<[String]>([])
-        try concurrently(8) { index in
-          var random = SplitMix64(seed: seed &+ UInt64(index))
-          for _ in 0..<60 {
-            do {
-              try Self.act(port, &random)
-            } catch {
-              failures.withLock { $0.append("\(error)") }
-            }
-          }
-        }
+        let failures = try storm(seed: seed, rounds: 60) { try Self.act(port, &$0) }
 
-        #expect(failures.withLock { $0 } == [], "seed \(seed)")
+        #expect(failures == [], "seed \(seed)")
         #expect(try scene.client().exchange("GET", "/after").status == 200)
       }
     }

@@ -6,6 +6,9 @@ internal import Units
 /// It begins with `Worker.ask` and ends with `Worker.leaveAdmission`, which every end of an exchange
 /// passes: a permit is ended there once, a place in the queue given up.
 struct AdmissionPlace: BitwiseCopyable {
+  /// What a client may take in all before its exchange goes on without a permit.
+  static let clientPatience = Nanoseconds.milliseconds(100)
+
   enum State: UInt8, BitwiseCopyable {
     /// Nothing is held: admission is off, in shadow it was refused, or it has ended.
     case none
@@ -34,7 +37,7 @@ struct AdmissionPlace: BitwiseCopyable {
   /// When it was decided about.
   var since = Instant.never
   /// How long the client may yet be waited for before the permit is given back.
-  var patience = Nanoseconds.milliseconds(100)
+  var patience = Self.clientPatience
   /// The permit was given back for that.
   var wasSlow = false
   /// The time-out of a connect was ours: the handshake had not had its turn.

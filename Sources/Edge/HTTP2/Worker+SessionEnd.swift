@@ -181,7 +181,7 @@ extension Worker {
       return closeServiceSession(index, reset: reset, .connectFailed)
     }
     endStreams(session)
-    if session.pointee.flags.contains(.isDirty) { unlistDirty(index, session) }
+    if session.pointee.flags.contains(.isDirty) { unlistDirty(index) }
     if session.pointee.flags.contains(.isHeavy) { unlistHeavy(index, session) }
     closeTransport(session.pointee.transport, reset: reset)
     reactor.timers.release(session.pointee.timer)
@@ -193,19 +193,29 @@ extension Worker {
     sessions.release(index)
   }
 
-  func unlistDirty(_ index: Int32, _ session: UnsafeMutablePointer<Session>) {
-    let next = session.pointee.nextDirty
-    guard firstDirtySession != index else {
-      firstDirtySession = next
+  func unlistDirty(_ index: Int32) {
+    unlinkSession(index, from: &firstDirtySession, by: \.nextDirty)
+  }
+
+  /// Takes a session out of a list that is linked one way, which is walked from its beginning.
+  func unlinkSession(
+    _ index: Int32,
+    from first: inout Int32,
+    by next: WritableKeyPath<Session, Int32>
+  ) {
+    let following = sessions[index].pointee[keyPath: next]
+    guard first != index else {
+      first = following
       return
     }
-    var at = firstDirtySession
+    var at = first
     while at >= 0 {
-      if sessions[at].pointee.nextDirty == index {
-        sessions[at].pointee.nextDirty = next
+      let after = sessions[at].pointee[keyPath: next]
+      if after == index {
+        sessions[at].pointee[keyPath: next] = following
         return
       }
-      at = sessions[at].pointee.nextDirty
+      at = after
     }
   }
 }

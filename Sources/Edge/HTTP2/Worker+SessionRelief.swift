@@ -58,19 +58,7 @@ extension Worker {
   /// The list is short: each of its sessions holds several blocks.
   func unlistHeavy(_ index: Int32, _ session: UnsafeMutablePointer<Session>) {
     session.pointee.flags.remove(.isHeavy)
-    let next = session.pointee.nextHeavy
-    guard firstHeavySession != index else {
-      firstHeavySession = next
-      return
-    }
-    var at = firstHeavySession
-    while at >= 0 {
-      if sessions[at].pointee.nextHeavy == index {
-        sessions[at].pointee.nextHeavy = next
-        return
-      }
-      at = sessions[at].pointee.nextHeavy
-    }
+    unlinkSession(index, from: &firstHeavySession, by: \.nextHeavy)
   }
 
   /// Ends sessions that hold much and take nothing, until there are blocks again.

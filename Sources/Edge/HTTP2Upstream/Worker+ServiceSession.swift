@@ -196,7 +196,7 @@ extension Worker {
   func forgetServiceSession(_ index: Int32) {
     let session = sessions[index]
     reactor.timers.release(session.pointee.timer)
-    if session.pointee.flags.contains(.isDirty) { unlistDirty(index, session) }
+    if session.pointee.flags.contains(.isDirty) { unlistDirty(index) }
     dropShared(session)
     session.pointee.http2.release()
     serviceSessionCount -= 1

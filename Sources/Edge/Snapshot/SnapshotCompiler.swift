@@ -227,6 +227,10 @@ final class SnapshotCompiler: Sendable {
     )
   }
 
+  /// What listeners without a maximum get of the descriptors that are left, and at least of all.
+  private static let clientPercent = 45
+  private static let leastPercent = 10
+
   /// Connections that listeners without a maximum of their own may have together.
   ///
   /// Both sides of a proxied request need a descriptor, so it is less than half of what the others
@@ -234,7 +238,11 @@ final class SnapshotCompiler: Sendable {
   /// stated too high do not shut the others out.
   private static func commonMaximum(_ settings: Settings, descriptors: Int) -> Int {
     let stated = settings.listeners.reduce(0) { $0 + min($1.maximumConnections ?? 0, descriptors) }
-    return max(1, descriptors / 10, (descriptors - stated) * 45 / 100)
+    return max(
+      1,
+      descriptors * leastPercent / 100,
+      (descriptors - stated) * clientPercent / 100
+    )
   }
 
   private func compile(

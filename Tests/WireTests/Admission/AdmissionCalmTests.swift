@@ -71,10 +71,7 @@ extension WireTests {
       workers: Int
     ) throws {
       let gate = Gate()
-      let upstream = try ScriptedUpstream { peer, request in
-        if request.target == "/hang" { gate.wait() }
-        try peer.respond(200, request.target)
-      }
+      let upstream = try ScriptedUpstream.echoingTarget(behind: gate, at: "/hang")
       var settings = AdmissionScene.settings(limit: 4, workers: workers)
       settings.listener = "trustedProxies: [127.0.0.1/32]"
       try Scene.play(backend, upstream, settings: settings) { scene in

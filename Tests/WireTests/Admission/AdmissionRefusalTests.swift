@@ -10,10 +10,7 @@ extension WireTests {
       backend: Backend
     ) throws {
       let gate = Gate()
-      let upstream = try ScriptedUpstream { peer, request in
-        gate.wait()
-        try peer.respond(200, request.target)
-      }
+      let upstream = try ScriptedUpstream.echoingTarget(behind: gate)
       let settings = AdmissionScene.settings(limit: 1, capacity: 2)
       try Scene.play(backend, upstream, settings: settings) { scene in
         defer { gate.open() }
@@ -46,10 +43,7 @@ extension WireTests {
     @Test(arguments: Backend.allCases)
     func `a refused client of HTTP/1_1 keeps its connection`(backend: Backend) throws {
       let gate = Gate()
-      let upstream = try ScriptedUpstream { peer, request in
-        if request.target == "/held" { gate.wait() }
-        try peer.respond(200, request.target)
-      }
+      let upstream = try ScriptedUpstream.echoingTarget(behind: gate, at: "/held")
       let settings = AdmissionScene.settings(limit: 1)
       try Scene.play(backend, upstream, settings: settings) { scene in
         defer { gate.open() }
@@ -80,10 +74,7 @@ extension WireTests {
       backend: Backend
     ) throws {
       let gate = Gate()
-      let upstream = try ScriptedUpstream { peer, request in
-        gate.wait()
-        try peer.respond(200, request.target)
-      }
+      let upstream = try ScriptedUpstream.echoingTarget(behind: gate)
       let settings = AdmissionScene.settings(limit: 1, capacity: 1)
       try Scene.play(backend, upstream, settings: settings) { scene in
         defer { gate.open() }
@@ -110,10 +101,7 @@ extension WireTests {
     @Test(arguments: Backend.allCases)
     func `an operator is told which numbers a refusal was made on`(backend: Backend) throws {
       let gate = Gate()
-      let upstream = try ScriptedUpstream { peer, request in
-        gate.wait()
-        try peer.respond(200, request.target)
-      }
+      let upstream = try ScriptedUpstream.echoingTarget(behind: gate)
       let settings = AdmissionScene.settings(limit: 1, capacity: 1)
       try Scene.play(backend, upstream, settings: settings) { scene in
         defer { gate.open() }
@@ -145,10 +133,7 @@ extension WireTests {
       let path = "/tmp/spillway-wire-\(UInt32.random(in: 0 ... .max)).log"
       defer { unlink(path) }
       let gate = Gate()
-      let upstream = try ScriptedUpstream { peer, request in
-        gate.wait()
-        try peer.respond(200, request.target)
-      }
+      let upstream = try ScriptedUpstream.echoingTarget(behind: gate)
       var settings = AdmissionScene.settings(limit: 1, capacity: 1)
       settings.accessLog = "\"file:\(path)\""
       try Scene.play(backend, upstream, settings: settings) { scene in

@@ -8,10 +8,7 @@ extension WireTests {
       backend: Backend
     ) throws {
       let gate = Gate()
-      let upstream = try ScriptedUpstream { peer, request in
-        gate.wait()
-        try peer.respond(200, request.target)
-      }
+      let upstream = try ScriptedUpstream.echoingTarget(behind: gate)
       let settings = AdmissionScene.settings(limit: 1, capacity: 2, mode: "shadow")
       try Scene.play(backend, upstream, settings: settings) { scene in
         defer { gate.open() }
@@ -34,10 +31,7 @@ extension WireTests {
     @Test(arguments: Backend.allCases)
     func `where admission is off nothing is decided`(backend: Backend) throws {
       let gate = Gate()
-      let upstream = try ScriptedUpstream { peer, request in
-        gate.wait()
-        try peer.respond(200, request.target)
-      }
+      let upstream = try ScriptedUpstream.echoingTarget(behind: gate)
       let settings = AdmissionScene.settings(limit: 1, capacity: 1, mode: "\"off\"")
       try Scene.play(backend, upstream, settings: settings) { scene in
         defer { gate.open() }
@@ -57,10 +51,7 @@ extension WireTests {
       backend: Backend
     ) throws {
       let gate = Gate()
-      let upstream = try ScriptedUpstream { peer, request in
-        if request.target == "/held" { gate.wait() }
-        try peer.respond(200, request.target)
-      }
+      let upstream = try ScriptedUpstream.echoingTarget(behind: gate, at: "/held")
       let settings = AdmissionScene.settings(limit: 1, workers: 2)
       try Scene.play(backend, upstream, settings: settings) { scene in
         defer { gate.open() }
@@ -88,10 +79,7 @@ extension WireTests {
       backend: Backend
     ) throws {
       let gate = Gate()
-      let upstream = try ScriptedUpstream { peer, request in
-        if request.target == "/held" { gate.wait() }
-        try peer.respond(200, request.target)
-      }
+      let upstream = try ScriptedUpstream.echoingTarget(behind: gate, at: "/held")
       let settings = AdmissionScene.settings(limit: 1)
       try Scene.play(backend, upstream, settings: settings) { scene in
         defer { gate.open() }

@@ -144,20 +144,10 @@ extension WireTests {
       )
       try Scene.play(backend, upstream, settings: settings) { scene in
         let port = try scene.edge.port("public")
-        let failures = Locked<[String]>([])
-        try concurrently(8) { index in
-          var random = SplitMix64(seed: seed &+ UInt64(index))
-          for _ in 0..<40 {
-            do {
-              try Self.act(port, &random)
-            } catch {
-              failures.withLock { $0.append("\(error)") }
-            }
-          }
-        }
+        let failures = try storm(seed: seed, rounds: 40) { try Self.act(port, &$0) }
 
         #expect(
-          failures.withLock { $0 }.filter { $0.contains("got") } == [],
+          failures.filter { $0.contains("got") } == [],
           "seed \(seed)"
         )
         try AdmissionScene.expectNothingHeld(scene)

@@ -48,6 +48,17 @@ final class ScriptedUpstream: Sendable {
     try ScriptedUpstream { peer, request in try peer.respond(200, request.target) }
   }
 
+  /// The same, but it holds its answers until the gate opens; all of them, or those of one target.
+  static func echoingTarget(
+    behind gate: Gate,
+    at held: String? = nil
+  ) throws -> ScriptedUpstream {
+    try ScriptedUpstream { peer, request in
+      if held == nil || held == request.target { gate.wait() }
+      try peer.respond(200, request.target)
+    }
+  }
+
   /// A service that answers 200 with method, target and body of the request, as that of
   /// `HTTP2Upstream` does.
   static func echo() throws -> ScriptedUpstream {

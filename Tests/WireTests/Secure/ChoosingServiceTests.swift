@@ -81,10 +81,7 @@ extension WireTests {
       backend: Backend
     ) throws {
       let gate = Gate()
-      let upstream = try ScriptedUpstream { peer, request in
-        gate.wait()
-        try peer.respond(200, request.target)
-      }
+      let upstream = try ScriptedUpstream.echoingTarget(behind: gate)
       let stage = try ChoosingStage(.http1, upstream: upstream)
       let held = try HeldFront(before: stage.front.port)
       defer {
@@ -128,10 +125,7 @@ extension WireTests {
     @Test(arguments: Backend.allCases)
     func `the service's bound on connections holds when they are spread`(backend: Backend) throws {
       let gate = Gate()
-      let upstream = try ScriptedUpstream { peer, request in
-        gate.wait()
-        try peer.respond(200, request.target)
-      }
+      let upstream = try ScriptedUpstream.echoingTarget(behind: gate)
       let stage = try ChoosingStage(.http1, upstream: upstream)
       let held = try HeldFront(before: stage.front.port)
       defer {
