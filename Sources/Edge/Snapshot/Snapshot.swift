@@ -15,6 +15,7 @@ final class Snapshot: @unchecked Sendable {
   private let unownedRoutes: Unmanaged<RouteTable>
   let replies: PreparedReplies
   let classes: ClassNames
+  private let unownedClasses: Unmanaged<ClassNames>
   /// The admissions of its services, each once.
   let admissions: [AdmissionSlot]
   let configVersion: Int
