@@ -170,6 +170,19 @@ public enum Trials {
       $0.length = 14
       $0.measured = 0...12
     },
+    // Some of what they ask for takes long: the limit is found among latencies that differ widely.
+    trial("callersmixed", [.most("refused", 0) { $0.refused }]) {
+      $0.backends = 1
+      $0.places = 1_000
+      $0.demand = .lognormal(2)
+      $0.load = 0.0
+      $0.callers = 64
+      $0.critical = 1.0
+      $0.knee = 1_000
+      $0.deadline = 10
+      $0.length = 30
+      $0.measured = 0...28
+    },
     // Another tenant's requests are never answered: what is refused is refused while that shows.
     trial(
       "hangs",
