@@ -33,7 +33,8 @@ enum MediaType {
     _ prefix: StaticString
   ) -> Bool {
     guard count >= prefix.utf8CodeUnitCount else { return false }
-    for index in 0..<prefix.utf8CodeUnitCount
+    // From its end, where types of one kind differ.
+    for index in (0..<prefix.utf8CodeUnitCount).reversed()
     where value[index] | 0x20 != prefix.utf8Start[index] | 0x20 {
       return false
     }
