@@ -30,9 +30,10 @@ public struct EdgePressure: Sendable {
   public struct Settings: Sendable, Equatable {
     /// Time that an event has to wait for the loop at which the pressure is 1.
     public var loopDelay: Nanoseconds
-    /// Share of the memory that this process may use at which the lowest class begins to be shed, in
-    /// `0...1`; two thirds of what is left above it is full pressure. Less than that is no pressure to
-    /// speak of: a process that uses two thirds of its memory is well.
+    /// Share of the memory at which the lowest class begins to be shed, in `0...1`.
+    ///
+    /// Two thirds of what is left above it is full pressure. It is not itself full pressure, as with
+    /// the others, since a process that uses two thirds of its memory is well.
     public var memory: Double
     /// Descriptors that the process may have; the pressure is 1 at 95 % of them, for some are needed
     /// to tell what is going on.

@@ -59,7 +59,8 @@ extension Worker {
   func resumeListener(_ index: Int) {
     guard acceptors[index].watch >= 0 else { return settle(index) }
     guard overload.pressure.acceptShare > 0 else {
-      return reactor.timers.set(acceptors[index].timer, at: reactor.now + WorkerOverload.acceptRetry)
+      let next = reactor.now + WorkerOverload.acceptRetry
+      return reactor.timers.set(acceptors[index].timer, at: next)
     }
     reactor.resumeAccepting(acceptors[index].watch)
   }
