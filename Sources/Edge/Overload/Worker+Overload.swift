@@ -53,15 +53,15 @@ extension Worker {
     overload.pressure.read(reading, at: reactor.now)
     overload.setMarks(inFlight: requestsInFlight, workers: mailboxes.count)
     shared.load.publish(number, overload.pressure)
-    // Within a turn the same one is looked at again, and says no more.
-    guard reactor.now >= overload.nextLook else { return }
-    overload.longestTurn = .zero
-    overload.nextLook = reactor.now + WorkerOverload.interval
     let isNarrow = overload.pressure.narrowsStreams
     if isNarrow != wasNarrow {
       overload.isWidening = !isNarrow
       overload.nextSession = 0
     }
+    // A second look in the same turn says no more of the loop, and may come amid other sessions.
+    guard reactor.now >= overload.nextLook else { return }
+    overload.longestTurn = .zero
+    overload.nextLook = reactor.now + WorkerOverload.interval
     if overload.isWidening { widenSessions() }
   }
 
