@@ -32,6 +32,9 @@ SLOTS, SERVICE_TIME = 8, 0.02
 # Of each service: enough that they cannot all wait.
 CLIENTS = 160
 CALM = 5
+# Far above what the clients can have in flight: the services are what is overloaded here.
+IN_FLIGHT = 2_000
+PRESSURES = {"loop-delay", "memory", "descriptors", "connections", "in-flight"}
 CLASSES = ("critical", "important", "normal", "best-effort")
 
 
@@ -117,6 +120,7 @@ listeners:
 admin: {{address: "127.0.0.1:{admin_port}"}}
 stateDirectory: {work}/state
 accessLog: {{output: "off"}}
+overload: {{inFlight: {IN_FLIGHT}}}
 services:
   - {{name: real, endpoints: ["127.0.0.1:{upstream_ports[0]}"]}}
   - {{name: trial, endpoints: ["127.0.0.1:{upstream_ports[1]}"], admission: {{mode: shadow}}}}
@@ -206,6 +210,22 @@ def has_value(prometheus, expression):
     return any(sample["value"][1] != "NaN" for sample in samples)
 
 
+def check_pressure(prometheus):
+    """The board shows each kind of the edge's own pressure, and that of requests in flight moves."""
+    shown = [expression for name, expression in board_expressions() if "spillway_edge_pressure" in expression]
+    if len(shown) != 1:
+        fail(f"the board shows the edge's pressure {len(shown)} times")
+    deadline = time.monotonic() + PATIENCE
+    values = {}
+    while time.monotonic() < deadline:
+        samples = ask(prometheus, "query", query=shown[0])["result"]
+        values = {each["metric"].get("kind"): float(each["value"][1]) for each in samples}
+        if set(values) == PRESSURES and 0 < values["in-flight"] <= 1:
+            return
+        time.sleep(1)
+    fail(f"the board shows as the edge's pressure: {values}")
+
+
 def check(prometheus):
     expressions = list(board_expressions())
     deadline = time.monotonic() + PATIENCE
@@ -216,6 +236,7 @@ def check(prometheus):
         empty = [each for each in empty if not has_value(prometheus, each[1])]
     if empty:
         fail("no value:\n" + "\n".join(f"  {name}: {expression}" for name, expression in empty))
+    check_pressure(prometheus)
     print(f"check-dashboards: {len(expressions)} expressions of the board and {len(rules)} rules have values")
 
 

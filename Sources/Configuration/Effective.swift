@@ -20,6 +20,7 @@ extension Settings {
     out.line("accessLog", accessLog.flow, quoted: false)
     out.line("classes", YAMLWriter.list(classes), quoted: false)
     out.line("classHeader", classHeader.flow, quoted: false)
+    out.line("overload", overload.flow, quoted: false)
     out.list("listeners", listeners.map(\.lines))
     out.list("services", services.map(\.lines))
     out.list("routes", routes.map { $0.lines(classes) })

@@ -16,6 +16,7 @@ public struct Settings: Sendable, Equatable {
   /// Priority classes, the highest first.
   public var classes = ["critical", "important", "normal", "best-effort"]
   public var classHeader = ClassHeaderSetting()
+  public var overload = OverloadSetting()
   public var listeners: [ListenerSetting] = []
   public var services: [ServiceSetting] = []
   public var routes: [RouteSetting] = []

@@ -28,7 +28,8 @@ final class EdgeUnderTest: @unchecked Sendable {
   private var isStopped = false
 
   /// `sockets` and `blocks` are the bounds of a worker's reactor, `snapshots` that of the
-  /// configurations it holds, `descriptors` those that the process may have.
+  /// configurations it holds, `descriptors` those that the process may have, `memory` where it reads
+  /// how much is in use.
   init(
     configuration: String,
     backend: Backend,
@@ -36,7 +37,8 @@ final class EdgeUnderTest: @unchecked Sendable {
     blocks: Int? = nil,
     handshakes: HandshakeBounds? = nil,
     snapshots: Int? = nil,
-    descriptors: Int? = nil
+    descriptors: Int? = nil,
+    memory: MemoryUse? = nil
   ) throws {
     let loaded = try ConfigurationSource.parse(configuration, file: "wire.yaml")
     var options = EdgeServer.Options()
@@ -46,6 +48,7 @@ final class EdgeUnderTest: @unchecked Sendable {
     if let snapshots { options.snapshots = snapshots }
     if let descriptors { options.descriptors = descriptors }
     if let handshakes { options.handshakes = handshakes }
+    if let memory { options.memory = memory }
     let sockets = InheritedSockets(environment: [:], processID: 0)
     edge = try EdgeInstance(loaded, sockets: sockets, options: options)
     try edge.start()

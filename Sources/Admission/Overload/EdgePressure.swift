@@ -2,100 +2,196 @@ public import Units
 
 /// How near this process itself is to its limits, and what it therefore refuses.
 ///
-/// Four pressures of 0 to 1, of which the highest counts: delay of the event loop, memory, descriptors,
-/// requests in flight. Refusals come in the order of what they save. New TLS handshakes are the dearest
-/// thing that can be refused when the processor is short; then go the classes, lowest first, before a
-/// body is read or a token verified; new connections are accepted more slowly, and not at all when
-/// memory or descriptors are nearly gone. Health checks and metrics are not asked about here at all:
-/// they answer to the last.
+/// Five pressures of 0 to 1: delay of the event loop, memory, descriptors, client connections, and
+/// requests in flight. All but the connections shed classes, the highest of them counts; a table of
+/// clients that is full of idle ones says nothing about requests, so it only slows accepting.
 ///
-/// What is refused is admitted again 0.05 lower, so that a pressure near a threshold does not make it
-/// flap. The thresholds are those of Envoy's overload manager, moved to classes.
+/// ```
+/// 0.70  of the loop          new TLS handshakes are refused: the dearest thing that can be
+/// 0.80 ... 0.98              classes are shed, the lowest first, the highest never
+/// 0.90                       accepting slows down; clients of HTTP/2 get fewer streams
+/// 0.95  of memory            new TLS handshakes are refused, as each of them takes some
+/// 0.98  memory, descriptors  nothing is accepted
+/// ```
+///
+/// Health checks and metrics are not asked about here at all: they answer to the last. What is
+/// refused is admitted again 0.05 lower, so that a pressure near a threshold does not make it flap.
+///
+/// The delay of the loop is averaged over a tenth of a second and more, since a single long turn is
+/// no overload; the others are states, and count at once. Source: the resource monitors and scaled
+/// triggers of Envoy's overload manager, moved to classes.
 public struct EdgePressure: Sendable {
-  /// What is full pressure.
-  public struct Settings: Sendable {
-    /// Delay of the loop beyond what it was told to sleep.
+  /// What presses.
+  public enum Kind: Int, Sendable, CaseIterable {
+    case loopDelay, memory, descriptors, connections, inFlight
+  }
+
+  /// What is full pressure; 0 stands for a bound that is not known, which never presses.
+  public struct Settings: Sendable, Equatable {
+    /// Time that an event has to wait for the loop at which the pressure is 1.
     public var loopDelay: Nanoseconds
-    /// Share of the memory that this process may use, in `0...1`.
+    /// Share of the memory at which the lowest class begins to be shed, in `0...1`.
+    ///
+    /// Two thirds of what is left above it is full pressure. It is not itself full pressure, as with
+    /// the others, since a process that uses two thirds of its memory is well.
     public var memory: Double
-    /// Share of the descriptors that it may open, in `0...1`.
-    public var descriptors: Double
-    /// Requests in flight over all services.
+    /// Descriptors that the process may have; the pressure is 1 at 95 % of them, for some are needed
+    /// to tell what is going on.
+    public var descriptors: Int
+    /// Client connections that all listeners may have together.
+    public var connections: Int
+    /// Requests in flight over all services at which the pressure is 1.
     public var inFlight: Int
 
+    /// Defaults: the shortest time that a request of a standing class may wait for a service; where
+    /// Envoy's guide for edges begins to act on memory; requests that hold 313 MiB of blocks.
     public init(
       loopDelay: Nanoseconds = .milliseconds(50),
       memory: Double = 0.85,
-      descriptors: Double = 0.95,
+      descriptors: Int = 0,
+      connections: Int = 0,
       inFlight: Int = 20_000
     ) {
       self.loopDelay = loopDelay
       self.memory = memory
       self.descriptors = descriptors
+      self.connections = connections
       self.inFlight = inFlight
+    }
+
+    /// The pressure of one kind, in `0...1`, where nothing is averaged.
+    public func pressure(of kind: Kind, in reading: Reading) -> Double {
+      switch kind {
+      case .loopDelay:
+        EdgePressure.share(Double(reading.loopDelay.rawValue), Double(loopDelay.rawValue))
+      case .memory: memoryPressure(reading.memory)
+      case .descriptors:
+        EdgePressure.share(Double(reading.descriptors), 0.95 * Double(descriptors))
+      case .connections: EdgePressure.share(Double(reading.connections), Double(connections))
+      case .inFlight: EdgePressure.share(Double(reading.inFlight), Double(inFlight))
+      }
+    }
+
+    private func memoryPressure(_ used: Double) -> Double {
+      let begin = EdgePressure.classes.lowest
+      guard used > memory else { return begin * EdgePressure.share(used, memory) }
+      return begin + (1 - begin) * EdgePressure.share(used - memory, (1 - memory) * 2 / 3)
     }
   }
 
   /// What was measured; one that could not be is left at zero.
   public struct Reading: Sendable, BitwiseCopyable {
+    /// The longest that an event had to wait since the reading before.
     public var loopDelay = Nanoseconds.zero
     /// Used over available, in `0...1`.
     public var memory = 0.0
-    public var descriptors = 0.0
+    public var descriptors = 0
+    public var connections = 0
     public var inFlight = 0
 
     public init() {}
   }
 
-  /// Above this new TLS handshakes are refused, by pressure of the loop alone.
-  static let handshakes = 0.7
+  /// Above this new TLS handshakes are refused, by pressure of the loop and of memory.
+  static let handshakes = (loop: 0.7, memory: 0.95)
   /// Above this the lowest class is shed; above the second all but the highest.
   static let classes = (lowest: 0.8, all: 0.98)
   /// Above this accepting is slowed, in proportion until nothing is accepted.
   static let accepting = 0.9
+  /// Above this clients of HTTP/2 get fewer streams.
+  static let streams = 0.9
+  /// How much lower than it began a measure ends.
   static let relief = 0.05
+  /// Time over which the delay of the loop is averaged.
+  static let memoryOfLoop = Nanoseconds.milliseconds(100)
+  /// What one reading may add to the average at most, however long ago the one before was.
+  static let mostOfOneReading = 0.2
+  /// Clients are told another number of streams this often at most, since each has to be told.
+  static let streamInterval = Nanoseconds.seconds(1)
 
-  private let settings: Settings
+  public private(set) var settings: Settings
   private let count: Int
-  /// The pressures of 0 to 1 as they are acted upon.
-  public private(set) var loop = 0.0
-  public private(set) var memory = 0.0
-  public private(set) var descriptors = 0.0
-  public private(set) var inFlight = 0.0
+  private var readAt = Instant(.min)
+  private var inFlightRead = 0
+  private var streamsChangedAt = Instant(.min)
+  private var pressures = InlineArray<5, Double>(repeating: 0)
   /// The classes that are shed, a bit each, bit 0 for the highest, which never is.
   public private(set) var shedClasses: UInt8 = 0
-  /// True while new TLS handshakes are refused.
-  public private(set) var refusesHandshakes = false
+  /// What handshakes are refused for.
+  private var isSlow = false
+  private var isFull = false
+  /// True while clients of HTTP/2 get fewer streams.
+  public private(set) var narrowsStreams = false
 
+  /// - Parameters:
+  ///   - settings: What is full.
+  ///   - classes: Priority classes of the process, 1 to 8.
   public init(settings: Settings = Settings(), classes: Int = 4) {
     self.settings = settings
     count = min(max(classes, 1), PriorityClasses.maximum)
   }
 
-  /// The highest of the four.
-  public var pressure: Double { max(max(loop, memory), max(descriptors, inFlight)) }
+  /// Another configuration took effect; what is refused now is judged anew with the next reading.
+  public mutating func adopt(_ settings: Settings) { self.settings = settings }
 
-  /// Takes what was measured, once in about 10 ms.
+  public subscript(_ kind: Kind) -> Double { pressures[kind.rawValue] }
+
+  /// The pressure that classes are shed by: the highest but for the connections.
+  public var pressure: Double { self[leading] }
+
+  /// What presses most of what classes are shed by.
+  public var leading: Kind {
+    var found = Kind.loopDelay
+    for kind in [Kind.memory, .descriptors, .inFlight] where self[kind] > self[found] {
+      found = kind
+    }
+    return found
+  }
+
+  /// Takes what was measured.
   ///
-  /// The delay of the loop is averaged over some readings, since a single long turn is no overload;
-  /// the others are states and count at once.
-  public mutating func read(_ reading: Reading) {
-    let delay = Self.share(
-      Double(reading.loopDelay.rawValue),
-      Double(settings.loopDelay.rawValue)
-    )
-    loop += 0.2 * (delay - loop)
-    memory = Self.share(reading.memory, settings.memory)
-    descriptors = Self.share(reading.descriptors, settings.descriptors)
-    inFlight = Self.share(Double(reading.inFlight), Double(settings.inFlight))
-    refusesHandshakes = Self.isAbove(loop, Self.handshakes, before: refusesHandshakes)
+  /// The same instant may be read again, which says nothing new of the loop.
+  ///
+  /// - Parameters:
+  ///   - reading: What was measured since the reading before.
+  ///   - now: The present; it never falls.
+  public mutating func read(_ reading: Reading, at now: Instant) {
+    noteLoop(settings.pressure(of: .loopDelay, in: reading), at: now)
+    pressures[Kind.memory.rawValue] = settings.pressure(of: .memory, in: reading)
+    pressures[Kind.descriptors.rawValue] = settings.pressure(of: .descriptors, in: reading)
+    pressures[Kind.connections.rawValue] = settings.pressure(of: .connections, in: reading)
+    pressures[Kind.inFlight.rawValue] = settings.pressure(of: .inFlight, in: reading)
+    inFlightRead = max(0, reading.inFlight)
+    isSlow = Self.isAbove(self[.loopDelay], Self.handshakes.loop, before: isSlow)
+    isFull = Self.isAbove(self[.memory], Self.handshakes.memory, before: isFull)
     var shed: UInt8 = 0
     for index in 1..<max(count, 1) {
       let bit: UInt8 = 1 << UInt8(index)
       if Self.isAbove(pressure, threshold(index), before: shedClasses & bit != 0) { shed |= bit }
     }
     shedClasses = shed
+    let narrows = Self.isAbove(pressure, Self.streams, before: narrowsStreams)
+    if narrows != narrowsStreams,
+      streamsChangedAt == Instant(.min) || now - streamsChangedAt >= Self.streamInterval
+    {
+      narrowsStreams = narrows
+      streamsChangedAt = now
+    }
   }
+
+  /// A long time without a reading ends what was, and begins nothing.
+  private mutating func noteLoop(_ delay: Double, at now: Instant) {
+    defer { readAt = now }
+    let before = self[.loopDelay]
+    guard readAt != Instant(.min) else { return }
+    let span = Double(max(0, (now - readAt).rawValue))
+    var weight = span / (span + Double(Self.memoryOfLoop.rawValue))
+    if delay > before { weight = min(weight, Self.mostOfOneReading) }
+    pressures[Kind.loopDelay.rawValue] = before + weight * (delay - before)
+  }
+
+  /// True while new TLS handshakes are refused.
+  public var refusesHandshakes: Bool { isSlow || isFull }
 
   /// True when requests of a class are refused, as `RefusalReason.edgeOverload`.
   public func sheds(_ priority: PriorityClass) -> Bool {
@@ -103,11 +199,30 @@ public struct EdgePressure: Sendable {
     return shedClasses >> UInt8(index) & 1 == 1
   }
 
-  /// The share of the usual number of connections that may be accepted in a turn, in `0...1`.
+  /// The share of the usual number of connections that may be accepted, in `0...1`.
   public var acceptShare: Double {
-    if max(memory, descriptors) >= Self.classes.all { return 0 }
+    if max(self[.memory], self[.descriptors]) >= Self.classes.all { return 0 }
     // One in ten stays while only the processor is short, for the highest class may be among them.
-    return Bounds.clamp(1 - (pressure - Self.accepting) / (1 - Self.accepting), 0.1, 1)
+    let highest = max(pressure, self[.connections])
+    return Bounds.clamp(1 - (highest - Self.accepting) / (1 - Self.accepting), 0.1, 1)
+  }
+
+  /// Whether nothing is refused or slowed, and the delay of the loop is next to nothing: readings may
+  /// stop until something happens.
+  public var isCalm: Bool {
+    shedClasses == 0 && !refusesHandshakes && !narrowsStreams && acceptShare == 1
+      && self[.loopDelay] < 0.01
+  }
+
+  /// How many more requests may begin before another class may have to be shed; at least 1.
+  public var inFlightRoom: Int {
+    var room = Int.max
+    for index in 1..<max(count, 1) where shedClasses >> UInt8(index) & 1 == 0 {
+      // The first number that is above the threshold.
+      let crossing = Int(threshold(index) * Double(settings.inFlight)) + 1
+      room = min(room, crossing - inFlightRead)
+    }
+    return max(1, room)
   }
 
   /// Where a class begins to be shed: evenly spread from the lowest to the second.
@@ -122,7 +237,7 @@ public struct EdgePressure: Sendable {
   }
 
   /// A share in `0...1`; a sensor that gives no number must not shed anybody.
-  private static func share(_ value: Double, _ full: Double) -> Double {
+  fileprivate static func share(_ value: Double, _ full: Double) -> Double {
     guard full > 0 else { return 0 }
     return Bounds.clamp(value / full, 0, 1)
   }

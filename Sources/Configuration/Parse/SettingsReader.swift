@@ -23,9 +23,9 @@ struct SettingsReader {
 
   private static let known = [
     "environment", "version", "workers", "stateDirectory", "drain", "admin", "accessLog",
-    "classes", "classHeader", "listeners", "services", "routes",
+    "classes", "classHeader", "overload", "listeners", "services", "routes",
   ]
-  private static let later = ["overload", "identity", "rateLimits", "stores"]
+  private static let later = ["identity", "rateLimits", "stores"]
 
   static func read(_ root: Field, folder: String = "") -> (Settings, Places) {
     var settings = Settings()
@@ -43,6 +43,7 @@ struct SettingsReader {
     if let field = fields["accessLog"] { settings.accessLog = accessLog(field) }
     if let field = fields["classes"] { settings.classes = classes(field) }
     if let field = fields["classHeader"] { settings.classHeader = ClassHeaderReader.read(field) }
+    if let field = fields["overload"] { settings.overload = OverloadReader.read(field) }
     if let field = fields["listeners"] {
       for entry in field.list() { ListenerReader.read(entry, &settings, &places) }
     }

@@ -34,10 +34,13 @@ public final class ReadinessState: Sendable {
     var isDraining = false
     /// Why the newest configuration was refused.
     var refusal: String?
+    /// Why the process is too busy for more.
+    var overload: String?
 
     /// Reasons against traffic.
     var reasons: [String] {
       (isDraining ? ["draining"] : []) + (configuration == nil ? ["no configuration"] : [])
+        + (overload.map { [$0] } ?? [])
     }
 
     var isReady: Bool { reasons.isEmpty }
@@ -60,10 +63,18 @@ public final class ReadinessState: Sendable {
   }
 
   private let value = Locked(Value())
+  private let watched = Locked<@Sendable () -> String?>({ nil })
 
   public init() {}
 
-  var current: Value { value.withLock { $0 } }
+  var current: Value {
+    var current = value.withLock { $0 }
+    current.overload = watched.withLock { $0 }()
+    return current
+  }
+
+  /// Has a reason against traffic asked for whenever readiness is; `nil` is none.
+  func watch(_ reason: @escaping @Sendable () -> String?) { watched.withLock { $0 = reason } }
 
   /// Whether `/readyz` answers 200.
   public var isReady: Bool { current.isReady }

@@ -134,10 +134,10 @@ final class AdmissionReport: Sendable {
 
   // MARK: - Explanation
 
-  /// All services with the numbers that decide, as JSON.
+  /// All services with the numbers that decide, as a list of JSON.
   var json: String {
     let parts = services.withLock { $0 }.map(describe)
-    return "{\"services\":[" + parts.joined(separator: ",") + "]}\n"
+    return "[" + parts.joined(separator: ",") + "]"
   }
 
   /// The same for people, a few lines for each service.

@@ -58,7 +58,7 @@ extension Worker {
   }
 
   /// Counts a refusal and keeps the numbers that it was made on.
-  private func note(_ refusal: Refusal, _ place: AdmissionPlace) {
+  func note(_ refusal: Refusal, _ place: AdmissionPlace) {
     let entry = admissions[place.slot]
     entry.pointee.tally.count(place, .shed(refusal.reason))
     let gate = entry.pointee.admission.occupancy

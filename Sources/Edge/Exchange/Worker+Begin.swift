@@ -167,6 +167,11 @@ extension Worker {
     }
     let service = snapshots.newest.service(compiled.pointee.service)
     let demand = RequestDemand(view, compiled, snapshots.newest.classes, now: reactor.now)
+    if requestsInFlight >= overload.mark,
+      shedsForOverload(index, view, demand, route: route, compiled, service)
+    {
+      return
+    }
     var place = AdmissionPlace()
     if let shed = ask(index, view, demand, compiled, service, &place) {
       return answer(

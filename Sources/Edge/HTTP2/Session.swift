@@ -51,6 +51,8 @@ struct Session: BitwiseCopyable {
     static let isUpstream = Flags(rawValue: 1 << 5)
     /// In the worker's list of sessions that hold much, see `relieve`.
     static let isHeavy = Flags(rawValue: 1 << 6)
+    /// Its client was told that it may have fewer streams than the listener says.
+    static let isNarrowed = Flags(rawValue: 1 << 7)
   }
 
   let transport: Transport
@@ -104,7 +106,8 @@ struct Session: BitwiseCopyable {
   var paceMark: Int64
   /// Bytes handed to the transport.
   var bytesOut: Int64
-  let openedAt: Instant
+  /// When our last SETTINGS were sent.
+  var settingsAt: Instant
   /// When the client was heard last.
   var heardAt: Instant
   /// When it was asked by PING whether it is there, and the bytes that it had acknowledged then.

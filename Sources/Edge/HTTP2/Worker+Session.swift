@@ -1,3 +1,4 @@
+internal import Admission
 internal import HTTPCodec
 internal import Reactor
 internal import Units
@@ -50,7 +51,7 @@ extension Worker {
         paceSince: reactor.now,
         paceMark: 0,
         bytesOut: 0,
-        openedAt: reactor.now,
+        settingsAt: reactor.now,
         heardAt: reactor.now,
         askedAt: .never,
         askedMark: 0,
@@ -166,6 +167,9 @@ extension Worker {
     guard !session.pointee.flags.contains(.isUpstream) else { return }
     meter.received(frames: http2.framesReceived &- frames)
     noteHeard(session, http2)
+    if overload.pressure.narrowsStreams != session.pointee.flags.contains(.isNarrowed) {
+      fitStreams(session, http2)
+    }
     if session.pointee.phase == .open,
       session.pointee.requests >= session.pointee.requestBound
     {

@@ -30,7 +30,7 @@ extension Worker {
     let limits = listeners[Int(session.pointee.listener)].limits
     var due = pingDeadline(session, limits)
     if !session.pointee.http2.takeUnretainedValue().isAcknowledged {
-      due = min(due, session.pointee.openedAt + limits.settingsTimeout)
+      due = min(due, session.pointee.settingsAt + limits.settingsTimeout)
     }
     guard session.pointee.amidSince != .never else { return due }
     return min(due, session.pointee.amidSince + limits.headTimeout)
@@ -53,7 +53,7 @@ extension Worker {
     let limits = listeners[Int(session.pointee.listener)].limits
     let http2 = session.pointee.http2.takeUnretainedValue()
     if !http2.isAcknowledged,
-      session.pointee.openedAt + limits.settingsTimeout <= reactor.now
+      session.pointee.settingsAt + limits.settingsTimeout <= reactor.now
     {
       http2.giveUp(on: .settings)
     }

@@ -107,7 +107,7 @@ extension Worker {
         paceSince: reactor.now,
         paceMark: 0,
         bytesOut: 0,
-        openedAt: reactor.now,
+        settingsAt: reactor.now,
         heardAt: reactor.now,
         askedAt: .never,
         askedMark: 0,

@@ -1,3 +1,4 @@
+internal import Admission
 internal import CLinux
 internal import Configuration
 internal import Glibc
@@ -45,6 +46,7 @@ extension Worker {
     switch event.kind {
     case .accepted:
       accept(index, event.value)
+      paceAccepting(index)
     case .failed:
       // Out of descriptors or memory: try again when something may have been freed.
       meter.acceptFailed()
@@ -56,6 +58,10 @@ extension Worker {
 
   func resumeListener(_ index: Int) {
     guard acceptors[index].watch >= 0 else { return settle(index) }
+    guard overload.pressure.acceptShare > 0 else {
+      let next = reactor.now + WorkerOverload.acceptRetry
+      return reactor.timers.set(acceptors[index].timer, at: next)
+    }
     reactor.resumeAccepting(acceptors[index].watch)
   }
 

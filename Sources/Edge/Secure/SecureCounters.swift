@@ -108,9 +108,12 @@ enum HandshakeFailure {
   case abandoned
   /// It stood still while others waited, or too many had only begun.
   case displaced
+  /// This process itself was overloaded.
+  case overload
 
   static var labels: [String] {
-    TLSFault.allCases.map { "\($0.reason)" } + ["timeout", "refused", "abandoned", "displaced"]
+    TLSFault.allCases.map { "\($0.reason)" }
+      + ["timeout", "refused", "abandoned", "displaced", "overload"]
   }
 
   var place: Int {
@@ -121,6 +124,7 @@ enum HandshakeFailure {
     case .refused: faults + 1
     case .abandoned: faults + 2
     case .displaced: faults + 3
+    case .overload: faults + 4
     }
   }
 }

@@ -1,3 +1,4 @@
+internal import Admission
 internal import Reactor
 internal import TLS
 internal import Telemetry
@@ -54,6 +55,10 @@ extension Worker {
   }
 
   private func requestHandshake(_ index: Int32) {
+    guard !overload.pressure.refusesHandshakes else {
+      meter.handshakeFailed(.overload)
+      return closeConnection(secureLinks[index].pointee.owner.index, reset: true)
+    }
     if handshakes < handshakeBounds.running, waitingLinks.first < 0 { return start(index) }
     guard waitingLinks.count < handshakeBounds.waiting else {
       meter.handshakeFailed(.refused)

@@ -49,12 +49,17 @@ public final class EdgeInstance: Sendable {
       options: options
     )
     endpoints.registerStandard(metrics: server.registry, readiness: readiness)
-    let report = server.admissionReport
+    let (report, overload) = (server.admissionReport, server.overloadReport)
+    readiness.watch { overload.unreadiness() }
     endpoints.register(
       "GET",
       "/admin/services",
-      summary: "what the admission of each service does, and why"
-    ) { $0.query == "format=text" ? .text(report.text) : .json(report.json) }
+      summary: "what the edge itself and the admission of each service do, and why"
+    ) {
+      $0.query == "format=text"
+        ? .text(overload.text + "\n" + report.text)
+        : .json("{\"edge\":\(overload.json),\"services\":\(report.json)}\n")
+    }
     ProcessMetrics.register(in: server.registry, version: Self.version)
     readiness.register(in: server.registry)
     log.register(in: server.registry)

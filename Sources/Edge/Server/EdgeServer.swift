@@ -20,6 +20,8 @@ public final class EdgeServer: Sendable {
     public var handshakes = HandshakeBounds()
     /// Configurations that one worker may hold at once: the newest, and older ones of long requests.
     public var snapshots = SnapshotTable.defaultCapacity
+    /// Where the memory in use is read from.
+    public var memory = MemoryUse()
     /// Hears of certificates that were replaced, or could not be.
     public var logger: Logger?
 
@@ -47,6 +49,7 @@ public final class EdgeServer: Sendable {
   let mailboxes: [WorkerMailbox]
   let compiler: SnapshotCompiler
   let admissionReport: AdmissionReport
+  let overloadReport: OverloadReport
   let inherited: InheritedSockets
   let options: Options
   let running: Locked<Running>
@@ -85,6 +88,7 @@ public final class EdgeServer: Sendable {
       admissions: AdmissionDirectory(workers: count, classes: classes)
     )
     admissionReport = AdmissionReport(classes: classes)
+    overloadReport = OverloadReport(shared.load, classes: classes)
     certificates = CertificateStore(logger: options.logger)
     mailboxes = (0..<count).map { _ in WorkerMailbox() }
     heartbeats = (0..<count).map { WorkerHeartbeat(worker: $0) }
@@ -102,6 +106,8 @@ public final class EdgeServer: Sendable {
     registerCertificates()
     admissionReport.adopt(loaded.settings, snapshot.admissions)
     admissionReport.register(in: registry)
+    adoptOverload(loaded.settings, snapshot)
+    overloadReport.register(in: registry)
   }
 
   /// The number of workers that settings ask for.
@@ -169,7 +175,15 @@ public final class EdgeServer: Sendable {
       mailboxes[number].deliver(snapshot, sockets: Self.of(number, sockets, snapshot))
     }
     admissionReport.adopt(loaded.settings, snapshot.admissions)
+    adoptOverload(loaded.settings, snapshot)
     shared.graveyard.clear()
+  }
+
+  private func adoptOverload(_ settings: Settings, _ snapshot: Snapshot) {
+    overloadReport.adopt(
+      snapshot.overload,
+      readinessAbove: settings.overload.readinessAbove
+    )
   }
 
   /// Replies end their connections from now on; everything is still accepted.

@@ -6,12 +6,17 @@ internal import Units
 internal import Upstream
 
 /// The server's own thread: publishes answers to names, replaces certificates and the keys of
-/// tickets, and frees what workers left behind.
+/// tickets, looks how much memory is in use, and frees what workers left behind.
 final class Upkeep: Sendable {
   /// Wait between two looks at what can be freed; an idle process wakes no more often.
   private static let idleMilliseconds: Int32 = 1_000
   /// Shortest time between two snapshots, so that names that change in turns make few of them.
   private static let publishMilliseconds: Int32 = 100
+
+  /// The same while memory is filling: it may be gone in seconds.
+  private static let watchfulMilliseconds: Int32 = 100
+  /// Share of the memory above which it is.
+  private static let watchfulShare = 0.5
 
   private let ending = Doorbell()
   private let isEnding = Atomic(false)
@@ -44,6 +49,9 @@ final class Upkeep: Sendable {
       let didPublish = server.publishAnswers()
       server.tidy()
       server.certificates.rotateTickets()
+      let memory = server.options.memory.share
+      server.shared.load.publish(memory: memory)
+      let idle = memory > Self.watchfulShare ? Self.watchfulMilliseconds : Self.idleMilliseconds
       let current = server.certificates.paths
       if current != paths {
         paths = current
@@ -63,7 +71,7 @@ final class Upkeep: Sendable {
       if didPublish {
         poll(&bells, 1, Self.publishMilliseconds)
       } else {
-        poll(&bells, 3, min(Self.idleMilliseconds, wait))
+        poll(&bells, 3, min(idle, wait))
       }
     }
   }

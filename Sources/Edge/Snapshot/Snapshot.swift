@@ -1,3 +1,4 @@
+internal import Admission
 internal import Glibc
 internal import Reactor
 internal import Routing
@@ -18,6 +19,8 @@ final class Snapshot: @unchecked Sendable {
   /// The admissions of its services, each once.
   let admissions: [AdmissionSlot]
   let configVersion: Int
+  /// At which pressures the process sheds.
+  let overload: EdgePressure.Settings
   let places: UnsafePointer<Int32>
   let placeCount: Int
   /// Which requests the access log keeps, `nil` where there is none.
@@ -58,7 +61,8 @@ final class Snapshot: @unchecked Sendable {
     sampling: SampleTable?,
     configVersion: Int,
     classes: ClassNames = ClassNames([""]),
-    admissions: [AdmissionSlot] = []
+    admissions: [AdmissionSlot] = [],
+    overload: EdgePressure.Settings = EdgePressure.Settings()
   ) {
     self.routes = routes
     finder = routes.finder
@@ -66,6 +70,7 @@ final class Snapshot: @unchecked Sendable {
     self.configVersion = configVersion
     self.classes = classes
     self.admissions = admissions
+    self.overload = overload
     self.listeners = listeners
     self.sampling = sampling
     routeCount = compiled.count

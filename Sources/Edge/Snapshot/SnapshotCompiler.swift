@@ -1,3 +1,4 @@
+internal import Admission
 internal import Configuration
 internal import HTTPCodec
 internal import Reactor
@@ -101,7 +102,8 @@ final class SnapshotCompiler: Sendable {
         field: settings.classHeader.name,
         isBelieved: settings.classHeader.trustedFrom == .trustedProxies
       ),
-      admissions: slots.compactMap(\.self)
+      admissions: slots.compactMap(\.self),
+      overload: EdgePressure.Settings(settings, descriptors: descriptors, common: common)
     )
   }
 
@@ -296,6 +298,23 @@ final class SnapshotCompiler: Sendable {
       tls: tls,
       metrics: edge.listener(listener.name),
       nameID: names.id(for: listener.name)
+    )
+  }
+}
+
+extension EdgePressure.Settings {
+  /// What is full pressure by validated settings.
+  ///
+  /// `common`: Connections of all listeners that state no maximum.
+  init(_ settings: Settings, descriptors: Int, common: Int) {
+    let stated = settings.listeners.reduce(0) { $0 + ($1.maximumConnections ?? 0) }
+    let isShared = settings.listeners.contains { $0.maximumConnections == nil }
+    self.init(
+      loopDelay: settings.overload.loopDelay,
+      memory: settings.overload.memory,
+      descriptors: descriptors,
+      connections: stated + (isShared ? common : 0),
+      inFlight: settings.overload.inFlight
     )
   }
 }

@@ -20,12 +20,15 @@ final class SharedState: Sendable {
   let sockets: InheritedSockets
   /// Priority classes of the process.
   let classes: Int
+  /// What presses on this process.
+  let load: EdgeLoad
   /// Where the worker that resolves names leaves answers.
   let names = NameBoard()
 
   init(sockets: InheritedSockets = InheritedSockets(), workers: Int = 1, classes: Int = 4) {
     self.sockets = sockets
     self.classes = classes
+    load = EdgeLoad(workers: workers)
     idle = SharedCells(count: workers * ServiceDirectory.capacity, stride: 1)
     services = SharedCells(count: ServiceDirectory.capacity)
     listeners = SharedCells(count: Self.maximumListeners + 1)

@@ -51,6 +51,7 @@ extension Worker {
       }
     }
     if let sockets { adoptListeners(sockets) }
+    adoptOverload(snapshot.overload)
     meter.adopted(snapshot)
     scheduleHousekeeping(at: reactor.now + Self.housekeepingInterval)
   }

@@ -92,6 +92,8 @@ final class Worker {
   let endpoints: UnsafeMutablePointer<EndpointState>
   /// Round-robin cursors by the service's place.
   let cursors: UnsafeMutablePointer<UInt32>
+  /// The pressure on this process, and what is refused for it.
+  var overload: WorkerOverload
   /// This worker's sides of the admissions of services.
   var admissions = AdmissionTable()
   /// By name, in the order they were first seen; connections name them by their index.
@@ -147,6 +149,7 @@ final class Worker {
     mailbox = mailboxes[number]
     self.meter = meter
     self.shared = shared
+    overload = WorkerOverload(classes: shared.classes)
     let streams = Self.maximumStreams(bounds)
     connections = Slab(capacity: bounds.sockets + streams)
     exchanges = Slab(capacity: bounds.sockets)
@@ -209,8 +212,9 @@ final class Worker {
   func run() {
     readMail()
     while !isStopping {
-      reactor.turn(limit: Self.sooner(secureWait, admissionWait))
+      reactor.turn(limit: Self.sooner(Self.sooner(secureWait, admissionWait), overload.wait))
       meter.turnBegan(at: reactor.now, waitedSince: reactor.waitStarted)
+      notePressure()
       while true {
         let event = reactor.next()
         guard event.kind != .none else { break }
@@ -288,6 +292,7 @@ final class Worker {
   }
 
   private func publishGauges() {
+    publishLoad()
     meter.set(
       connections: connections.count - streamConnections + sessions.count - serviceSessionCount,
       exchanges: exchanges.count,

@@ -1,3 +1,4 @@
+internal import Admission
 internal import HTTPCodec
 internal import Routing
 internal import Telemetry
@@ -92,6 +93,9 @@ final class WorkerMeter {
     shard.add(more.connectionsRefused[reason.rawValue])
   }
   func acceptFailed() { shard.add(more.acceptFailures) }
+  func acceptPaused() { shard.add(more.acceptPauses) }
+  func edgeShed(_ kind: EdgePressure.Kind) { shard.add(more.edgeSheds[kind.rawValue]) }
+  func streamsNarrowed() { shard.add(more.narrowings) }
   func clientAborted() { shard.add(more.clientAborts) }
   /// Bytes of a client's connection, heads and frames included; below TLS there are some more.
   func receivedDownstream(_ count: Int) { shard.add(edge.downstreamBytesIn, UInt64(count)) }
@@ -185,6 +189,11 @@ final class WorkerMeter {
 struct EdgeCounters: Sendable {
   let connectionsRefused: CounterRow
   let acceptFailures: Counter
+  let acceptPauses: Counter
+  /// By `EdgePressure.Kind`.
+  let edgeSheds: CounterRow
+  /// Times that a client of HTTP/2 was told to have fewer streams.
+  let narrowings: Counter
   /// Client connections that are open, over all listeners.
   let clients: Gauge
   let clientAborts: Counter
@@ -218,6 +227,20 @@ struct EdgeCounters: Sendable {
     acceptFailures = registry.counter(
       "spillway_accept_failures_total",
       help: "Connections that could not be taken: out of descriptors, memory or entries."
+    )
+    acceptPauses = registry.counter(
+      "spillway_accept_pauses_total",
+      help: "Times that nothing was accepted for a while because the edge is overloaded."
+    )
+    edgeSheds = registry.counters(
+      "spillway_edge_sheds_total",
+      help: "Requests refused because the edge itself is overloaded, by what pressed most.",
+      by: "kind",
+      values: EdgePressure.Kind.allCases.map(\.label)
+    )
+    narrowings = registry.counter(
+      "spillway_h2_streams_narrowed_total",
+      help: "Times that a client of HTTP/2 was told to have fewer streams, for overload."
     )
     clients = registry.gauge(
       "spillway_client_connections",

@@ -39,8 +39,22 @@ extension H2Session {
   /// Ends the session here and now because of what the peer costs; `failure` says so.
   public func giveUp(for abuse: AbuseReason) { state.pointee.cut(.abuse(abuse)) }
 
-  /// Whether the peer has acknowledged our SETTINGS.
-  public var isAcknowledged: Bool { state.pointee.isAcknowledged }
+  /// Lets a client have so many streams open from now on.
+  ///
+  /// Streams that are open already stay; those that the client opens before it has heard of a smaller
+  /// number are refused (RFC 9113 sections 5.1.2 and 6.5.3). Meant for when all that was sent before
+  /// is acknowledged, so that a client that never does has not many of these.
+  ///
+  /// - Parameter count: In `1...1_000`.
+  public func allowStreams(_ count: Int) {
+    precondition((1...1_000).contains(count), "unvalidated number of streams")
+    guard !state.pointee.isCut, state.pointee.isServer else { return }
+    state.pointee.unacknowledged += 1
+    state.pointee.expect(native.allowStreams(count))
+  }
+
+  /// Whether the peer has acknowledged all our SETTINGS.
+  public var isAcknowledged: Bool { state.pointee.unacknowledged == 0 }
 
   /// Whether the rest of a frame other than DATA, or of a field section, is to come.
   public var isAmidFrame: Bool { !state.pointee.isCut && state.pointee.walker.isAmid }

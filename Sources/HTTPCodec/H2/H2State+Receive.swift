@@ -236,7 +236,7 @@ extension H2State {
 
   mutating func noteSettings(isAcknowledgement: Bool) {
     guard !isAcknowledgement else {
-      isAcknowledged = true
+      unacknowledged = max(0, unacknowledged - 1)
       return
     }
     knowsPeer = true

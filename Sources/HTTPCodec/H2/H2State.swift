@@ -47,7 +47,8 @@ struct H2State {
   var isGoodbyeSent = false
   var isLeaving = false
   var knowsPeer = false
-  var isAcknowledged = false
+  /// SETTINGS of ours that the peer has not acknowledged; the first are sent with the begin.
+  var unacknowledged = 1
   /// All streams, and those with news for the caller.
   var firstStream: Int32 = -1
   var openStreams = 0

@@ -247,6 +247,15 @@ struct NativeSession: BitwiseCopyable {
     nghttp2_submit_goaway(session, Self.noFlags, lastStream, code.rawValue, nil, 0) == 0
   }
 
+  /// Tells the peer how many streams it may have open.
+  func allowStreams(_ count: Int) -> Bool {
+    var entry = nghttp2_settings_entry(
+      settings_id: Int32(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS.rawValue),
+      value: UInt32(count)
+    )
+    return nghttp2_submit_settings(session, Self.noFlags, &entry, 1) == 0
+  }
+
   /// The last stream of the peer that was handed on.
   var lastStream: Int32 { nghttp2_session_get_last_proc_stream_id(session) }
 

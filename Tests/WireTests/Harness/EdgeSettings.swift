@@ -23,6 +23,8 @@ struct EdgeSettings {
   var admin = "127.0.0.1:0"
   var accessLog = "\"off\""
   var workers = 1
+  /// When the edge itself sheds: never because this machine is slow or full, unless a test says so.
+  var overload = "loopDelay: 60s, memory: 100%"
 
   /// The same with a service that takes whatever comes, for tests that are not about its capacity: a
   /// service that nothing is known of, or that breaks, is asked by a few requests at a time.
@@ -40,6 +42,7 @@ struct EdgeSettings {
       "workers: \(workers)",
       "admin: {address: \"\(admin)\"}",
       "accessLog: {output: \(accessLog)}",
+      "overload: {\(overload)}",
     ]
     lines += root
     lines.append("listeners:")

@@ -281,6 +281,9 @@ final class HTTP2Client {
     while try turn(by: deadline) {}
   }
 
+  /// Streams that the edge lets it have open, as its SETTINGS said last.
+  var maximumStreams: Int { session.peerMaximumStreams }
+
   /// What the codec has against the edge.
   var failure: H2Failure? { session.failure }
 

@@ -1,3 +1,4 @@
+import Edge
 import Foundation
 import Testing
 
@@ -34,9 +35,20 @@ final class Scene {
     snapshots: Int? = nil,
     descriptors: Int? = nil,
     blocks: Int? = nil,
+    memory: MemoryUse? = nil,
     _ play: (Scene) throws -> Void
   ) throws {
-    try Self.play(backend, upstreams, [], settings, snapshots, descriptors, blocks, play)
+    try Self.play(
+      backend,
+      upstreams,
+      [],
+      settings,
+      snapshots,
+      descriptors,
+      blocks,
+      memory: memory,
+      play
+    )
   }
 
   /// The same before services of HTTP/2.
@@ -71,6 +83,7 @@ final class Scene {
     _ snapshots: Int?,
     _ descriptors: Int?,
     _ blocks: Int?,
+    memory: MemoryUse? = nil,
     _ play: (Scene) throws -> Void
   ) throws {
     defer {
@@ -84,7 +97,8 @@ final class Scene {
       backend: backend,
       blocks: blocks,
       snapshots: snapshots,
-      descriptors: descriptors
+      descriptors: descriptors,
+      memory: memory
     )
     let scene = Scene(edge, upstreams, services, settings)
     defer { edge.stop() }
