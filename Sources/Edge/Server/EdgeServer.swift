@@ -47,6 +47,7 @@ public final class EdgeServer: Sendable {
   let mailboxes: [WorkerMailbox]
   let compiler: SnapshotCompiler
   let admissionReport: AdmissionReport
+  let retryReport = RetryReport()
   let inherited: InheritedSockets
   let options: Options
   let running: Locked<Running>
@@ -82,7 +83,8 @@ public final class EdgeServer: Sendable {
     compiler = SnapshotCompiler(
       edge: edge,
       names: names,
-      admissions: AdmissionDirectory(workers: count, classes: classes)
+      admissions: AdmissionDirectory(workers: count, classes: classes),
+      retries: RetryDirectory(workers: count)
     )
     admissionReport = AdmissionReport(classes: classes)
     certificates = CertificateStore(logger: options.logger)
@@ -102,6 +104,8 @@ public final class EdgeServer: Sendable {
     registerCertificates()
     admissionReport.adopt(loaded.settings, snapshot.admissions)
     admissionReport.register(in: registry)
+    retryReport.adopt(loaded.settings, snapshot.retries)
+    retryReport.register(in: registry)
   }
 
   /// The number of workers that settings ask for.
@@ -169,6 +173,7 @@ public final class EdgeServer: Sendable {
       mailboxes[number].deliver(snapshot, sockets: Self.of(number, sockets, snapshot))
     }
     admissionReport.adopt(loaded.settings, snapshot.admissions)
+    retryReport.adopt(loaded.settings, snapshot.retries)
     shared.graveyard.clear()
   }
 

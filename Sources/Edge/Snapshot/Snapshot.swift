@@ -17,6 +17,9 @@ final class Snapshot: @unchecked Sendable {
   let classes: ClassNames
   /// The admissions of its services, each once.
   let admissions: [AdmissionSlot]
+  /// Of services that have retries, each once, and what routes have repeated.
+  let retries: [ServiceRetries]
+  let retryPolicies: RetryPolicies
   let configVersion: Int
   let places: UnsafePointer<Int32>
   let placeCount: Int
@@ -58,7 +61,9 @@ final class Snapshot: @unchecked Sendable {
     sampling: SampleTable?,
     configVersion: Int,
     classes: ClassNames = ClassNames([""]),
-    admissions: [AdmissionSlot] = []
+    admissions: [AdmissionSlot] = [],
+    retries: [ServiceRetries] = [],
+    retryPolicies: RetryPolicies = RetryPolicies([])
   ) {
     self.routes = routes
     unownedRoutes = .passUnretained(routes)
@@ -66,6 +71,8 @@ final class Snapshot: @unchecked Sendable {
     self.configVersion = configVersion
     self.classes = classes
     self.admissions = admissions
+    self.retries = retries
+    self.retryPolicies = retryPolicies
     self.listeners = listeners
     self.sampling = sampling
     routeCount = compiled.count
