@@ -180,6 +180,7 @@ extension ServiceSetting {
       "endpoints: \(YAMLWriter.list(endpoints.map(\.description)))",
       "balance: \(balance.rawValue)",
       "admission: \(admission.flow)",
+      "retryBudget: \(retryBudget.flow)",
       connections,
     ]
       + (tls.map { ["tls: \($0.flow)"] } ?? [])
@@ -220,6 +221,7 @@ extension RouteSetting {
     }
     var policies = ["timeoutMs: \(Quantity.text(timeout))"]
     if let perTryTimeout { policies.append("perTryTimeoutMs: \(Quantity.text(perTryTimeout))") }
+    if case .service = action { policies += retry.parts }
     if isAuthStated { policies.insert("auth: none", at: 0) }
     lines.append("policies: {\(policies.joined(separator: ", "))}")
     return lines

@@ -190,6 +190,7 @@ public struct ServiceSetting: Sendable, Equatable {
   public var pingTimeout = Nanoseconds.seconds(5)
 
   public var admission = AdmissionSetting()
+  public var retryBudget = RetryBudgetSetting()
 
   public static let defaultMaximumConnections = 1_024
 
@@ -233,7 +234,9 @@ public struct RouteSetting: Sendable, Equatable {
   public var classIndex: Int
   public var action: Action
   public var timeout = Nanoseconds.seconds(5)
+  /// Time for one attempt; `nil` for no bound beside that of the whole.
   public var perTryTimeout: Nanoseconds?
+  public var retry = RetrySetting()
   /// The route says `auth: none`.
   public var isAuthStated = false
 

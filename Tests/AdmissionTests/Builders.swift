@@ -117,6 +117,8 @@ final class TestWorker {
 
   func turn(_ now: Instant, wallOffset: Nanoseconds) { admission.turn(now, wallOffset: wallOffset) }
 
+  func isLimited(besides own: Int = 0) -> Bool { admission.isLimited(besides: own) }
+
   func takeBells() -> UInt64 { admission.takeBells() }
 
   func cancel(_ ticket: Ticket, now: Instant) -> Bool { admission.cancel(ticket, now: now) }

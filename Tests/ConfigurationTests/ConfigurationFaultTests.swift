@@ -241,8 +241,8 @@ import Testing
     ),
     Bad(
       12,
-      "    policies: {auth: none, retries: 1}",
-      "12:28: routes[0].policies.retries",
+      "    policies: {auth: none, hedge: {percentile: 0.95}}",
+      "12:28: routes[0].policies.hedge",
       "not available in this version"
     ),
     Bad(

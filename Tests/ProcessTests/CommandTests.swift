@@ -10,7 +10,7 @@ struct CommandTests {
       - {name: public, address: 127.0.0.1:8080}
       - {name: strict, address: 127.0.0.1:8081, paths: {repeatedSlashes: keep}}
     services:
-      - {name: orders, endpoints: [127.0.0.1:9000], balance: round-robin}
+      - {name: orders, endpoints: [127.0.0.1:9000], balance: round-robin, retryBudget: {ratio: 0.1}}
     routes:
       - name: beta
         match: {pathPrefix: /v1, headers: [{name: x-beta, value: "1"}]}
@@ -20,7 +20,7 @@ struct CommandTests {
         match: {pathPrefix: /v1}
         class: critical
         upstream: {service: orders}
-        policies: {auth: none, timeoutMs: 750}
+        policies: {auth: none, timeoutMs: 750, perTryTimeoutMs: 300, retryOn: [reset, 503, {header: x-a}]}
 
     """
 
@@ -38,7 +38,9 @@ struct CommandTests {
       #expect(plain.code == 0)
       for line in [
         "GET api.test /v1/orders", "route    orders", "class    critical", "balance  round-robin",
-        "timeout  750 ms", "127.0.0.1:9000", "beta",
+        "timeout  750 ms, 300 ms for each attempt", "127.0.0.1:9000", "beta",
+        "retries  1 on reset, 503, header x-a; idempotent methods, others with an Idempotency-Key",
+        "at most 0.1 of the service's requests and 10 a second",
       ] { #expect(plain.text.contains(line), "\(line) is missing in\n\(plain.text)") }
 
       let beta = try RunningEdge.output(of: ["route", file, "GET", url, "-H", "X-Beta: 1"])

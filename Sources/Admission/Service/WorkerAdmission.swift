@@ -70,6 +70,16 @@ public struct WorkerAdmission: ~Copyable {
     }
   }
 
+  /// True when a request more would not go out at once, or a class has a standing queue: then nothing
+  /// that need not be is to be sent, such as retries and hedges.
+  ///
+  /// `own`: Permits that the caller is about to end.
+  public mutating func isLimited(besides own: Int) -> Bool {
+    let gate = cells.gate
+    return gate.waiting > 0 || gate.inFlight - own >= gate.limit
+      || cells.load(ServiceCells.Place.standing) != 0
+  }
+
   /// True when `next` or `takeBells` has something to give.
   public var hasEvents: Bool { mutating get { outboxHead >= 0 || bells != 0 } }
 

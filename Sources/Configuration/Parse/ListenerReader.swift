@@ -102,11 +102,9 @@ enum ListenerReader {
 enum ServiceReader {
   private static let known = [
     "name", "protocol", "exposure", "endpoints", "balance", "connections", "tls", "proxyProtocol",
-    "admission",
+    "admission", "retryBudget",
   ]
-  private static let later = [
-    "health", "breaker", "outlier", "retryBudget", "discovery", "versions",
-  ]
+  private static let later = ["health", "breaker", "outlier", "discovery", "versions"]
 
   static func read(
     _ field: Field,
@@ -146,6 +144,7 @@ enum ServiceReader {
       service.balance = balance
     }
     if let field = fields["admission"] { service.admission = AdmissionReader.read(field) }
+    if let field = fields["retryBudget"] { service.retryBudget = RetryReader.budget(field) }
     if let field = fields["connections"] {
       let fields = field.map(["maximum", "idle", "connectTimeout", "pingAfter", "pingTimeout"])
       for name in ["pingAfter", "pingTimeout"] where !service.wireProtocol.isShared {

@@ -179,10 +179,8 @@ enum RouteReader {
 
   private static func policies(_ field: Field, _ route: inout RouteSetting) {
     let fields = field.map(
-      ["auth", "timeoutMs", "perTryTimeoutMs"],
-      later: [
-        "authorization", "rateLimit", "retries", "retryOn", "hedge", "requestPolicy",
-      ]
+      ["auth", "timeoutMs", "perTryTimeoutMs", "retries", "retryOn"],
+      later: ["authorization", "rateLimit", "hedge", "requestPolicy"]
     )
     if let auth = fields["auth"] {
       route.isAuthStated = auth.choice(Auth.self, later: ["required", "optional"]) != nil
@@ -199,5 +197,6 @@ enum RouteReader {
       }
       route.perTryTimeout = value
     }
+    RetryReader.read(fields, &route)
   }
 }

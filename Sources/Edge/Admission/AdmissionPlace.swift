@@ -30,6 +30,8 @@ struct AdmissionPlace: BitwiseCopyable {
   var slot: Int32 = -1
   /// The route's place among the service's.
   var route: Int32 = 0
+  /// Whose share of the service it takes.
+  var tenant: UInt64 = 0
   var ticket = Ticket()
   var permit = StoredPermit()
   /// How long it waited in the queue, once it has left it; negative when it never was there.

@@ -12,24 +12,8 @@ extension PermitOutcome {
     switch view.head.status {
     case 429, 503: self = .dropped
     case 500...: self = .ignored
-    default: self = Self.isOverloadedCall(view) ? .dropped : .served
+    default: self = [8, 14].contains(view.callStatus) ? .dropped : .served
     }
-  }
-
-  private static func isOverloadedCall(_ view: ResponseView) -> Bool {
-    guard
-      MediaType.isGRPC(view.bytes, view.fields, Int(view.head.fieldCount))
-    else { return false }
-    for index in 0..<Int(view.head.fieldCount) where view.fields[index].nameLength == 11 {
-      let field = view.fields[index]
-      guard FieldName.matches(view.bytes + Int(field.nameStart), 11, "grpc-status") else {
-        continue
-      }
-      let value = view.bytes + Int(field.valueStart)
-      let count = Int(field.valueLength)
-      return FieldName.matches(value, count, "8") || FieldName.matches(value, count, "14")
-    }
-    return false
   }
 }
 
@@ -37,8 +21,8 @@ extension ReplyReason {
   /// What an attempt that ended in a reply of ours says about the service's capacity.
   var permitOutcome: PermitOutcome {
     switch self {
-    case .connectFailed, .connectTimeout, .upstreamReset, .upstreamTimeout, .upstreamRefused,
-      .upstreamTLSFailed:
+    case .connectFailed, .connectTimeout, .upstreamReset, .upstreamTimeout, .perTryTimeout,
+      .upstreamRefused, .upstreamTLSFailed:
       .dropped
     default: .ignored
     }

@@ -9,6 +9,8 @@ struct RequestDemand: BitwiseCopyable {
   var deadline: Instant
   /// A stranger's word made the deadline: when it passes, that says nothing about the service.
   var isStrangers = false
+  /// Somebody before us has tried it already: its repeats are theirs.
+  var isRetry = false
   /// The caller's own time for a call of gRPC, which may last longer than ours; `.never` without.
   var callDeadline = Instant.never
 }
@@ -29,7 +31,6 @@ extension RequestDemand {
   ) {
     var place = Int(route.pointee.classPlace)
     deadline = now + route.pointee.timeout
-    var isRetry = false
     var isBackground = false
     var isNamed = false
     priority = 0

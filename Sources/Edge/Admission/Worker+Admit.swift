@@ -31,16 +31,24 @@ extension Worker {
     place.slot = slot
     place.route = route.pointee.admissionRoute
     place.isShadow = service.pointee.isShadow
+    place.tenant = RequestTenant.number(view)
+    return decide(connection, demand.deadline, &place)
+  }
+
+  /// Has a service's admission decide about the request of a connection, as `place` describes it.
+  ///
+  /// - Returns: The refusal, when the request has to be answered by it.
+  func decide(_ connection: Int32, _ deadline: Instant, _ place: inout AdmissionPlace) -> Refusal? {
     place.since = reactor.now
-    let entry = admissions[slot]
+    let entry = admissions[place.slot]
     let request = AdmissionRequest(
       handle: UInt64(connections.generation(connection)) << 32 | UInt64(UInt32(connection)),
-      priority: PriorityClass(demand.priority),
-      tenant: RequestTenant.number(view),
+      priority: PriorityClass(place.priority),
+      tenant: place.tenant,
       route: place.route,
-      deadline: demand.deadline
+      deadline: deadline
     )
-    defer { admissions.touch(slot, at: reactor.now) }
+    defer { admissions.touch(place.slot, at: reactor.now) }
     switch entry.pointee.admission.decide(request, now: reactor.now) {
     case .dispatched(let permit):
       place.state = .permitted
@@ -135,6 +143,7 @@ extension Worker {
     exchange.pointee.admission.waited = reactor.now - exchange.pointee.admission.since
     note(refusal, exchange.pointee.admission)
     guard !exchange.pointee.admission.isShadow else { return }
+    endRetry(exchange, .shed)
     fail(index, ReplyReason(refusal.reason), retryAfter: refusal.retryAfter)
   }
 
@@ -145,7 +154,7 @@ extension Worker {
     guard exchange.pointee.headAt == .never else { return }
     var outcome = reason.permitOutcome
     if reason == .connectTimeout, exchange.pointee.admission.isOurFault { outcome = .ignored }
-    if reason == .upstreamTimeout {
+    if reason == .upstreamTimeout || reason == .perTryTimeout {
       // A stranger could else bring the limit down by asking for no time, or by sending no body.
       let isOverall = exchange.pointee.deadline <= reactor.now
       if isOverall, exchange.pointee.flags.contains(.hasStrangersDeadline) { outcome = .ignored }

@@ -77,7 +77,7 @@ extension Worker {
     }
     return !exchange.pointee.request.isComplete
       && !connection.pointee.flags.contains(.paused)
-      && exchange.pointee.phase != .connecting && exchange.pointee.phase != .queued
+      && exchange.pointee.phase.hasService
   }
 
   /// Ends a connection whose client moved less than the minimum rate over the last look.

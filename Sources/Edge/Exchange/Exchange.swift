@@ -1,17 +1,21 @@
 internal import HTTPCodec
 internal import Units
+internal import Upstream
 
 /// One request and its response.
 ///
 /// ```
 /// queued -> connecting -> waiting -> relaying -> done
-///               ^            |           '-> tunnel -> done
-///               '--- retry --'
+///    ^          ^            |           '-> tunnel -> done
+///    |          |- repeat ---|
+///    '----------'- backoff <-'
 /// ```
 struct Exchange: BitwiseCopyable {
   enum Phase: UInt8, BitwiseCopyable {
     /// It waits in its class's queue.
     case queued
+    /// An attempt failed; it waits until it is time for another.
+    case backoff
     /// An upstream connection is being opened.
     case connecting
     /// The request is sent or being sent; no response head yet.
@@ -20,16 +24,19 @@ struct Exchange: BitwiseCopyable {
     case relaying
     /// Upgraded: bytes in both directions.
     case tunnel
+
+    /// Whether the service is reached, so that what the client sends may be passed on.
+    var hasService: Bool { rawValue >= Phase.waiting.rawValue }
   }
 
   struct Flags: OptionSet, BitwiseCopyable {
-    var rawValue: UInt16
+    var rawValue: UInt32
 
     /// The client speaks HTTP/1.0: no chunks, no interim responses.
     static let isHTTP10 = Flags(rawValue: 1 << 0)
     /// The client connection may carry another request afterwards.
     static let keepsAlive = Flags(rawValue: 1 << 1)
-    /// All that was sent upstream lies in `requestBlock` still.
+    /// All that was sent upstream lies in `requestBlock` and `kept` still.
     static let canReplay = Flags(rawValue: 1 << 2)
     /// The method promises that sending it twice is harmless (RFC 9110 section 9.2.2).
     static let isIdempotent = Flags(rawValue: 1 << 3)
@@ -56,6 +63,14 @@ struct Exchange: BitwiseCopyable {
     static let hasNamesOnly = Flags(rawValue: 1 << 14)
     /// A stranger's word made the deadline.
     static let hasStrangersDeadline = Flags(rawValue: 1 << 15)
+    /// Its route has failed attempts repeated, and no response was passed on yet.
+    static let mayRetry = Flags(rawValue: 1 << 16)
+    /// What of the body is sent goes to `kept`, too.
+    static let keepsBody = Flags(rawValue: 1 << 17)
+    /// A retry was granted, and what becomes of it is not counted yet.
+    static let isRetrying = Flags(rawValue: 1 << 18)
+    /// The budget of retries knows of the request.
+    static let isCounted = Flags(rawValue: 1 << 19)
   }
 
   var phase: Phase
@@ -63,6 +78,9 @@ struct Exchange: BitwiseCopyable {
   var method: Method
   /// Attempts that were begun.
   var attempts: UInt8
+  /// Retries that were granted, and why the last one was.
+  var retries: UInt8 = 0
+  var retryCause = RetryCause.reset
   /// Interim responses that came.
   var interims: UInt8
   /// The response's status, 0 before its head.
@@ -89,11 +107,15 @@ struct Exchange: BitwiseCopyable {
   /// Where the time that is left stands in the head, and that of a call of gRPC, 0 for none.
   var deadlineStart: UInt16
   var callTimeStart: UInt16
+  /// Where the attempt's digit stands in the head, 0 for none.
+  var attemptStart: UInt16 = 0
   /// How the body goes to the client.
   var responseFraming: BodyFraming
   /// The endpoint of this attempt and of the one before, -1 for none.
   var endpoint: Int32
   var previousEndpoint: Int32
+  /// What was sent of a body that does not lie in `requestBlock`, see `keepsBody`.
+  var kept = StretchQueue()
   var request: BodyReader
   var response: BodyReader
   var started: Instant

@@ -17,7 +17,8 @@ extension Worker {
       status: exchange.pointee.status,
       duration: duration
     )
-    if exchange.pointee.headAt != .never {
+    // What failed attempts and the waits between them took is neither the edge's time nor this one's.
+    if exchange.pointee.headAt != .never, exchange.pointee.retries == 0 {
       let upstream = exchange.pointee.headAt - exchange.pointee.attemptStarted
       let total = exchange.pointee.headAt - exchange.pointee.started
       meter.added(total - upstream)

@@ -18,6 +18,10 @@ extension Worker {
     exchange.pointee.attempts += 1
     // What an attempt before took is not the service's time for this one.
     if exchange.pointee.attempts > 1 { exchange.pointee.admission.isLearned = false }
+    if let retries = service.pointee.retries, !exchange.pointee.flags.contains(.isCounted) {
+      exchange.pointee.flags.insert(.isCounted)
+      retries._withUnsafeGuaranteedRef { $0.budget.countRequest(worker: number, at: reactor.now) }
+    }
     exchange.pointee.phase = .connecting
     exchange.pointee.flags.remove(.onlyHTTP1)
     let place = chooseEndpoint(service, exchange)
@@ -211,6 +215,10 @@ extension Worker {
         count: count
       )
     else { return fail(index, .buffersExhausted) }
+    guard
+      !exchange.pointee.flags.contains(.keepsBody)
+        || sendKept(exchange, to: upstream.pointee.transport)
+    else { return fail(index, .buffersExhausted) }
   }
 
   /// A connect did not work out: another endpoint at once, while there are attempts left.
@@ -305,9 +313,14 @@ extension Worker {
       exchange.pointee.admission.isOurFault = isOurs
       if isOurs { return connectElsewhere(index, .connectTimeout) }
       connectFailed(index, place, .connectTimeout)
+    case .backoff where !isOverall:
+      retryNow(index)
+    case .backoff:
+      meter.timedOut(.request)
+      fail(index, .upstreamTimeout)
     case .connecting, .waiting:
       meter.timedOut(isOverall ? .request : .perTry)
-      fail(index, .upstreamTimeout)
+      fail(index, isOverall ? .upstreamTimeout : .perTryTimeout)
     case .relaying:
       meter.timedOut(.request)
       // The head is out: all that can be done is to show that bytes are missing.

@@ -240,6 +240,8 @@ extension Worker {
     let isUpgrade =
       view.head.wantsUpgrade
       && (http != .http1 ? WebSocketRequest.isAskedFor(by: view) : !UpgradeField.namesHTTP2(view))
+    // A tunnel is never repeated, nor what a tier before us repeats.
+    let mayRetry = compiled.pointee.retry >= 0 && !demand.isRetry && !isUpgrade
     guard
       let layout = UpstreamHead.write(
         view,
@@ -247,6 +249,7 @@ extension Worker {
         demand: demand,
         classes: snapshots.newest.classes,
         now: reactor.now,
+        countsAttempts: mayRetry,
         into: &writer
       )
     else {
@@ -274,6 +277,10 @@ extension Worker {
     if isUpgrade { flags.insert(.wantsUpgrade) }
     if view.head.expectsContinue { flags.insert(.expectsContinue) }
     if demand.isStrangers { flags.insert(.hasStrangersDeadline) }
+    if mayRetry {
+      flags.insert(.mayRetry)
+      if flags.contains(.isIdempotent), Self.keeps(view.body) { flags.insert(.keepsBody) }
+    }
     exchanges[exchange].initialize(
       to: Exchange(
         phase: place.isWaiting ? .queued : .connecting,
@@ -298,6 +305,7 @@ extension Worker {
         trace: view.trace,
         deadlineStart: UInt16(layout.deadlineStart),
         callTimeStart: UInt16(layout.callTimeStart),
+        attemptStart: UInt16(layout.attemptStart),
         responseFraming: .none,
         endpoint: -1,
         previousEndpoint: -1,

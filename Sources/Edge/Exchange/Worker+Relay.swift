@@ -123,6 +123,8 @@ extension Worker {
       case .incomplete:
         guard join(input) else { return .wantsMore }
       case .complete:
+        // They do not lie with the rest, where a repeat would find them.
+        if section.fieldCount > 0, keeper >= 0 { loseBody(exchanges[keeper]) }
         if transport.isStream {
           guard holdTrailers(transport, start, Int(section.fieldCount)) else { return .exhausted }
         } else if framing == .chunked {
@@ -171,6 +173,7 @@ extension Worker {
     guard count > 0 else { return true }
     passed += Int64(count)
     let bytes = bytes(input) + offset
+    if keeper >= 0 { keep(exchanges[keeper], bytes, count) }
     guard framing == .chunked else { return putBody(input, bytes, count, transport) }
     return putChunkSize(transport, count) && putBody(input, bytes, count, transport)
       && put(transport, "\r\n")
@@ -193,7 +196,7 @@ extension Worker {
     )
   }
 
-  private func putChunkSize(_ transport: Transport, _ count: Int) -> Bool {
+  func putChunkSize(_ transport: Transport, _ count: Int) -> Bool {
     withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 18) { text in
       guard let base = text.baseAddress else { return false }
       var writer = ByteWriter(base, capacity: 18)

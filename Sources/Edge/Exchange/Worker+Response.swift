@@ -28,6 +28,7 @@ extension Worker {
       fail(index, .upstreamMalformed)
       return false
     }
+    if exchange.pointee.flags.contains(.mayRetry), retriesResponse(index, view) { return false }
     exchange.pointee.status = head.isUpgrade ? 101 : head.status
     exchange.pointee.headAt = reactor.now
     exchange.pointee.admission.outcome = PermitOutcome(view)
@@ -246,6 +247,7 @@ extension Worker {
   /// Frees the exchange; its upstream connection is parted already.
   func endExchange(_ index: Int32) {
     let exchange = exchanges[index]
+    if !exchange.pointee.flags.isDisjoint(with: [.isRetrying, .keepsBody]) { endRetries(exchange) }
     leaveAdmission(exchange)
     if exchange.pointee.requestBlock >= 0 {
       reactor.pool.release(exchange.pointee.requestBlock)

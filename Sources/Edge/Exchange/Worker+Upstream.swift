@@ -103,7 +103,7 @@ extension Worker {
   func failOrAbandon(_ index: Int32, _ reason: ReplyReason) {
     let exchange = exchanges[index]
     switch exchange.pointee.phase {
-    case .queued, .connecting, .waiting: fail(index, reason)
+    case .queued, .backoff, .connecting, .waiting: fail(index, reason)
     case .relaying, .tunnel:
       truncate(index)
     }
@@ -146,9 +146,7 @@ extension Worker {
       if !connection.pointee.input.isEmpty { pauseReading(connection) }
       return
     }
-    guard exchange.pointee.phase != .connecting, exchange.pointee.phase != .queued,
-      exchange.pointee.upstream >= 0
-    else {
+    guard exchange.pointee.phase.hasService, exchange.pointee.upstream >= 0 else {
       // Until the service is reached, what has come is held and no more is asked for.
       if !connection.pointee.input.isEmpty { pauseReading(connection) }
       return
@@ -180,6 +178,7 @@ extension Worker {
     // A stream frames and ends what it carries by itself.
     let framing: BodyFraming =
       exchange.pointee.request.framing == .length || transport.isStream ? .length : .chunked
+    keeper = exchange.pointee.flags.contains(.keepsBody) ? index : -1
     let outcome = relay(
       &exchange.pointee.request,
       from: &connection.pointee.input,
@@ -187,7 +186,9 @@ extension Worker {
       framing: framing,
       passed: &passed
     )
-    if passed > 0 { exchange.pointee.flags.remove([.canReplay, .expectsContinue]) }
+    keeper = -1
+    if passed > 0 { exchange.pointee.flags.remove(.expectsContinue) }
+    if passed > 0 || exchange.pointee.request.isComplete { noteNotKept(exchange) }
     exchange.pointee.bytesIn += passed
     noteSentUpstream(transport, Int(passed))
     switch outcome {
@@ -197,7 +198,6 @@ extension Worker {
     case .exhausted:
       return failOrAbandon(index, .buffersExhausted)
     case .complete:
-      exchange.pointee.flags.remove(.canReplay)
       endRequestStream(exchange, connection)
       requestIsWhole(exchange)
       stopJudging(connection)
@@ -239,7 +239,8 @@ extension Worker {
     // A stream that was not processed may be repeated whatever the method.
     let isOfUse =
       canRepeat(exchange) || transport.isStream && exchange.pointee.flags.contains(.canReplay)
-    guard isOfUse, exchange.pointee.request.framing == .length,
+    // A body that is kept elsewhere stays there to its end, or it would go out again out of order.
+    guard isOfUse, exchange.pointee.request.framing == .length, exchange.pointee.kept.isEmpty,
       used + Int(clamping: exchange.pointee.request.left) <= BlockPool.blockSize
     else { return .notKept }
     let count = Int(

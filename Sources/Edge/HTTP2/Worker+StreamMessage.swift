@@ -183,7 +183,7 @@ extension Worker {
     _ exchange: UnsafeMutablePointer<Exchange>,
     _ connection: UnsafeMutablePointer<Connection>
   ) {
-    guard exchange.pointee.phase != .connecting, exchange.pointee.upstream >= 0 else { return }
+    guard exchange.pointee.phase.hasService, exchange.pointee.upstream >= 0 else { return }
     let transport = upstreams[exchange.pointee.upstream].pointee.transport
     guard transport.isStream,
       links[Int(transport.index)].flags.isDisjoint(with: [.finish, .isGone, .isReset])
@@ -192,9 +192,7 @@ extension Worker {
     if client.isStream {
       guard connection.pointee.flags.contains(.peerEnded) else { return }
       // They do not lie with the rest, where a repeat would find them.
-      if links[Int(client.index)].incomingTrailers.block >= 0 {
-        exchange.pointee.flags.remove(.canReplay)
-      }
+      if links[Int(client.index)].incomingTrailers.block >= 0 { loseBody(exchange) }
       giveTrailers(of: client, to: transport)
     }
     finishWriting(transport)
@@ -207,7 +205,9 @@ extension Worker {
     let link = links + Int(connection.pointee.transport.index)
     let transport = upstreams[exchange.pointee.upstream].pointee.transport
     exchange.pointee.request.state = .complete
-    exchange.pointee.flags.remove([.canReplay, .expectsContinue])
+    exchange.pointee.flags.remove(.expectsContinue)
+    if link.pointee.incomingTrailers.block >= 0 { loseBody(exchange) }
+    noteNotKept(exchange)
     clientMoved(exchange)
     requestIsWhole(exchange)
     stopJudging(connection)

@@ -57,7 +57,7 @@ extension Worker {
     guard !list.isOverfull else { return (-1, -1) }
     let length = Int(head.headLength)
     let hasNoBody =
-      !isUpgrade && isWhole(exchange)
+      !isUpgrade && isWhole(exchange) && exchange.pointee.kept.isEmpty
       && Int(exchange.pointee.requestCount) == length
     let stream = http2.request(
       isUpgrade ? .connect : exchange.pointee.method,

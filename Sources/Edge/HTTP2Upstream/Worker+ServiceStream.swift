@@ -145,13 +145,16 @@ extension Worker {
     from start: Int
   ) -> Bool {
     let count = Int(exchange.pointee.requestCount) - start
-    guard count > 0 else {
+    guard count > 0 || !exchange.pointee.kept.isEmpty else {
       if isWhole(exchange) { link.pointee.flags.formUnion([.finish, .isEndOffered]) }
       return true
     }
-    reactor.pool.retain(exchange.pointee.requestBlock)
-    guard writeStream(stream, block: exchange.pointee.requestBlock, start: start, count: count)
-    else { return false }
+    if count > 0 {
+      reactor.pool.retain(exchange.pointee.requestBlock)
+      guard writeStream(stream, block: exchange.pointee.requestBlock, start: start, count: count)
+      else { return false }
+    }
+    guard sendKept(exchange, to: .stream(stream)) else { return false }
     if isWhole(exchange) { finishStream(stream) }
     return true
   }

@@ -15,10 +15,15 @@ enum UpstreamHead {
     /// Where the milliseconds that are left stand, and those of a call of gRPC, 0 for none.
     var deadlineStart = 0
     var callTimeStart = 0
+    /// Where the attempt's digit stands, 0 for none.
+    var attemptStart = 0
     var count = 0
   }
 
   /// Writes the head, through its empty line.
+  ///
+  /// `countsAttempts`: Whether the service is told which attempt it is, in place of what the client
+  /// said of its own.
   ///
   /// - Returns: `nil` when it does not fit the block.
   static func write(
@@ -27,6 +32,7 @@ enum UpstreamHead {
     demand: RequestDemand,
     classes: ClassNames,
     now: Instant,
+    countsAttempts: Bool = false,
     into writer: inout ByteWriter
   ) -> Layout? {
     var layout = Layout()
@@ -47,7 +53,7 @@ enum UpstreamHead {
     writer.text(" HTTP/1.1\r\nhost: ")
     writer.bytes(view.bytes + Int(head.authorityStart), Int(head.authorityLength))
     writer.crlf()
-    copyFields(view, classes, into: &writer)
+    copyFields(view, classes, countsAttempts, into: &writer)
     if head.isChunked { writer.text("transfer-encoding: chunked\r\n") }
     if let key = view.webSocketKey {
       WebSocketRequest.write(key, into: &writer)
@@ -59,6 +65,11 @@ enum UpstreamHead {
     }
     ForwardingFields.write(view, into: &writer)
     DemandFields.write(demand, classes, now: now, &layout, into: &writer)
+    if countsAttempts {
+      writer.text("x-envoy-attempt-count: ")
+      layout.attemptStart = writer.count
+      writer.text("1\r\n")
+    }
     writer.text("x-request-id: ")
     layout.identifierStart = writer.count
     writer.bytes(view.identifier, view.identifierLength)
@@ -70,13 +81,14 @@ enum UpstreamHead {
   private static func copyFields(
     _ view: RequestView,
     _ classes: ClassNames,
+    _ countsAttempts: Bool,
     into writer: inout ByteWriter
   ) {
     var runStart = -1
     let count = Int(view.head.fieldCount)
     for index in 0..<count {
       let field = view.fields[index]
-      if isKept(field, view, classes) {
+      if isKept(field, view, classes, countsAttempts) {
         if runStart < 0 { runStart = Int(field.nameStart) }
         continue
       }
@@ -94,7 +106,8 @@ enum UpstreamHead {
   private static func isKept(
     _ field: HeadField,
     _ view: RequestView,
-    _ classes: ClassNames
+    _ classes: ClassNames,
+    _ countsAttempts: Bool
   ) -> Bool {
     switch field.known {
     case .other:
@@ -102,7 +115,9 @@ enum UpstreamHead {
       if ForgedName.isLeftOut(name, Int(field.nameLength), isTrusted: view.isTrusted) {
         return false
       }
-      if DemandField.find(name, Int(field.nameLength), classes)?.isReplaced == true { return false }
+      if let kind = DemandField.find(name, Int(field.nameLength), classes) {
+        if kind.isReplaced || countsAttempts && kind == .attemptCount { return false }
+      }
       // The key of a WebSocket is ours there; the service would see two.
       if view.webSocketKey != nil, WebSocketRequest.isKey(field, view.bytes) { return false }
     case .accept, .acceptEncoding, .userAgent, .cookie, .authorization, .contentType:

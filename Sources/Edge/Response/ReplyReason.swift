@@ -23,6 +23,7 @@ enum ReplyReason: UInt8, CaseIterable {
   case upstreamReset
   case upstreamMalformed
   case upstreamTimeout
+  case perTryTimeout
   case upstreamRefused
   case upgradeRefused
   case buffersExhausted
@@ -53,7 +54,7 @@ enum ReplyReason: UInt8, CaseIterable {
   var grpcStatus: Int {
     switch self {
     case .noRoute, .methodNotAllowed, .methodNotImplemented: 12
-    case .upstreamTimeout, .bodyTimeout, .headTimeout: 4
+    case .upstreamTimeout, .perTryTimeout, .bodyTimeout, .headTimeout: 4
     case .bodyTooLarge, .headTooLarge, .targetTooLong: 8
     case .noEndpoint, .connectFailed, .connectTimeout, .connectionLimit, .upstreamReset,
       .upstreamMalformed, .upstreamRefused, .upgradeRefused, .buffersExhausted,
@@ -183,7 +184,7 @@ enum ReplyReason: UInt8, CaseIterable {
         proxyError: nil
       )
     case .noEndpoint, .connectFailed, .connectTimeout, .connectionLimit, .upstreamReset,
-      .upstreamMalformed, .upstreamTimeout, .upstreamRefused, .upgradeRefused,
+      .upstreamMalformed, .upstreamTimeout, .perTryTimeout, .upstreamRefused, .upgradeRefused,
       .buffersExhausted, .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused,
       .upstreamNoHTTP2:
       upstreamWording
@@ -281,6 +282,14 @@ enum ReplyReason: UInt8, CaseIterable {
         token: "upstream-timeout",
         title: "The service did not answer in time",
         detail: "The time for this request ran out.",
+        proxyError: "http_response_timeout"
+      )
+    case .perTryTimeout:
+      Wording(
+        status: 504,
+        token: "upstream-timeout-per-try",
+        title: "The service did not answer an attempt in time",
+        detail: "The time for one attempt ran out, and there is no other.",
         proxyError: "http_response_timeout"
       )
     case .upstreamRefused:

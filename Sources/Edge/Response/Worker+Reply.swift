@@ -92,6 +92,7 @@ extension Worker {
   /// `retryAfter`: When it is worth trying again, for refusals by admission.
   func fail(_ index: Int32, _ reason: ReplyReason, retryAfter: Nanoseconds = .zero) {
     let exchange = exchanges[index]
+    if exchange.pointee.flags.contains(.mayRetry), retriesFailure(index, reason) { return }
     noteFailure(exchange, reason)
     let connection = exchange.pointee.connection
     let entry = connections[connection]
@@ -136,7 +137,7 @@ extension Worker {
   }
 
   /// Whether an exchange is a call of gRPC; its head is read once more, as few of them fail.
-  private func isCall(_ exchange: UnsafeMutablePointer<Exchange>) -> Bool {
+  func isCall(_ exchange: UnsafeMutablePointer<Exchange>) -> Bool {
     // The status of a call is 200, which says to who asks for a tunnel that it stands.
     guard !exchange.pointee.flags.contains(.wantsUpgrade) else { return false }
     let bytes = UnsafePointer(reactor.pool.bytes(exchange.pointee.requestBlock))

@@ -50,6 +50,7 @@ public final class EdgeServer: Sendable {
   let compiler: SnapshotCompiler
   let admissionReport: AdmissionReport
   let overloadReport: OverloadReport
+  let retryReport = RetryReport()
   let inherited: InheritedSockets
   let options: Options
   let running: Locked<Running>
@@ -85,7 +86,8 @@ public final class EdgeServer: Sendable {
     compiler = SnapshotCompiler(
       edge: edge,
       names: names,
-      admissions: AdmissionDirectory(workers: count, classes: classes)
+      admissions: AdmissionDirectory(workers: count, classes: classes),
+      retries: RetryDirectory(workers: count)
     )
     admissionReport = AdmissionReport(classes: classes)
     overloadReport = OverloadReport(shared.load, classes: classes)
@@ -108,6 +110,8 @@ public final class EdgeServer: Sendable {
     admissionReport.register(in: registry)
     adoptOverload(loaded.settings, snapshot)
     overloadReport.register(in: registry)
+    retryReport.adopt(loaded.settings, snapshot.retries)
+    retryReport.register(in: registry)
   }
 
   /// The number of workers that settings ask for.
@@ -176,6 +180,7 @@ public final class EdgeServer: Sendable {
     }
     admissionReport.adopt(loaded.settings, snapshot.admissions)
     adoptOverload(loaded.settings, snapshot)
+    retryReport.adopt(loaded.settings, snapshot.retries)
     shared.graveyard.clear()
   }
 

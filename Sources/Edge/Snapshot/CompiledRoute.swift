@@ -20,6 +20,8 @@ struct CompiledRoute {
   var perTryTimeout: Nanoseconds
   /// Its place among the routes of its service's admission.
   var admissionRoute: Int32 = 0
+  /// The place of what it has repeated, or -1.
+  var retry: Int32 = -1
 }
 
 /// A service as the request path sees it.
@@ -45,6 +47,9 @@ struct CompiledService {
   var admission: Int32 = -1
   /// Admission decides and counts, and enforces nothing.
   var isShadow = false
+  /// `nil` where no route has anything repeated; the snapshot keeps it alive.
+  var retries: Unmanaged<ServiceRetries>?
+  var retryAllowance = RetryAllowance(ratio: 0, minimumPerSecond: 0)
 }
 
 /// Which version of HTTP the endpoints of a service speak.

@@ -18,6 +18,9 @@ final class Snapshot: @unchecked Sendable {
   let classes: ClassNames
   /// The admissions of its services, each once.
   let admissions: [AdmissionSlot]
+  /// Of services that have retries, each once, and what routes have repeated.
+  let retries: [ServiceRetries]
+  let retryPolicies: RetryPolicies
   let configVersion: Int
   /// At which pressures the process sheds.
   let overload: EdgePressure.Settings
@@ -62,7 +65,9 @@ final class Snapshot: @unchecked Sendable {
     configVersion: Int,
     classes: ClassNames = ClassNames([""]),
     admissions: [AdmissionSlot] = [],
-    overload: EdgePressure.Settings = EdgePressure.Settings()
+    overload: EdgePressure.Settings = EdgePressure.Settings(),
+    retries: [ServiceRetries] = [],
+    retryPolicies: RetryPolicies = RetryPolicies([])
   ) {
     self.routes = routes
     finder = routes.finder
@@ -71,6 +76,8 @@ final class Snapshot: @unchecked Sendable {
     self.classes = classes
     self.admissions = admissions
     self.overload = overload
+    self.retries = retries
+    self.retryPolicies = retryPolicies
     self.listeners = listeners
     self.sampling = sampling
     routeCount = compiled.count

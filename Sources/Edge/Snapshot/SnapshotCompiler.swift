@@ -15,12 +15,19 @@ final class SnapshotCompiler: Sendable {
   let endpoints = EndpointDirectory()
   let services = ServiceDirectory()
   let admissions: AdmissionDirectory
+  let retries: RetryDirectory
   private let listenerPlaces = Locked<[String: Int]>([:])
 
-  init(edge: EdgeMetrics, names: NameTable, admissions: AdmissionDirectory) {
+  init(
+    edge: EdgeMetrics,
+    names: NameTable,
+    admissions: AdmissionDirectory,
+    retries: RetryDirectory
+  ) {
     self.edge = edge
     self.names = names
     self.admissions = admissions
+    self.retries = retries
   }
 
   /// Compiles a configuration.
@@ -60,11 +67,21 @@ final class SnapshotCompiler: Sendable {
     }
     var routes: [CompiledRoute] = []
     var answers: [RouteAnswer] = []
+    var repeated: [RetrySetting] = []
+    var retries: [String: ServiceRetries] = [:]
     for route in settings.routes {
-      routes.append(compile(route, settings, places, &variants, &answers))
-      if case .service(let name, _) = route.action, let slot = slots[places[name] ?? 0] {
-        routes[routes.count - 1].admissionRoute = slot.tally.place(of: route.name)
+      var compiled = compile(route, settings, places, &variants, &answers)
+      if case .service(let name, _) = route.action {
+        if let slot = slots[places[name] ?? 0] {
+          compiled.admissionRoute = slot.tally.place(of: route.name)
+        }
+        if route.retry.retries > 0 {
+          compiled.retry = Int32(repeated.count)
+          repeated.append(route.retry)
+          retries[name] = try self.retries.retries(of: name)
+        }
       }
+      routes.append(compiled)
     }
     var services: [Snapshot.ServiceEndpoints] = []
     for variant in variants.all {
@@ -72,6 +89,7 @@ final class SnapshotCompiler: Sendable {
         try compile(
           settings.services[variant.service],
           slots[variant.service],
+          retries[settings.services[variant.service].name],
           port: variant.port,
           contexts.services[settings.services[variant.service].name],
           addresses
@@ -103,7 +121,9 @@ final class SnapshotCompiler: Sendable {
         isBelieved: settings.classHeader.trustedFrom == .trustedProxies
       ),
       admissions: slots.compactMap(\.self),
-      overload: EdgePressure.Settings(settings, descriptors: descriptors, common: common)
+      overload: EdgePressure.Settings(settings, descriptors: descriptors, common: common),
+      retries: Array(retries.values),
+      retryPolicies: RetryPolicies(repeated)
     )
   }
 
@@ -170,6 +190,7 @@ final class SnapshotCompiler: Sendable {
   private func compile(
     _ service: ServiceSetting,
     _ slot: AdmissionSlot?,
+    _ retries: ServiceRetries?,
     port: UInt16?,
     _ context: TLSClientContext?,
     _ addresses: (ServiceSetting.Endpoint) -> [KernelAddress]
@@ -223,7 +244,9 @@ final class SnapshotCompiler: Sendable {
         pingTimeout: service.pingTimeout,
         prelude: ClientPrelude(service.proxyProtocol),
         admission: slot?.index ?? -1,
-        isShadow: service.admission.mode == .shadow
+        isShadow: service.admission.mode == .shadow,
+        retries: retries.map { .passUnretained($0) },
+        retryAllowance: RetryAllowance(service.retryBudget)
       ),
       endpoints: resolved
     )

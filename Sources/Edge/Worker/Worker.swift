@@ -34,6 +34,8 @@ final class Worker {
   var stretches: Slab<Stretch>
   /// Times that the table was full.
   var stretchExhaustions: UInt64 = 0
+  /// The exchange whose body is being relayed and kept, -1 for none.
+  var keeper: Int32 = -1
   var sessions: Slab<Session>
   var secureLinks: Slab<SecureLink>
   /// Those with something to encrypt, and the list that is being worked off.

@@ -94,10 +94,20 @@ struct RouteCommand: ParsableCommand {
       }
       let perTry = route.perTryTimeout.map { ", \(written($0)) for each attempt" } ?? ""
       print("timeout  \(written(route.timeout))\(perTry)")
+      print("retries  \(retries(route, service))")
     case .respond(let response):
       print("answers  \(response.status), \(response.body.utf8.count) bytes")
     }
     print("auth     none")
+  }
+
+  private static func retries(_ route: RouteSetting, _ service: ServiceSetting?) -> String {
+    guard route.retry.retries > 0 else { return "none" }
+    let conditions = route.retry.conditions.map(\.description).joined(separator: ", ")
+    let budget = service?.retryBudget ?? RetryBudgetSetting()
+    return "\(route.retry.retries) on \(conditions); idempotent methods, others with an "
+      + "Idempotency-Key; at most \(budget.ratio) of the service's requests and "
+      + "\(budget.minimumPerSecond) a second"
   }
 
   private static func written(_ time: Nanoseconds) -> String {

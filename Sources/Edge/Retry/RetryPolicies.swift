@@ -1,0 +1,139 @@
+internal import Configuration
+internal import HTTPCodec
+internal import Upstream
+
+/// What routes have repeated, as the request path sees it.
+final class RetryPolicies: @unchecked Sendable {
+  struct Policy {
+    var rule: RetryRule
+    fileprivate var firstHeader: Int32
+    fileprivate var headerCount: Int32
+  }
+
+  /// A field by which a response asks for another attempt.
+  private struct Header {
+    var name: Int32
+    var nameLength: Int32
+    var value: Int32
+    /// Negative where any value will do.
+    var valueLength: Int32
+  }
+
+  // Immutable after init, which is what makes it sendable.
+  private let policies: UnsafeMutablePointer<Policy>
+  private let headers: UnsafeMutablePointer<Header>
+  private let memory: UnsafeMutablePointer<UInt8>
+
+  init(_ settings: [RetrySetting]) {
+    var bytes: [UInt8] = []
+    var headers: [Header] = []
+    func put(_ text: String) -> (start: Int32, count: Int32) {
+      defer { bytes += Array(text.utf8) }
+      return (Int32(bytes.count), Int32(text.utf8.count))
+    }
+    let policies = settings.map { setting in
+      let first = headers.count
+      for case .header(let name, let value) in setting.conditions {
+        let name = put(name)
+        let value = value.map(put) ?? (0, -1)
+        headers.append(
+          Header(
+            name: name.start,
+            nameLength: name.count,
+            value: value.0,
+            valueLength: value.1
+          )
+        )
+      }
+      return Policy(
+        rule: RetryRule(setting),
+        firstHeader: Int32(first),
+        headerCount: Int32(headers.count - first)
+      )
+    }
+    self.policies = .allocate(capacity: max(1, policies.count))
+    self.policies.initialize(from: policies, count: policies.count)
+    self.headers = .allocate(capacity: max(1, headers.count))
+    self.headers.initialize(from: headers, count: headers.count)
+    memory = .allocate(capacity: max(1, bytes.count))
+    memory.initialize(from: bytes, count: bytes.count)
+  }
+
+  deinit {
+    policies.deallocate()
+    headers.deallocate()
+    memory.deallocate()
+  }
+
+  subscript(_ index: Int32) -> UnsafePointer<Policy> { UnsafePointer(policies + Int(index)) }
+
+  /// Why a response is worth another attempt, `nil` where it is not.
+  func cause(of view: ResponseView, _ policy: UnsafePointer<Policy>) -> RetryCause? {
+    if policy.pointee.rule.takes(status: Int(view.head.status)) { return .status }
+    if policy.pointee.rule.namesCalls, policy.pointee.rule.takes(call: view.callStatus) {
+      return .call
+    }
+    for index in 0..<Int(policy.pointee.headerCount)
+    where has(headers[Int(policy.pointee.firstHeader) + index], view) {
+      return .header
+    }
+    return nil
+  }
+
+  private func has(_ header: Header, _ view: ResponseView) -> Bool {
+    for index in 0..<Int(view.head.fieldCount)
+    where Int(view.fields[index].nameLength) == Int(header.nameLength) {
+      let field = view.fields[index]
+      guard
+        FieldName.equals(
+          view.bytes + Int(field.nameStart),
+          memory + Int(header.name),
+          Int(header.nameLength)
+        )
+      else { continue }
+      guard header.valueLength >= 0 else { return true }
+      guard Int(field.valueLength) == Int(header.valueLength) else { continue }
+      let value = view.bytes + Int(field.valueStart)
+      let wanted = memory + Int(header.value)
+      if (0..<Int(header.valueLength)).allSatisfy({ value[$0] == wanted[$0] }) { return true }
+    }
+    return false
+  }
+}
+
+extension RetryRule {
+  /// The rule that an operator's words come to; fields are for `RetryPolicies`.
+  init(_ setting: RetrySetting) {
+    self.init(retries: setting.retries)
+    for condition in setting.conditions {
+      switch condition {
+      case .connectFailure: take(.connectFailure)
+      case .reset:
+        take(.reset)
+        // A service that does not answer has not answered, as with Envoy.
+        take(.timeout)
+      case .refusedStream: take(.refusedStream)
+      case .serverError: for status in 500...599 { take(status: status) }
+      case .gatewayError: for status in 502...504 { take(status: status) }
+      case .status(let status): take(status: status)
+      case .call(let status): take(call: status.code)
+      case .header: break
+      }
+    }
+  }
+}
+
+extension ResponseView {
+  /// The status of a call of gRPC that came with the head, as in answers of trailers only; -1 where
+  /// it is none, or is to come with trailers.
+  var callStatus: Int {
+    guard MediaType.isGRPC(bytes, fields, Int(head.fieldCount)) else { return -1 }
+    for index in 0..<Int(head.fieldCount) where fields[index].nameLength == 11 {
+      let field = fields[index]
+      guard FieldName.matches(bytes + Int(field.nameStart), 11, "grpc-status") else { continue }
+      let value = DemandField.number(bytes + Int(field.valueStart), Int(field.valueLength))
+      return Int(value ?? -1)
+    }
+    return -1
+  }
+}

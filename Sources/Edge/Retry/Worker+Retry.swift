@@ -1,0 +1,287 @@
+internal import Admission
+internal import HTTPCodec
+internal import Reactor
+internal import Units
+internal import Upstream
+
+/// Stage 13, after an attempt that failed: whether there is another, and when.
+///
+/// ```
+/// fail, responseHead ─▶ judged ─┬─▶ passed on: no condition names it, or something forbids it
+///                               └─▶ backoff ─▶ asks admission ─┬─▶ attempt
+///                                                 one class lower ├─▶ queued ─▶ attempt
+///                                                                 └─▶ refused: reply
+/// ```
+///
+/// A permit ends with its attempt and is asked for anew, so that what waits here holds none of the
+/// service. The budget is asked last: it is the one thing that a refusal would have to give back.
+extension Worker {
+  /// Whether a failure without a response is followed by another attempt instead of a reply.
+  func retriesFailure(_ index: Int32, _ reason: ReplyReason) -> Bool {
+    let exchange = exchanges[index]
+    let phase = exchange.pointee.phase
+    guard let cause = reason.retryCause, phase == .connecting || phase == .waiting,
+      exchange.pointee.headAt == .never, !exchange.pointee.admission.isOurFault
+    else { return false }
+    let rule = retryPolicy(exchange).pointee.rule
+    guard
+      rule.takes(cause) || rule.takes(status: Int(reason.wording.status))
+        || rule.namesCalls && rule.takes(call: reason.grpcStatus) && isCall(exchange)
+    else { return false }
+    // What was not sent, or not processed, is not repeated: it is done for the first time.
+    let isHarmless = phase == .connecting || cause == .refusedStream
+    guard let wait = grantRetry(exchange, cause, .unsaid, isHarmless: isHarmless) else {
+      return false
+    }
+    noteFailure(exchange, reason)
+    backOff(index, wait, reusable: false)
+    return true
+  }
+
+  /// Whether a response is dropped for another attempt; nothing of it has gone to the client.
+  func retriesResponse(_ index: Int32, _ view: ResponseView) -> Bool {
+    let exchange = exchanges[index]
+    let policies = snapshots[exchange.pointee.snapshot].retryPolicies
+    guard let cause = policies.cause(of: view, retryPolicy(exchange)) else {
+      settleRetries(exchange, .succeeded)
+      return false
+    }
+    date.refresh(at: reactor.now)
+    let delay = RetryDelay(view, wallClock: reactor.now.rawValue &+ date.wallOffset)
+    guard let wait = grantRetry(exchange, cause, delay, isHarmless: false) else {
+      settleRetries(exchange, .failed)
+      return false
+    }
+    exchange.pointee.admission.outcome = PermitOutcome(view)
+    let service = snapshots[exchange.pointee.snapshot].service(exchange.pointee.service)
+    meter.upstreamAnswered(service.pointee.metrics, reactor.now - exchange.pointee.attemptStarted)
+    backOff(index, wait, reusable: skipResponse(exchange, view))
+    return true
+  }
+
+  /// The response goes to the client: nothing is repeated from here on.
+  private func settleRetries(
+    _ exchange: UnsafeMutablePointer<Exchange>,
+    _ outcome: RetryOutcome
+  ) {
+    endRetry(exchange, outcome)
+    forgetBody(exchange)
+    exchange.pointee.flags.remove(.mayRetry)
+  }
+
+  private func retryPolicy(
+    _ exchange: UnsafeMutablePointer<Exchange>
+  ) -> UnsafePointer<RetryPolicies.Policy> {
+    let snapshot = snapshots[exchange.pointee.snapshot]
+    return snapshot.retryPolicies[snapshot.route(exchange.pointee.route).pointee.retry]
+  }
+
+  // MARK: - The decision
+
+  /// Takes a retry out of the budget, where nothing is against it.
+  ///
+  /// `isHarmless`: Whether the service has done nothing with the request.
+  /// - Returns: How long it waits; `nil` when there is none.
+  private func grantRetry(
+    _ exchange: UnsafeMutablePointer<Exchange>,
+    _ cause: RetryCause,
+    _ delay: RetryDelay,
+    isHarmless: Bool
+  ) -> Nanoseconds? {
+    endRetry(exchange, .failed)
+    let wait = retryWait(exchange, delay)
+    if let refusal = refusal(exchange, wait, isHarmless: isHarmless) {
+      withRetries(exchange) { $0.count(cause, refusal, worker: number) }
+      return nil
+    }
+    exchange.pointee.retries += 1
+    exchange.pointee.retryCause = cause
+    exchange.pointee.flags.insert(.isRetrying)
+    return wait
+  }
+
+  /// How long a retry would wait, `nil` where the service forbids it.
+  private func retryWait(
+    _ exchange: UnsafeMutablePointer<Exchange>,
+    _ delay: RetryDelay
+  ) -> Nanoseconds? {
+    let backoff = RetryBackoff.wait(retry: Int(exchange.pointee.retries) + 1, using: &random)
+    return switch delay {
+    case .unsaid: backoff
+    // Whoever was told the same comes back a little apart.
+    case .atLeast(let span): span + backoff
+    case .exactly(let span): span
+    case .never: nil
+    }
+  }
+
+  /// What is against a retry; where nothing is, it is reserved.
+  private func refusal(
+    _ exchange: UnsafeMutablePointer<Exchange>,
+    _ wait: Nanoseconds?,
+    isHarmless: Bool
+  ) -> RetryOutcome? {
+    let flags = exchange.pointee.flags
+    if exchange.pointee.retries >= retryPolicy(exchange).pointee.rule.retries { return .limit }
+    if !isHarmless, !flags.contains(.isIdempotent) { return .notIdempotent }
+    if !flags.contains(.canReplay) { return .bodyNotKept }
+    if exchange.pointee.interims > 0, !flags.contains(.isHTTP10) { return .begun }
+    guard let wait else { return .told }
+    if reactor.now + wait >= exchange.pointee.deadline { return .deadline }
+    if isLimited(exchange.pointee.admission) { return .limited }
+    let snapshot = snapshots[exchange.pointee.snapshot]
+    let allowance = snapshot.service(exchange.pointee.service).pointee.retryAllowance
+    let isReserved = withRetries(exchange) { $0.budget.reserve(allowance, at: reactor.now) }
+    return isReserved == true ? nil : .budget
+  }
+
+  /// Whether the service has no room for one more, beside what the exchange itself holds of it.
+  private func isLimited(_ place: AdmissionPlace) -> Bool {
+    guard place.slot >= 0, !place.isShadow else { return false }
+    return admissions[place.slot].pointee.admission
+      .isLimited(besides: place.state == .permitted ? 1 : 0)
+  }
+
+  @discardableResult
+  private func withRetries<Result>(
+    _ exchange: UnsafeMutablePointer<Exchange>,
+    _ body: (ServiceRetries) -> Result
+  ) -> Result? {
+    let snapshot = snapshots[exchange.pointee.snapshot]
+    return snapshot.service(exchange.pointee.service).pointee.retries?
+      ._withUnsafeGuaranteedRef(body)
+  }
+
+  // MARK: - The wait
+
+  /// Parts the exchange from its attempt and its permit, and waits.
+  private func backOff(_ index: Int32, _ wait: Nanoseconds, reusable: Bool) {
+    let exchange = exchanges[index]
+    let connection = connections[exchange.pointee.connection]
+    leaveAdmission(exchange)
+    releaseUpstream(index, reusable: reusable)
+    let before = exchange.pointee.admission
+    var place = AdmissionPlace()
+    place.slot = before.slot
+    place.route = before.route
+    place.tenant = before.tenant
+    place.priority = before.priority
+    place.waited = before.waited
+    place.patience = before.patience
+    // The service was asked more than once: what is left of the time is no measure of it.
+    place.isLearned = false
+    exchange.pointee.admission = place
+    exchange.pointee.phase = .backoff
+    exchange.pointee.flags.remove([
+      .hasResponse, .isReused, .wantsFresh, .upstreamPaused, .upstreamCloses, .onlyHTTP1,
+    ])
+    exchange.pointee.roomUntil = .never
+    // The client owes nothing now; what it sends all the same is held.
+    stopJudging(connection)
+    if !connection.pointee.input.isEmpty { pauseReading(connection) }
+    setAttemptDeadline(exchange, reactor.now + wait)
+  }
+
+  /// Drops a response that has come whole.
+  ///
+  /// - Returns: Whether its connection may carry another request.
+  private func skipResponse(
+    _ exchange: UnsafeMutablePointer<Exchange>,
+    _ view: ResponseView
+  ) -> Bool {
+    let upstream = upstreams[exchange.pointee.upstream]
+    let head = view.head
+    guard !view.isHTTP2, head.keepsAlive, head.framing == .none || head.framing == .length,
+      exchange.pointee.request.isComplete, !upstream.pointee.isOneClients,
+      queuedBytes(upstream.pointee.transport) == 0
+    else { return false }
+    let body = head.framing == .length ? head.contentLength : 0
+    let input = upstream.pointee.input
+    guard Int64(input.total) == Int64(head.headLength) + body, input.total == input.count else {
+      return false
+    }
+    consume(&upstream.pointee.input, input.count)
+    return !hasLeftover(upstream.pointee.transport)
+  }
+
+  // MARK: - The retry
+
+  /// The wait is over: the request goes out once more, if admission has a place for it.
+  func retryNow(_ index: Int32) {
+    let exchange = exchanges[index]
+    exchange.pointee.phase = .connecting
+    guard renewHead(exchange) else {
+      withRetries(exchange) { $0.budget.giveBack() }
+      return fail(index, .buffersExhausted)
+    }
+    if let refusal = askAgain(exchange) {
+      withRetries(exchange) { $0.budget.giveBack() }
+      endRetry(exchange, .shed)
+      return fail(index, ReplyReason(refusal.reason), retryAfter: refusal.retryAfter)
+    }
+    withRetries(exchange) { $0.budget.spend(worker: number, at: reactor.now) }
+    guard !exchange.pointee.admission.isWaiting else {
+      exchange.pointee.phase = .queued
+      return setAttemptDeadline(exchange, .never)
+    }
+    attemptAndPump(index)
+  }
+
+  /// Asks for a permit again, as DESIGN has it one class lower.
+  private func askAgain(_ exchange: UnsafeMutablePointer<Exchange>) -> Refusal? {
+    guard exchange.pointee.admission.slot >= 0 else { return nil }
+    let snapshot = snapshots[exchange.pointee.snapshot]
+    var place = exchange.pointee.admission
+    place.isShadow = snapshot.service(exchange.pointee.service).pointee.isShadow
+    if exchange.pointee.retries == 1 {
+      place.priority = UInt8(clamping: min(Int(place.priority) + 1, shared.classes - 1))
+    }
+    let refusal = decide(exchange.pointee.connection, exchange.pointee.deadline, &place)
+    exchange.pointee.admission = place
+    return refusal
+  }
+
+  /// Writes into the head which attempt it is and how much time is left.
+  ///
+  /// The attempt before may have bytes of the block on their way still: those are not touched.
+  ///
+  /// - Returns: `false` when there is no block for a copy.
+  private func renewHead(_ exchange: UnsafeMutablePointer<Exchange>) -> Bool {
+    let old = exchange.pointee.requestBlock
+    if !reactor.pool.isUnique(old) {
+      let copy = reactor.pool.acquire()
+      guard copy >= 0 else { return false }
+      reactor.pool.bytes(copy).update(
+        from: reactor.pool.bytes(old),
+        count: Int(exchange.pointee.requestCount)
+      )
+      reactor.pool.release(old)
+      exchange.pointee.requestBlock = copy
+    }
+    let bytes = reactor.pool.bytes(exchange.pointee.requestBlock)
+    if exchange.pointee.attemptStart > 0 {
+      bytes[Int(exchange.pointee.attemptStart)] = UInt8(ascii: "1") + exchange.pointee.retries
+    }
+    DemandFields.refresh(bytes, exchange, now: reactor.now)
+    return true
+  }
+
+  // MARK: - The end
+
+  /// Counts what became of the retry under way, if there is one.
+  func endRetry(_ exchange: UnsafeMutablePointer<Exchange>, _ outcome: RetryOutcome) {
+    guard exchange.pointee.flags.contains(.isRetrying) else { return }
+    exchange.pointee.flags.remove(.isRetrying)
+    let cause = exchange.pointee.retryCause
+    withRetries(exchange) { $0.count(cause, outcome, worker: number) }
+  }
+
+  /// The exchange ends: its retry with it, and what was kept for another one.
+  func endRetries(_ exchange: UnsafeMutablePointer<Exchange>) {
+    let phase = exchange.pointee.phase
+    if phase == .backoff { withRetries(exchange) { $0.budget.giveBack() } }
+    let isLeft = phase == .backoff || phase == .queued || exchange.pointee.status == 499
+    endRetry(exchange, isLeft ? .left : .failed)
+    forgetBody(exchange)
+  }
+}
