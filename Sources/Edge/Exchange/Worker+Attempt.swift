@@ -20,6 +20,7 @@ extension Worker {
     if exchange.pointee.attempts > 1 { exchange.pointee.admission.isLearned = false }
     exchange.pointee.phase = .connecting
     exchange.pointee.flags.remove(.onlyHTTP1)
+    if service.pointee.policy >= 0, !mayAttempt(index, service) { return }
     let place = chooseEndpoint(service, exchange)
     guard place >= 0 else { return fail(index, .noEndpoint) }
     exchange.pointee.previousEndpoint = exchange.pointee.endpoint
@@ -58,6 +59,7 @@ extension Worker {
     _ service: UnsafePointer<CompiledService>,
     _ exchange: UnsafeMutablePointer<Exchange>
   ) -> Int32 {
+    if service.pointee.policy >= 0 { return chooseByPolicy(service, exchange) }
     let candidates = Candidates(
       places: snapshots[exchange.pointee.snapshot].places + Int(service.pointee.firstEndpoint),
       count: Int(service.pointee.endpointCount),
@@ -228,6 +230,7 @@ extension Worker {
       at: reactor.now,
       jitter: Double(random.next() >> 11) * 0x1p-53
     )
+    if endpoints[Int(place)].policy >= 0 { noteUnreachable(place) }
   }
 
   /// Another endpoint, while there are attempts left.

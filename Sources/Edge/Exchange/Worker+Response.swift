@@ -32,6 +32,8 @@ extension Worker {
     exchange.pointee.headAt = reactor.now
     exchange.pointee.admission.outcome = PermitOutcome(view)
     noteLatency(exchange)
+    if exchange.pointee.admission.outcome == .dropped { notePenalty(exchange, view) }
+    if exchange.pointee.health.isWatched { judgeHead(exchange, view) }
     if head.isUpgrade {
       guard writeHead(index, view, tunnelFraming) else { return false }
       beginTunnel(index)
@@ -247,6 +249,7 @@ extension Worker {
   func endExchange(_ index: Int32) {
     let exchange = exchanges[index]
     leaveAdmission(exchange)
+    if exchange.pointee.health.isWatched { settleHealth(exchange) }
     if exchange.pointee.requestBlock >= 0 {
       reactor.pool.release(exchange.pointee.requestBlock)
     }

@@ -37,6 +37,7 @@ enum ReplyReason: UInt8, CaseIterable {
   case shedEvicted
   case shedQueueTimeout
   case shedEdgeOverload
+  case breakerOpen
 
   struct Wording {
     var status: UInt16
@@ -59,7 +60,7 @@ enum ReplyReason: UInt8, CaseIterable {
       .upstreamMalformed, .upstreamRefused, .upgradeRefused, .buffersExhausted,
       .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused, .upstreamNoHTTP2,
       .shedQueueFull, .shedClass, .shedDeadline, .shedEvicted, .shedQueueTimeout,
-      .shedEdgeOverload:
+      .shedEdgeOverload, .breakerOpen:
       14
     case .malformedRequest, .codingNotImplemented, .versionNotSupported, .malformedBody,
       .pathRefused, .tlsRequired:
@@ -185,7 +186,7 @@ enum ReplyReason: UInt8, CaseIterable {
     case .noEndpoint, .connectFailed, .connectTimeout, .connectionLimit, .upstreamReset,
       .upstreamMalformed, .upstreamTimeout, .upstreamRefused, .upgradeRefused,
       .buffersExhausted, .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused,
-      .upstreamNoHTTP2:
+      .upstreamNoHTTP2, .breakerOpen:
       upstreamWording
     case .shedQueueFull, .shedClass, .shedDeadline, .shedEvicted, .shedQueueTimeout,
       .shedEdgeOverload:
@@ -289,6 +290,14 @@ enum ReplyReason: UInt8, CaseIterable {
         token: "upstream-refused",
         title: "The service took no more requests",
         detail: "The service refused the request without processing it.",
+        proxyError: "destination_unavailable"
+      )
+    case .breakerOpen:
+      Wording(
+        status: 503,
+        token: "breaker-open",
+        title: "The service is given time to recover",
+        detail: "The service failed too often, so it is not asked for a while.",
         proxyError: "destination_unavailable"
       )
     case .upgradeRefused:

@@ -93,6 +93,7 @@ extension Worker {
   func fail(_ index: Int32, _ reason: ReplyReason, retryAfter: Nanoseconds = .zero) {
     let exchange = exchanges[index]
     noteFailure(exchange, reason)
+    if exchange.pointee.health.isWatched { judgeFailure(exchange, reason) }
     let connection = exchange.pointee.connection
     let entry = connections[connection]
     releaseUpstream(index, reusable: false)

@@ -82,7 +82,8 @@ public final class EdgeServer: Sendable {
     compiler = SnapshotCompiler(
       edge: edge,
       names: names,
-      admissions: AdmissionDirectory(workers: count, classes: classes)
+      admissions: AdmissionDirectory(workers: count, classes: classes),
+      health: shared.health
     )
     admissionReport = AdmissionReport(classes: classes)
     certificates = CertificateStore(logger: options.logger)

@@ -45,6 +45,8 @@ struct CompiledService {
   var admission: Int32 = -1
   /// Admission decides and counts, and enforces nothing.
   var isShadow = false
+  /// The place of its `ServicePolicy` in the snapshot, or -1 where it has none.
+  var policy: Int32 = -1
 }
 
 /// Which version of HTTP the endpoints of a service speak.

@@ -14,9 +14,16 @@ final class SnapshotCompiler: Sendable {
   let endpoints = EndpointDirectory()
   let services = ServiceDirectory()
   let admissions: AdmissionDirectory
+  let health: HealthTable
   private let listenerPlaces = Locked<[String: Int]>([:])
 
-  init(edge: EdgeMetrics, names: NameTable, admissions: AdmissionDirectory) {
+  init(
+    edge: EdgeMetrics,
+    names: NameTable,
+    admissions: AdmissionDirectory,
+    health: HealthTable
+  ) {
+    self.health = health
     self.edge = edge
     self.names = names
     self.admissions = admissions
@@ -181,7 +188,9 @@ final class SnapshotCompiler: Sendable {
     }
     var resolved: [Snapshot.Endpoint] = []
     var seen = Set<String>()
-    for endpoint in service.endpoints {
+    var choices: [ChoiceEndpoint] = []
+    for (index, endpoint) in service.endpoints.enumerated() {
+      let traits = service.traits(of: index)
       if let port, case .host(_, let own) = endpoint, own != port { continue }
       for address in addresses(endpoint) {
         let text = address.description
@@ -193,6 +202,15 @@ final class SnapshotCompiler: Sendable {
         else {
           throw EdgeError(.bound, "more than \(EndpointDirectory.capacity) endpoints are in use")
         }
+        health.adopt(lease)
+        choices.append(
+          ChoiceEndpoint(
+            place: lease.place,
+            weight: traits.weight,
+            priority: traits.priority,
+            name: text
+          )
+        )
         resolved.append(
           Snapshot.Endpoint(
             lease: lease,
@@ -210,7 +228,7 @@ final class SnapshotCompiler: Sendable {
         metrics: edge.service(service.name),
         place: place,
         name: names.id(for: service.name),
-        balance: service.balance == .p2c ? .twoChoices : .roundRobin,
+        balance: Balance(service.balance),
         connectTimeout: service.connectTimeout,
         idleTimeout: service.idle,
         maximumConnections: Int32(
@@ -223,7 +241,8 @@ final class SnapshotCompiler: Sendable {
         admission: slot?.index ?? -1,
         isShadow: service.admission.mode == .shadow
       ),
-      endpoints: resolved
+      endpoints: resolved,
+      policy: ServicePolicyMemory(service, choices)
     )
   }
 
