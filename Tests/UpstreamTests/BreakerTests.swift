@@ -320,7 +320,10 @@ struct BreakerTests {
           breaker.end(ticket, .reset, .endpoint, at: now, settings, using: &random)
         }
       }
-      // All look at the same moment, when its time is up: three may pass between them.
+    }
+    // All look at the same moment, when its time is up: three may pass between them.
+    DispatchQueue.concurrentPerform(iterations: 8) { worker in
+      var random = SplitMix64(seed: UInt64(worker))
       let later = now + .seconds(100)
       for _ in 0..<500 {
         if case .admitted(let ticket) = breaker.admit(at: later, settings, using: &random) {

@@ -28,11 +28,14 @@ final class ServicePolicyMemory: @unchecked Sendable {
   private let name: UnsafeMutablePointer<UInt8>
   private let choice: UnsafeMutablePointer<ChoicePolicy>
 
+  /// `isOrdered`: Whether an operator took one of the endpoints out.
+  ///
   /// - Returns: `nil` for a service that says nothing beyond a plain balance: its requests pay for
   ///   none of this.
-  init?(_ service: ServiceSetting, _ endpoints: [ChoiceEndpoint]) {
+  init?(_ service: ServiceSetting, _ endpoints: [ChoiceEndpoint], isOrdered: Bool) {
     let isPlain =
-      (service.balance == .p2c || service.balance == .roundRobin) && service.breaker == nil
+      !isOrdered && (service.balance == .p2c || service.balance == .roundRobin)
+      && service.breaker == nil
       && service.outlier == nil && service.slowStart == .zero
       && Set(endpoints.map(\.weight)).count <= 1 && Set(endpoints.map(\.priority)).count <= 1
     guard !isPlain else { return nil }

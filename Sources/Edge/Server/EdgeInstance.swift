@@ -55,6 +55,12 @@ public final class EdgeInstance: Sendable {
       "/admin/services",
       summary: "what the admission of each service does, and why"
     ) { $0.query == "format=text" ? .text(report.text) : .json(report.json) }
+    HealthOrders(
+      report: server.healthReport,
+      logger: options.logger,
+      republish: { [server] in (try? server.republish()) != nil }
+    )
+    .register(in: endpoints)
     ProcessMetrics.register(in: server.registry, version: Self.version)
     readiness.register(in: server.registry)
     log.register(in: server.registry)
@@ -247,7 +253,8 @@ public final class EdgeInstance: Sendable {
     }
   }
 
-  private static var now: Instant { Instant(clinux_monotonic_now()) }
+  /// The monotonic time, as reactors know it.
+  static var now: Instant { Instant(clinux_monotonic_now()) }
 }
 
 extension AccessLogOutput {

@@ -47,6 +47,7 @@ public final class EdgeServer: Sendable {
   let mailboxes: [WorkerMailbox]
   let compiler: SnapshotCompiler
   let admissionReport: AdmissionReport
+  let healthReport: HealthReport
   let inherited: InheritedSockets
   let options: Options
   let running: Locked<Running>
@@ -85,7 +86,8 @@ public final class EdgeServer: Sendable {
       admissions: AdmissionDirectory(workers: count, classes: classes),
       health: shared.health
     )
-    admissionReport = AdmissionReport(classes: classes)
+    healthReport = HealthReport(shared.health)
+    admissionReport = AdmissionReport(classes: classes, health: healthReport)
     certificates = CertificateStore(logger: options.logger)
     mailboxes = (0..<count).map { _ in WorkerMailbox() }
     heartbeats = (0..<count).map { WorkerHeartbeat(worker: $0) }
@@ -103,6 +105,8 @@ public final class EdgeServer: Sendable {
     registerCertificates()
     admissionReport.adopt(loaded.settings, snapshot.admissions)
     admissionReport.register(in: registry)
+    healthReport.adopt(snapshot.roster)
+    healthReport.register(in: registry)
   }
 
   /// The number of workers that settings ask for.
@@ -170,6 +174,7 @@ public final class EdgeServer: Sendable {
       mailboxes[number].deliver(snapshot, sockets: Self.of(number, sockets, snapshot))
     }
     admissionReport.adopt(loaded.settings, snapshot.admissions)
+    healthReport.adopt(snapshot.roster)
     shared.graveyard.clear()
   }
 

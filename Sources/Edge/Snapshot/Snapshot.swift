@@ -1,3 +1,4 @@
+internal import Configuration
 internal import Glibc
 internal import Reactor
 internal import Routing
@@ -15,6 +16,8 @@ final class Snapshot: @unchecked Sendable {
   private let unownedRoutes: Unmanaged<RouteTable>
   let replies: PreparedReplies
   let classes: ClassNames
+  /// Its services for those who ask about them, each once.
+  let roster: [HealthReport.Service]
   /// The admissions of its services, each once.
   let admissions: [AdmissionSlot]
   let configVersion: Int
@@ -52,6 +55,7 @@ final class Snapshot: @unchecked Sendable {
     var name: NameTable.Lease
     /// How it is spoken to over TLS.
     var target: SecureTarget?
+    var traits = EndpointTraits()
   }
 
   init(
@@ -63,8 +67,10 @@ final class Snapshot: @unchecked Sendable {
     sampling: SampleTable?,
     configVersion: Int,
     classes: ClassNames = ClassNames([""]),
-    admissions: [AdmissionSlot] = []
+    admissions: [AdmissionSlot] = [],
+    roster: [HealthReport.Service] = []
   ) {
+    self.roster = roster
     self.routes = routes
     unownedRoutes = .passUnretained(routes)
     self.replies = replies

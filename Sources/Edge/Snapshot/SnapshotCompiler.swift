@@ -73,6 +73,7 @@ final class SnapshotCompiler: Sendable {
       }
     }
     var services: [Snapshot.ServiceEndpoints] = []
+    var roster: [HealthReport.Service] = []
     for variant in variants.all {
       services.append(
         try compile(
@@ -83,6 +84,10 @@ final class SnapshotCompiler: Sendable {
           addresses
         )
       )
+    }
+    // The first ones are the services, whole; parts of them by port come behind.
+    for (setting, compiled) in zip(settings.services, services) {
+      roster.append(Self.member(setting, compiled))
     }
     let common = Self.commonMaximum(settings, descriptors: descriptors)
     var listeners: [ListenerSettings] = []
@@ -108,7 +113,25 @@ final class SnapshotCompiler: Sendable {
         field: settings.classHeader.name,
         isBelieved: settings.classHeader.trustedFrom == .trustedProxies
       ),
-      admissions: slots.compactMap(\.self)
+      admissions: slots.compactMap(\.self),
+      roster: roster
+    )
+  }
+
+  /// A service for those who ask about it.
+  private static func member(
+    _ setting: ServiceSetting,
+    _ compiled: Snapshot.ServiceEndpoints
+  ) -> HealthReport.Service {
+    HealthReport.Service(
+      name: setting.name,
+      place: compiled.service.place,
+      breaker: setting.breaker.map(BreakerSettings.init),
+      outlier: setting.outlier.map(OutlierSettings.init),
+      balance: setting.balance.rawValue,
+      endpoints: compiled.endpoints.map {
+        HealthReport.Endpoint(name: $0.address.description, lease: $0.lease, traits: $0.traits)
+      }
     )
   }
 
@@ -216,7 +239,8 @@ final class SnapshotCompiler: Sendable {
             lease: lease,
             address: address,
             name: names.lease(for: text),
-            target: target
+            target: target,
+            traits: traits
           )
         )
       }
@@ -242,7 +266,11 @@ final class SnapshotCompiler: Sendable {
         isShadow: service.admission.mode == .shadow
       ),
       endpoints: resolved,
-      policy: ServicePolicyMemory(service, choices)
+      policy: ServicePolicyMemory(
+        service,
+        choices,
+        isOrdered: choices.contains { health.record($0.place).isDrained }
+      )
     )
   }
 

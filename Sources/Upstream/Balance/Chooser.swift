@@ -165,7 +165,7 @@ public struct Chooser {
   }
 
   private func draw(_ count: Int, _ random: inout some RandomNumberGenerator) -> Int {
-    Int((random.next() >> 32) &* UInt64(count) >> 32)
+    Int(((random.next() >> 32) &* UInt64(count)) >> 32)
   }
 
   private func twoChoices(_ turn: Turn, _ random: inout some RandomNumberGenerator) -> Int {

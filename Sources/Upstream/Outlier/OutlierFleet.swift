@@ -70,7 +70,7 @@ public struct OutlierFleet {
       guard !record.isEjected(at: now) else { continue }
       if let cause = verdict(place, interval, rate, now) {
         hasEjected = eject(place, cause, now) || hasEjected
-      } else if interval.requests > 0 {
+      } else if interval.requests > 0, interval.failures * 10 <= interval.requests {
         record.forgive()
       }
     }
