@@ -1,6 +1,4 @@
 internal import HTTPCodec
-internal import Reactor
-internal import Units
 internal import Upstream
 
 /// What an exchange owes the breakers and the outlier detection of its service.

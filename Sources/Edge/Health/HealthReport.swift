@@ -1,5 +1,4 @@
 internal import Configuration
-internal import Reactor
 internal import Telemetry
 internal import Units
 internal import Upstream
@@ -260,7 +259,9 @@ final class HealthReport: Sendable {
 
   /// Orders a breaker open or closed, or lets it decide again.
   ///
-  /// - Parameter endpoint: An address, or `nil` for the service's own breaker.
+  /// `endpoint`: An address, or `nil` for the service's own breaker.
+  ///
+  /// - Throws: `OrderFault` where there is no such breaker.
   func order(_ order: BreakerOrder, service: String, endpoint: String?) throws(OrderFault) {
     guard let known = find(service) else { throw .unknownService }
     guard known.breaker != nil else { throw .noBreaker }
@@ -276,6 +277,8 @@ final class HealthReport: Sendable {
   }
 
   /// Keeps new requests from an endpoint, or lets them go there again; those under way go on.
+  ///
+  /// - Throws: `OrderFault` where there is no such endpoint.
   func drain(_ isDrained: Bool, service: String, endpoint: String) throws(OrderFault) {
     guard let known = find(service) else { throw .unknownService }
     guard let found = known.endpoints.first(where: { $0.name == endpoint }) else {

@@ -17,8 +17,9 @@ public struct ChoicePolicy: BitwiseCopyable, Sendable {
 
   public init() {}
 
-  /// Share of healthy endpoints below which a choice is made among all: the few that are left would
-  /// break under what was meant for many.
+  /// Share of healthy endpoints below which a choice is made among all.
+  ///
+  /// The few that are left would break under what was meant for many.
   /// Source: Envoy's panic threshold.
   public static let panicThreshold = 0.5
 }

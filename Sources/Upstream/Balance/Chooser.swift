@@ -219,6 +219,8 @@ public struct Chooser {
 
   /// Of more than these, some are compared that begin at a random place.
   private static let mostCompared = 256
+  /// Points of a ring that one choice looks at: many more only where nearly all rest.
+  private static let mostSteps = 1_024
 
   /// The owner of a key, or the next one on the ring while that has too much to do.
   ///
@@ -241,7 +243,7 @@ public struct Chooser {
     let mean = Double(view.load + 1) / turn.tier.pointee.totalWeight
     let start = ring.start(of: key == 0 ? random.next() : key)
     var spare = -1
-    for step in 0..<ring.count {
+    for step in 0..<min(ring.count, Self.mostSteps) {
       let offset = Int(ring.points[(start + step) % ring.count].endpoint)
       let place = place(turn, offset)
       guard isUsable(place, turn) else { continue }

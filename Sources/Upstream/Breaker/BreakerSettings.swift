@@ -30,8 +30,9 @@ public struct BreakerSettings: Hashable, Sendable, BitwiseCopyable {
   static let probeTimeout = Nanoseconds.seconds(30)
   /// Share of the requests that the beginning of a ramp lets through.
   static let firstShare = 0.1
-  /// While a whole service fails: how often it is asked, and the ramp when it answers. Nobody else
-  /// carries its load, so each second longer is a second of outage.
+  /// While a whole service fails: how often it is asked, and the ramp when it answers.
+  ///
+  /// Nobody else carries its load, so each second longer is a second of outage.
   static let outageInterval = Nanoseconds.seconds(1)
   static let outageRamp = Nanoseconds.seconds(2)
   /// An open time is spread by this share to either side, so that edges do not come back together.

@@ -74,6 +74,8 @@ public struct BreakerWord: Hashable, Sendable, BitwiseCopyable {
   private var epoch: UInt64 { bits(20, 6) }
   private mutating func beginEpoch() { set(20, 6, epoch &+ 1) }
 
+  /// When it changed or will change, by its state.
+  ///
   /// Open: until when. Half-open: when probes that did not come back are given up. Ramp: since when.
   /// In milliseconds, of which 38 bits are eight years.
   public private(set) var time: Instant {
@@ -84,8 +86,6 @@ public struct BreakerWord: Hashable, Sendable, BitwiseCopyable {
   // MARK: - Questions
 
   /// Whether a request would be let through now, or may be by chance.
-  ///
-  /// - Parameter now: The time of the question.
   public func mayAdmit(at now: Instant, _ settings: BreakerSettings) -> Bool {
     switch order {
     case .open: return false

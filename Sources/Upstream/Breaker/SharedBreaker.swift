@@ -72,10 +72,10 @@ public struct SharedBreaker: @unchecked Sendable {
 
   /// What came of a request.
   ///
-  /// - Parameters:
-  ///   - ticket: What `admit` gave; ends here.
-  ///   - outcome: `nil` when it says nothing about the service.
-  ///   - latency: Time to the response head, for an answer.
+  /// `ticket`: What `admit` gave; ends here.
+  /// `outcome`: `nil` when it says nothing about the service.
+  /// `latency`: Time to the response head, for an answer.
+  ///
   /// - Returns: Whether the breaker opened by it.
   @discardableResult
   public func end(

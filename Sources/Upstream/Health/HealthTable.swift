@@ -14,7 +14,7 @@ public final class HealthTable: @unchecked Sendable {
   private static let perEndpoint = SharedBreaker.cells + EndpointRecord.cells
   private static let perService = SharedBreaker.cells + ServiceCells.cells
 
-  /// - Parameter services: Services that the process may ever have had.
+  /// `count`: Services that the process may ever have had.
   public init(services count: Int) {
     endpoints = Self.zeroed(EndpointDirectory.capacity * Self.perEndpoint)
     services = Self.zeroed(count * Self.perService)

@@ -63,12 +63,13 @@ public struct OutlierFleet {
   /// Compares endpoints with each other and begins the next interval.
   private func compare(_ now: Instant) -> Bool {
     let rate = successThreshold(now)
+    let latencies = settings.latencyFactor > 0 ? latencySums(now) : (0, 0)
     var hasEjected = false
     for place in places {
       let record = health.record(place)
       let interval = record.interval
       guard !record.isEjected(at: now) else { continue }
-      if let cause = verdict(place, interval, rate, now) {
+      if let cause = verdict(interval, rate, latencies) {
         hasEjected = eject(place, cause, now) || hasEjected
       } else if interval.requests > 0, interval.failures * 10 <= interval.requests {
         record.forgive()
@@ -79,10 +80,9 @@ public struct OutlierFleet {
   }
 
   private func verdict(
-    _ place: Int32,
     _ interval: EndpointRecord.Interval,
     _ successThreshold: Double,
-    _ now: Instant
+    _ latencies: (count: Double, sum: Double)
   ) -> EjectionCause? {
     if settings.failurePercentage > 0, places.count >= Int(settings.minimumHosts),
       interval.requests >= UInt64(max(1, settings.failurePercentageVolume)),
@@ -96,10 +96,11 @@ public struct OutlierFleet {
       return .successRate
     }
     if settings.latencyFactor > 0, interval.answers >= UInt64(max(1, settings.requestVolume)),
-      let others = latencyOfOthers(than: place, now),
-      interval.latency > settings.latencyFactor * others
+      latencies.count >= Double(max(2, settings.minimumHosts))
     {
-      return .latency
+      // Without its own, which must not move what it is compared with.
+      let others = (latencies.sum - interval.latency) / (latencies.count - 1)
+      if others > 0, interval.latency > settings.latencyFactor * others { return .latency }
     }
     return nil
   }
@@ -121,17 +122,15 @@ public struct OutlierFleet {
     return mean - settings.successRateDeviations * deviation
   }
 
-  /// The mean latency of all others that had enough requests; one that is far off must not move what
-  /// it is compared with. `nil` where too few can be compared.
-  private func latencyOfOthers(than place: Int32, _ now: Instant) -> Double? {
+  /// How many had enough answers to be compared, and the sum of their latencies.
+  private func latencySums(_ now: Instant) -> (count: Double, sum: Double) {
     var (count, sum) = (0.0, 0.0)
-    for other in places where other != place && !health.record(other).isEjected(at: now) {
-      let interval = health.record(other).interval
+    for place in places where !health.record(place).isEjected(at: now) {
+      let interval = health.record(place).interval
       guard interval.answers >= UInt64(max(1, settings.requestVolume)) else { continue }
       count += 1
       sum += interval.latency
     }
-    guard count + 1 >= Double(max(2, settings.minimumHosts)), sum > 0 else { return nil }
-    return sum / count
+    return (count, sum)
   }
 }
