@@ -158,6 +158,18 @@ public enum Trials {
       $0.length = 14
       $0.measured = 0...12
     },
+    // A queue of theirs that takes 12 ms to serve stands, and nobody in it is late.
+    trial("callers512", [.most("refused", 0) { $0.refused }]) {
+      $0.backends = 1
+      $0.places = 8
+      $0.meanDemand = 0.0002
+      $0.load = 0.0
+      $0.callers = 512
+      $0.critical = 1.0
+      $0.knee = 1_000
+      $0.length = 14
+      $0.measured = 0...12
+    },
     // Another tenant's requests are never answered: what is refused is refused while that shows.
     trial(
       "hangs",

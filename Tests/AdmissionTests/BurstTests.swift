@@ -67,6 +67,37 @@ struct BurstTests {
     }
   }
 
+  @Test func `a queue that stands but is not late is served in the order of arrival`() {
+    let service = makeService(limit: 4)
+    let worker = TestWorker(service, 0)
+    var permits = (0..<4).compactMap { worker.ask(UInt64($0), 2).permit }
+    for handle in 0..<100 { _ = worker.ask(UInt64(100 + handle), 2) }
+    var dispatched: [UInt64] = []
+    var refused = 0
+
+    // Closed loop: who was served asks again, at 5 a millisecond: each waits for 20 ms.
+    for step in 0..<15_000 {
+      let now = at(Double(step) * 0.2)
+      worker.finish(permits.removeFirst(), at: now)
+      if worker.ask(UInt64(1_000 + step), 2, at: now).isQueued == false { refused += 1 }
+      worker.turn(now, wallOffset: .zero)
+      for event in worker.events(&permits) {
+        switch event {
+        case .dispatched(let handle): dispatched.append(handle)
+        case .refused: refused += 1
+        }
+      }
+    }
+
+    #expect(service.standingClasses == 0b100)
+    #expect(refused == 0)
+    #expect(dispatched.count == 15_000 && dispatched == dispatched.sorted())
+    while !permits.isEmpty {
+      worker.finish(permits.removeFirst(), at: at(3_001))
+      _ = worker.events(&permits)
+    }
+  }
+
   @Test func `a queue that takes longer stands, and is then a quarter second of service long`() {
     let service = makeService(limit: 4)
     let worker = TestWorker(service, 0)

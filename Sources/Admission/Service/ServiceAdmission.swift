@@ -187,13 +187,15 @@ public final class ServiceAdmission: @unchecked Sendable {
       served[index] = self.served[index]
       self.served[index] = 0
     }
-    standing = rule.tick(waiting, served: served, isGrowing: limiter.guidance.isGrowing)
+    let verdict = rule.tick(waiting, served: served, isGrowing: limiter.guidance.isGrowing)
+    standing = verdict.standing
     if standing == 0 {
       standingSince = .never
     } else if standingSince == .never {
       standingSince = now
     }
     cells.store(UInt64(standing), ServiceCells.Place.standing)
+    cells.store(UInt64(verdict.late), ServiceCells.Place.late)
     cells.store(UInt64(bitPattern: standingSince.rawValue), ServiceCells.Place.standingSince)
     let beside = shares.tick(now, latency: limiter.guidance.latency, cells)
     cells.store(beside.rawValue, ServiceCells.Place.beside)

@@ -27,6 +27,7 @@ struct ServiceCells: @unchecked Sendable {
     static let standingSince = 23
     static let isGrowing = 24
     static let beside = 25
+    static let late = 26
     // Written by limited requests while the limit grows.
     static let cohortSent = 32
     static let cohortBack = 33

@@ -226,9 +226,9 @@ extension WorkerAdmission {
   ///
   /// - Returns: False when all of them had waited too long.
   private mutating func serveOwn(_ priority: Int) -> Bool {
-    let isStanding = cells.load(ServiceCells.Place.standing) >> UInt64(priority) & 1 == 1
-    expire(priority, isStanding: isStanding)
-    let index = isStanding ? queue.newest(priority) : queue.oldest(priority)
+    let isLate = cells.load(ServiceCells.Place.late) >> UInt64(priority) & 1 == 1
+    expire(priority, isLate: isLate)
+    let index = isLate ? queue.newest(priority) : queue.oldest(priority)
     guard index >= 0 else {
       publish()
       return false
@@ -253,9 +253,9 @@ extension WorkerAdmission {
   /// Refuses what waited too long, in every class.
   mutating func expire() {
     guard queue.count > 0 else { return }
-    let standing = cells.load(ServiceCells.Place.standing)
+    let late = cells.load(ServiceCells.Place.late)
     for priority in 0..<classes {
-      expire(priority, isStanding: standing >> UInt64(priority) & 1 == 1)
+      expire(priority, isLate: late >> UInt64(priority) & 1 == 1)
     }
     var index = queue.nextDue(now)
     while index >= 0 {
@@ -266,9 +266,9 @@ extension WorkerAdmission {
   }
 
   /// The same in one class, whose oldest are its first; the caller publishes.
-  private mutating func expire(_ priority: Int, isStanding: Bool) {
+  private mutating func expire(_ priority: Int, isLate: Bool) {
     let timeout =
-      isStanding
+      isLate
       ? QueueTimeout.standing(priority)
       : cells.load(ServiceCells.Place.isGrowing) != 0
         ? QueueTimeout.longest : QueueTimeout.calm(priority)
@@ -281,7 +281,7 @@ extension WorkerAdmission {
       refuse(index, queue.entries[index].pointee.reason)
       index = queue.oldest(priority)
     }
-    if isStanding {
+    if isLate {
       index = queue.newest(priority)
       while isDue(index) {
         refuse(index, queue.entries[index].pointee.reason)

@@ -24,7 +24,7 @@ extension RequestDemand {
   init(
     _ view: RequestView,
     _ route: UnsafePointer<CompiledRoute>,
-    _ names: ClassNames,
+    _ names: __shared ClassNames,
     now: Instant
   ) {
     var place = Int(route.pointee.classPlace)

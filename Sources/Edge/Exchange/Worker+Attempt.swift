@@ -187,11 +187,11 @@ extension Worker {
 
   /// The connection is there: from now on it is the answer that is waited for.
   func startWaiting(_ exchange: UnsafeMutablePointer<Exchange>) {
-    let snapshot = snapshots[exchange.pointee.snapshot]
-    let route = snapshot.route(exchange.pointee.route)
+    let perTry = snapshots[exchange.pointee.snapshot].route(exchange.pointee.route).pointee
+      .perTryTimeout
     exchange.pointee.phase = .waiting
     exchange.pointee.attemptStarted = reactor.now
-    setAttemptDeadline(exchange, reactor.now + route.pointee.perTryTimeout)
+    setAttemptDeadline(exchange, reactor.now + perTry)
   }
 
   /// Sends the head, with what of the body travels in its block.

@@ -92,13 +92,13 @@ enum ForwardingFields {
 enum AddressText {
   static func write(_ address: IPBytes, _ writer: inout ByteWriter) {
     if address.isIPv4 {
-      var shift: UInt64 = 32
+      var shift: UInt64 = 24
       while shift > 0 {
+        let number = UInt8(truncatingIfNeeded: address.low >> shift)
+        writer.octet(number, then: UInt8(ascii: "."))
         shift -= 8
-        writer.decimal(address.low >> shift & 0xFF)
-        if shift > 0 { writer.byte(UInt8(ascii: ".")) }
       }
-      return
+      return writer.decimal(address.low & 0xFF)
     }
     // RFC 5952: the longest run of two or more zero groups is left out, the first of equal ones.
     var best = (start: 8, length: 1)

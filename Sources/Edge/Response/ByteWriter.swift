@@ -55,6 +55,26 @@ struct ByteWriter {
     }
   }
 
+  /// A number below 256 with a byte behind it, where four bytes have room; else byte by byte.
+  @inline(__always)
+  mutating func octet(_ value: UInt8, then last: UInt8) {
+    guard count &+ 4 <= capacity else {
+      decimal(UInt64(value))
+      return byte(last)
+    }
+    let number = UInt32(value)
+    let hundreds = number &* 41 &>> 12
+    let rest = number &- hundreds &* 100
+    let tens = rest &* 205 &>> 11
+    let ones = rest &- tens &* 10
+    let digits = 0x30_3030 | hundreds | tens &<< 8 | ones &<< 16 | UInt32(last) &<< 24
+    // Zeros in front are shifted out.
+    let zeros: UInt32 = number > 99 ? 0 : number > 9 ? 1 : 2
+    UnsafeMutableRawPointer(base + count)
+      .storeBytes(of: (digits &>> (zeros &* 8)).littleEndian, as: UInt32.self)
+    count &+= Int(4 &- zeros)
+  }
+
   /// Two or three digits.
   @inline(__always)
   private mutating func shortDecimal(_ value: UInt32) {
@@ -65,24 +85,26 @@ struct ByteWriter {
     byte(UInt8(truncatingIfNeeded: 48 &+ rest % 10))
   }
 
-  /// A number in a place of its own, with spaces before it; one that is wider is cut to nines.
+  /// A number in a place of its own, with spaces before it; one that is wider becomes nines.
   mutating func aligned(_ value: UInt64, width: Int) {
     guard count &+ width <= capacity else {
       isFull = true
       return
     }
-    var most: UInt64 = 1
-    for _ in 0..<min(width, 19) { most *= 10 }
-    var left = min(value, most - 1)
+    var left = value
     var place = count &+ width
     repeat {
       place -= 1
       base[place] = UInt8(truncatingIfNeeded: 48 &+ left % 10)
       left /= 10
-    } while left > 0
-    while place > count {
-      place -= 1
-      base[place] = UInt8(ascii: " ")
+    } while left > 0 && place > count
+    if left > 0 {
+      memset(base + count, 0x39, width)
+    } else {
+      while place > count {
+        place -= 1
+        base[place] = UInt8(ascii: " ")
+      }
     }
     count &+= width
   }

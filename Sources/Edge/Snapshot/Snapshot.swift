@@ -18,6 +18,7 @@ final class Snapshot: @unchecked Sendable {
   let classes: ClassNames
   /// Its services for those who ask about them, each once.
   let roster: [HealthReport.Service]
+  private let unownedClasses: Unmanaged<ClassNames>
   /// The admissions of its services, each once.
   let admissions: [AdmissionSlot]
   let configVersion: Int

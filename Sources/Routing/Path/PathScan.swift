@@ -16,25 +16,41 @@ enum PathScan {
   /// Whether no byte needs a closer look: no escape, no control or non-ASCII byte, no backslash,
   /// space, `#` or `?`, and no slash followed by a slash or a dot.
   static func isClean(_ path: UnsafePointer<UInt8>, count: Int) -> Bool {
+    guard count >= 8 else { return isShortClean(path, count: count) }
     var index = 0
     var afterSlash: UInt64 = 0
     while index &+ 8 <= count {
-      let word = UInt64(
-        littleEndian: UnsafeRawPointer(path + index).loadUnaligned(as: UInt64.self)
-      )
-      // Below 0x21, or with the high bit set.
-      var odd = ((word &- ones &* 0x21) & ~word & highs) | (word & highs)
-      odd |= marks(word, UInt8(ascii: "%")) | marks(word, UInt8(ascii: "\\"))
-      odd |= marks(word, UInt8(ascii: "#")) | marks(word, UInt8(ascii: "?")) | marks(word, 0x7F)
-      let slashes = marks(word, UInt8(ascii: "/"))
-      let startsOfDoubt = slashes | marks(word, UInt8(ascii: "."))
-      odd |= (slashes &<< 8 | afterSlash) & startsOfDoubt
-      if odd != 0 { return false }
-      afterSlash = slashes &>> 56
+      guard isClean(word(path, index), after: &afterSlash) else { return false }
       index &+= 8
     }
-    var isAfterSlash = afterSlash != 0
-    while index < count {
+    guard index < count else { return true }
+    // The last eight once more, as far as they were seen already.
+    afterSlash = path[count &- 9] == UInt8(ascii: "/") ? 0x80 : 0
+    return isClean(word(path, count &- 8), after: &afterSlash)
+  }
+
+  /// Looks at eight bytes; `afterSlash` marks in its lowest byte that a slash stands before them.
+  @inline(__always)
+  private static func isClean(_ word: UInt64, after afterSlash: inout UInt64) -> Bool {
+    // Below 0x21, or with the high bit set.
+    var odd = ((word &- ones &* 0x21) & ~word & highs) | (word & highs)
+    odd |= marks(word, UInt8(ascii: "%")) | marks(word, UInt8(ascii: "\\"))
+    odd |= marks(word, UInt8(ascii: "#")) | marks(word, UInt8(ascii: "?")) | marks(word, 0x7F)
+    let slashes = marks(word, UInt8(ascii: "/"))
+    let startsOfDoubt = slashes | marks(word, UInt8(ascii: "."))
+    odd |= (slashes &<< 8 | afterSlash) & startsOfDoubt
+    afterSlash = slashes &>> 56
+    return odd == 0
+  }
+
+  @inline(__always)
+  private static func word(_ path: UnsafePointer<UInt8>, _ index: Int) -> UInt64 {
+    UInt64(littleEndian: UnsafeRawPointer(path + index).loadUnaligned(as: UInt64.self))
+  }
+
+  private static func isShortClean(_ path: UnsafePointer<UInt8>, count: Int) -> Bool {
+    var isAfterSlash = false
+    for index in 0..<count {
       switch path[index] {
       case 0...0x20, 0x7F..., UInt8(ascii: "%"), UInt8(ascii: "\\"), UInt8(ascii: "#"),
         UInt8(ascii: "?"):
@@ -47,7 +63,6 @@ enum PathScan {
       default:
         isAfterSlash = false
       }
-      index &+= 1
     }
     return true
   }
