@@ -71,6 +71,11 @@ struct AddressTests {
     }
     let v4 = IPBytes(high: 0, low: 0xFFFF_0A00_00FF)
     #expect(written(64) { AddressText.write(v4, &$0) }.0 == "10.0.0.255")
+    for octet in 0...255 as ClosedRange<UInt64> {
+      let address = IPBytes(high: 0, low: 0xFFFF_0000_0000 | octet * 0x0101_0101)
+      let text = Array(repeating: "\(octet)", count: 4).joined(separator: ".")
+      #expect(written(text.utf8.count) { AddressText.write(address, &$0) }.0 == text)
+    }
   }
 
   @Test func `a range holds what its prefix says`() {

@@ -27,12 +27,14 @@ private enum Rewriting {
         isTrusted: isTrusted
       ) { view in
         var writer = ByteWriter(base, capacity: capacity)
+        let classes = ClassNames(["first", "second"])
+        defer { classes.deallocate() }
         guard
           let layout = UpstreamHead.write(
             view,
             isUpgrade: isUpgrade,
             demand: RequestDemand(priority: 1, deadline: Instant(1_500_000_000)),
-            classes: ClassNames(["first", "second"]),
+            classes: classes,
             now: Instant(0),
             into: &writer
           )

@@ -33,6 +33,7 @@ struct RequestDemandTests {
     )
     return try ParsedRequest.withView(lines, isTrusted: isTrusted) { view in
       let names = ClassNames(classes, field: field, isBelieved: isBelieved)
+      defer { names.deallocate() }
       return RequestDemand(view, &route, names, now: now)
     }
   }

@@ -1,8 +1,10 @@
 internal import Telemetry
 
 /// The names of the priority classes as plain memory, for heads that are read and written.
-final class ClassNames: @unchecked Sendable {
-  // Immutable after init, which is what makes it sendable.
+///
+/// Whoever made it frees it; a snapshot does so with those it was made with.
+struct ClassNames: BitwiseCopyable, @unchecked Sendable {
+  // The memory is not written after init, which is what makes it sendable.
   let count: Int
   private let memory: UnsafeMutablePointer<UInt8>
   private let ends: UnsafeMutablePointer<Int>
@@ -39,7 +41,8 @@ final class ClassNames: @unchecked Sendable {
     for (index, name) in names.enumerated() { ends[index + 1] = ends[index] + name.utf8.count }
   }
 
-  deinit {
+  /// Nobody may use a copy any more.
+  func deallocate() {
     memory.deallocate()
     ends.deallocate()
     ids.deallocate()

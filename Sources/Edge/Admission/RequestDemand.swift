@@ -24,7 +24,7 @@ extension RequestDemand {
   init(
     _ view: RequestView,
     _ route: UnsafePointer<CompiledRoute>,
-    _ names: __shared ClassNames,
+    _ names: ClassNames,
     now: Instant
   ) {
     var place = Int(route.pointee.classPlace)

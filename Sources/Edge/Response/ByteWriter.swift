@@ -63,9 +63,9 @@ struct ByteWriter {
       return byte(last)
     }
     let number = UInt32(value)
-    let hundreds = number &* 41 &>> 12
+    let hundreds = (number &* 41) &>> 12
     let rest = number &- hundreds &* 100
-    let tens = rest &* 205 &>> 11
+    let tens = (rest &* 205) &>> 11
     let ones = rest &- tens &* 10
     let digits = 0x30_3030 | hundreds | tens &<< 8 | ones &<< 16 | UInt32(last) &<< 24
     // Zeros in front are shifted out.

@@ -13,12 +13,11 @@ internal import Upstream
 final class Snapshot: @unchecked Sendable {
   // Immutable after init, which is what makes it sendable.
   let routes: RouteTable
-  private let unownedRoutes: Unmanaged<RouteTable>
+  private let finder: RouteFinder
   let replies: PreparedReplies
   let classes: ClassNames
   /// Its services for those who ask about them, each once.
   let roster: [HealthReport.Service]
-  private let unownedClasses: Unmanaged<ClassNames>
   /// The admissions of its services, each once.
   let admissions: [AdmissionSlot]
   let configVersion: Int
@@ -73,7 +72,7 @@ final class Snapshot: @unchecked Sendable {
   ) {
     self.roster = roster
     self.routes = routes
-    unownedRoutes = .passUnretained(routes)
+    finder = routes.finder
     self.replies = replies
     self.configVersion = configVersion
     self.classes = classes
@@ -130,11 +129,12 @@ final class Snapshot: @unchecked Sendable {
     addressTable.deallocate()
     nameTable.deallocate()
     policyTable.deallocate()
+    classes.deallocate()
   }
 
   /// The route of a request, without a count of references for the table.
   func find(_ request: RouteRequest) -> RouteLookup {
-    unownedRoutes._withUnsafeGuaranteedRef { $0.find(request) }
+    finder.find(request)
   }
 
   func route(_ index: Int32) -> UnsafePointer<CompiledRoute> {

@@ -75,6 +75,9 @@ public final class RouteTable: Sendable {
   /// The rule that takes a request; allocates nothing and takes no locks.
   public func find(_ request: RouteRequest) -> RouteLookup { view.find(request) }
 
+  /// What lookups need of the table, without a reference to be counted.
+  public var finder: RouteFinder { RouteFinder(view: view) }
+
   /// Writes the methods of a set as an `Allow` value (`GET, POST`), which allocates nothing.
   ///
   /// - Parameters:
