@@ -185,7 +185,9 @@ extension WireTests {
         usleep(20_000)
         try peer.respond(200, request.target)
       }
-      let settings = Self.settings("breaker: {minimumRequests: 4, slowCall: 10ms, open: 600s}")
+      let settings = Self.settings(
+        "breaker: {minimumRequests: 4, window: 600s, slowCall: 10ms, open: 600s}"
+      )
       try Scene.play(backend, slow, settings: settings) { (scene: Scene) throws in
         try Self.expect([200, 200, 200, 200, 503, 503], in: scene)
       }
