@@ -177,12 +177,15 @@ extension ServiceSetting {
       "name: \(name)",
       "protocol: \(wireProtocol.rawValue)",
       "exposure: \(exposure.rawValue)",
-      "endpoints: \(YAMLWriter.list(endpoints.map(\.description)))",
-      "balance: \(balance.rawValue)",
+      "endpoints: \(endpointList)",
+      "balance: \(balanceFlow)",
+      "slowStart: \(Quantity.text(slowStart))",
       "admission: \(admission.flow)",
       "retryBudget: \(retryBudget.flow)",
       connections,
     ]
+      + (breaker.map { ["breaker: \($0.flow)"] } ?? [])
+      + (outlier.map { ["outlier: \($0.flow)"] } ?? [])
       + (tls.map { ["tls: \($0.flow)"] } ?? [])
       + (proxyProtocol.map { ["proxyProtocol: \($0.rawValue)"] } ?? [])
   }

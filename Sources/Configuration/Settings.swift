@@ -168,6 +168,8 @@ public struct ServiceSetting: Sendable, Equatable {
   public enum Balance: String, Sendable, CaseIterable {
     case p2c
     case roundRobin = "round-robin"
+    case leastRequests = "least-requests"
+    case ringHash = "ring-hash"
   }
 
   public var name: String
@@ -179,6 +181,17 @@ public struct ServiceSetting: Sendable, Equatable {
   /// `nil` for no prelude; with one, a connection carries one request only.
   public var proxyProtocol: ProxyPreludeVersion?
   public var balance = Balance.p2c
+  /// With `Balance.ringHash`: what requests are told apart by, and how much busier than the mean the
+  /// owner of a key may be.
+  public var hashKey = HashKeySetting.address
+  public var loadBound = 1.25
+  /// In the order of `endpoints`.
+  public var endpointTraits: [EndpointTraits] = []
+  /// `nil` for none, as with `outlier`.
+  public var breaker: BreakerSetting?
+  public var outlier: OutlierSetting?
+  /// Time in which an endpoint that joins others gets its whole share; zero for at once.
+  public var slowStart = Nanoseconds.zero
   /// Most connections of the process; `nil` is `defaultMaximumConnections`, which nobody planned for.
   public var maximumConnections: Int?
   public var idle = Nanoseconds.seconds(60)

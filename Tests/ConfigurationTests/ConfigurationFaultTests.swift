@@ -154,9 +154,15 @@ import Testing
     ),
     Bad(
       7,
-      "    endpoints: [a:1]\n    balance: ring-hash",
+      "    endpoints: [a:1]\n    balance: ringhash",
       "8:14: services[0].balance",
-      "not available in this version"
+      "must be p2c, round-robin, least-requests, ring-hash"
+    ),
+    Bad(
+      7,
+      "    endpoints: [a:1]\n    breaker: {open: 0s}",
+      "8:21: services[0].breaker.open",
+      "1ms"
     ),
     Bad(10, "    match: {host: \"*\", path: v1}", "10:30: routes[0].match.path", "begins with /"),
     Bad(10, "    match: {methods: [get]}", "10:23: routes[0].match.methods[0]", "GET"),

@@ -36,20 +36,49 @@ struct EndpointTests {
     #expect(!state.isBackedOff(at: Instant(0) + .milliseconds(250)))
   }
 
-  @Test func `an average begins with its first sample and follows by time, not count`() {
-    var average = MovingAverage()
-    #expect(average.value == 0)
-    average.observe(1, at: Instant(1))
-    #expect(average.value == 1)
+  @Test func `a latency rises with one sample and falls by time, not by count`() {
+    let start = Instant(1)
+    var latency = PeakAverage()
+    #expect(latency.value(at: start) == 0)
+    latency.observe(0.1, at: start)
+    latency.observe(2, at: start)
+    #expect(latency.value(at: start) == 2)
 
-    // A long silence: the new sample counts most, yet not alone.
-    average.observe(3, at: Instant(1) + .seconds(3_600))
-    #expect(average.value > 2.3 && average.value < 2.5)
-    // A burst at one instant moves it, a little each.
-    let before = average.value
-    average.observe(10, at: Instant(1) + .seconds(3_600))
-    #expect(average.value > before)
-    #expect(average.value < before + 0.2)
+    // However many quick answers come at once, it stays slow for a while.
+    for _ in 0..<1_000 { latency.observe(0.1, at: start) }
+    #expect(latency.value(at: start) == 2)
+    latency.observe(0.1, at: start + .seconds(10))
+    #expect((0.5...1.2).contains(latency.value(at: start + .seconds(10))))
+  }
+
+  @Test func `what is known of a latency fades, so that the endpoint is asked again`() {
+    var latency = PeakAverage()
+    latency.observe(5, at: Instant(1))
+    #expect(latency.value(at: Instant(1) + .seconds(300)) < 0.02)
+    // A sample that is below what it was long ago is a peak all the same.
+    latency.observe(0.2, at: Instant(1) + .seconds(300))
+    #expect(abs(latency.value(at: Instant(1) + .seconds(300)) - 0.2) < 0.01)
+  }
+
+  @Test func `a clock that steps back does no harm to a latency`() {
+    var latency = PeakAverage()
+    latency.observe(1, at: Instant(1_000_000_000))
+    latency.observe(0.5, at: Instant(0))
+    #expect(latency.value(at: Instant(0)) == 1)
+  }
+
+  @Test func `Retry-After of an endpoint is believed up to 300 s, and is 5 s without a word`() {
+    let now = Instant(0)
+    for (given, seconds) in [(nil, 5), (0, 1), (40, 40), (300, 300), (999_999_999, 300)] {
+      var state = EndpointState()
+      state.refused(retryAfter: given, at: now)
+      #expect(state.penalisedUntil == now + .seconds(Int64(seconds)))
+    }
+    // A shorter word takes nothing back.
+    var state = EndpointState()
+    state.refused(retryAfter: 100, at: now)
+    state.refused(retryAfter: 1, at: now)
+    #expect(state.penalisedUntil == now + .seconds(100))
   }
 
   @Test func `an endpoint keeps its place while somebody holds a lease`() {

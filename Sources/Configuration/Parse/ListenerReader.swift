@@ -102,9 +102,9 @@ enum ListenerReader {
 enum ServiceReader {
   private static let known = [
     "name", "protocol", "exposure", "endpoints", "balance", "connections", "tls", "proxyProtocol",
-    "admission", "retryBudget",
+    "admission", "retryBudget", "breaker", "outlier", "slowStart",
   ]
-  private static let later = ["health", "breaker", "outlier", "discovery", "versions"]
+  private static let later = ["health", "discovery", "versions"]
 
   static func read(
     _ field: Field,
@@ -116,13 +116,12 @@ enum ServiceReader {
       field.fault("a service needs a name and endpoints")
     }
     let list = fields["endpoints"]?.list() ?? []
-    let read = list.compactMap { field in
-      AddressReader.endpoint(field).map { (field: field, endpoint: $0) }
-    }
+    let read = list.compactMap(BalanceReader.endpoint)
     var service = ServiceSetting(
       name: fields["name"]?.name() ?? "",
       endpoints: read.map(\.endpoint)
     )
+    service.endpointTraits = read.map(\.traits)
     if list.isEmpty { fields["endpoints"]?.fault("must name at least one endpoint") }
     if let spoken = fields["protocol"]?.choice(ServiceProtocol.self) {
       service.wireProtocol = spoken
@@ -138,10 +137,11 @@ enum ServiceReader {
         .fault("names one client, but a connection of HTTP/2 is shared by all; use http1 or https")
     }
     if let exposure = fields["exposure"]?.choice(Exposure.self) { service.exposure = exposure }
-    if let balance = fields["balance"]?
-      .choice(ServiceSetting.Balance.self, later: ["least-requests", "ring-hash"])
-    {
-      service.balance = balance
+    if let field = fields["balance"] { BalanceReader.read(field, &service) }
+    if let field = fields["breaker"] { service.breaker = BreakerReader.read(field) }
+    if let field = fields["outlier"] { service.outlier = BreakerReader.outlier(field) }
+    if let field = fields["slowStart"] {
+      service.slowStart = field.duration(.zero...Nanoseconds.seconds(3_600))
     }
     if let field = fields["admission"] { service.admission = AdmissionReader.read(field) }
     if let field = fields["retryBudget"] { service.retryBudget = RetryReader.budget(field) }

@@ -16,7 +16,12 @@ final class AdmissionReport: Sendable {
   private let classes: [String]
   private let services = Locked<[Service]>([])
 
-  init(classes: [String]) { self.classes = classes }
+  private let health: HealthReport
+
+  init(classes: [String], health: HealthReport) {
+    self.classes = classes
+    self.health = health
+  }
 
   /// A configuration took effect.
   func adopt(_ settings: Settings, _ slots: [AdmissionSlot]) {
@@ -146,7 +151,10 @@ final class AdmissionReport: Sendable {
   }
 
   private func tell(_ service: Service) -> String {
-    guard let slot = service.slot else { return "\(service.name): admission is off\n" }
+    let health = health.lines(service.name)
+    guard let slot = service.slot else {
+      return (["\(service.name): admission is off"] + health).joined(separator: "\n") + "\n"
+    }
     var lines = [
       "\(service.name): \(service.setting.mode.rawValue), limit \(slot.service.limit)"
         + " (\(service.setting.limit.rawValue)), \(slot.service.inFlight) in flight,"
@@ -175,7 +183,7 @@ final class AdmissionReport: Sendable {
           + " to retry after \(Int(record.retryAfter.milliseconds)) ms"
       )
     }
-    return lines.joined(separator: "\n") + "\n"
+    return (lines + health).joined(separator: "\n") + "\n"
   }
 
   private func className(_ record: RefusalRecord) -> String {
@@ -185,6 +193,7 @@ final class AdmissionReport: Sendable {
   private func describe(_ service: Service) -> String {
     var text = "{\"name\":\(JSONText.literal(service.name)),"
     text += "\"mode\":\"\(service.setting.mode.rawValue)\""
+    text += health.json(service.name)
     guard let slot = service.slot else { return text + "}" }
     let queue = classes.indices.map {
       "\(JSONText.literal(classes[$0])):\(slot.tally.queued($0))"

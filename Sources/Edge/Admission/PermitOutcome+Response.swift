@@ -40,6 +40,9 @@ extension ReplyReason {
     }
   }
 
+  /// Whether it is known when it is worth trying again.
+  var statesRetry: Bool { isShed || self == .breakerOpen }
+
   /// Whether the edge refused to spare the service.
   var isShed: Bool {
     switch self {

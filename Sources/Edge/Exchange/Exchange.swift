@@ -137,4 +137,5 @@ struct Exchange: BitwiseCopyable {
   var bytesIn: Int64
   var bytesOut: Int64
   var admission: AdmissionPlace
+  var health = AttemptHealth()
 }

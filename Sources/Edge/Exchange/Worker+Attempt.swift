@@ -24,6 +24,7 @@ extension Worker {
     }
     exchange.pointee.phase = .connecting
     exchange.pointee.flags.remove(.onlyHTTP1)
+    if service.pointee.policy >= 0, !mayAttempt(index, service) { return }
     let place = chooseEndpoint(service, exchange)
     guard place >= 0 else { return fail(index, .noEndpoint) }
     exchange.pointee.previousEndpoint = exchange.pointee.endpoint
@@ -62,6 +63,7 @@ extension Worker {
     _ service: UnsafePointer<CompiledService>,
     _ exchange: UnsafeMutablePointer<Exchange>
   ) -> Int32 {
+    if service.pointee.policy >= 0 { return chooseByPolicy(service, exchange) }
     let candidates = Candidates(
       places: snapshots[exchange.pointee.snapshot].places + Int(service.pointee.firstEndpoint),
       count: Int(service.pointee.endpointCount),
@@ -236,6 +238,7 @@ extension Worker {
       at: reactor.now,
       jitter: Double(random.next() >> 11) * 0x1p-53
     )
+    if endpoints[Int(place)].policy >= 0 { noteUnreachable(place) }
   }
 
   /// Another endpoint, while there are attempts left.

@@ -166,6 +166,9 @@ extension Worker {
       return answerRoute(index, view, route)
     }
     let service = snapshots.newest.service(compiled.pointee.service)
+    if service.pointee.policy >= 0, let wait = openTime(of: service) {
+      return answer(index, view, .breakerOpen, route: route, retryAfter: wait)
+    }
     let demand = RequestDemand(view, compiled, snapshots.newest.classes, now: reactor.now)
     if requestsInFlight >= overload.mark,
       shedsForOverload(index, view, demand, route: route, compiled, service)
@@ -187,6 +190,10 @@ extension Worker {
     guard let exchange = makeExchange(index, view, route, demand, place, &refusal) else {
       leaveAdmission(place)
       return answer(index, view, refusal, route: route)
+    }
+    if service.pointee.policy >= 0 {
+      let policy = snapshots.newest.policy(service.pointee.policy)
+      exchanges[exchange].pointee.health.key = RequestKey.hash(view, policy)
     }
     let connection = connections[index]
     if !view.isHTTP2 {

@@ -33,6 +33,8 @@ extension Worker {
     exchange.pointee.headAt = reactor.now
     exchange.pointee.admission.outcome = PermitOutcome(view)
     noteLatency(exchange)
+    if exchange.pointee.admission.outcome == .dropped { notePenalty(exchange, view) }
+    if exchange.pointee.health.isWatched { judgeHead(exchange, view) }
     if head.isUpgrade {
       guard writeHead(index, view, tunnelFraming) else { return false }
       beginTunnel(index)
@@ -249,6 +251,7 @@ extension Worker {
     let exchange = exchanges[index]
     if !exchange.pointee.flags.isDisjoint(with: [.isRetrying, .keepsBody]) { endRetries(exchange) }
     leaveAdmission(exchange)
+    if exchange.pointee.health.isWatched { settleHealth(exchange) }
     if exchange.pointee.requestBlock >= 0 {
       reactor.pool.release(exchange.pointee.requestBlock)
     }

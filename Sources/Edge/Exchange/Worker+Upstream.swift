@@ -105,6 +105,7 @@ extension Worker {
     switch exchange.pointee.phase {
     case .queued, .backoff, .connecting, .waiting: fail(index, reason)
     case .relaying, .tunnel:
+      if exchange.pointee.health.isWatched { judgeBreak(exchange, reason) }
       truncate(index)
     }
   }

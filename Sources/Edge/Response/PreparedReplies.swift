@@ -71,7 +71,7 @@ final class PreparedReplies: @unchecked Sendable {
       if wording.status == 503 {
         head += "retry-after: "
         retryAfter = Int32(head.utf8.count)
-        head += (reason.isShed ? " " : "") + "\(Self.retrySeconds.lowerBound)\r\n"
+        head += (reason.statesRetry ? " " : "") + "\(Self.retrySeconds.lowerBound)\r\n"
       }
       let headRun = run(head)
       for name in [nil] + classes.map(Optional.some) {
@@ -89,8 +89,8 @@ final class PreparedReplies: @unchecked Sendable {
             bodyStart: run(start),
             bodyEnd: run("\"}\n"),
             retryAfter: retryAfter,
-            retryWidth: reason.isShed ? 2 : 1,
-            retryUnit: reason.isShed ? .seconds : .digit
+            retryWidth: reason.statesRetry ? 2 : 1,
+            retryUnit: reason.statesRetry ? .seconds : .digit
           )
         )
       }
@@ -115,7 +115,7 @@ final class PreparedReplies: @unchecked Sendable {
       if reason.wording.status == 503 {
         head += "grpc-retry-pushback-ms: "
         retryAfter = Int32(head.utf8.count)
-        head += (reason.isShed ? " " : "") + "\(Self.retrySeconds.lowerBound)000\r\n"
+        head += (reason.statesRetry ? " " : "") + "\(Self.retrySeconds.lowerBound)000\r\n"
       }
       table.append(
         Reply(
@@ -125,8 +125,8 @@ final class PreparedReplies: @unchecked Sendable {
           bodyStart: run(""),
           bodyEnd: run(""),
           retryAfter: retryAfter,
-          retryWidth: reason.isShed ? 5 : 1,
-          retryUnit: reason.isShed ? .milliseconds : .digit
+          retryWidth: reason.statesRetry ? 5 : 1,
+          retryUnit: reason.statesRetry ? .milliseconds : .digit
         )
       )
     }

@@ -38,6 +38,7 @@ enum ReplyReason: UInt8, CaseIterable {
   case shedEvicted
   case shedQueueTimeout
   case shedEdgeOverload
+  case breakerOpen
 
   struct Wording {
     var status: UInt16
@@ -60,7 +61,7 @@ enum ReplyReason: UInt8, CaseIterable {
       .upstreamMalformed, .upstreamRefused, .upgradeRefused, .buffersExhausted,
       .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused, .upstreamNoHTTP2,
       .shedQueueFull, .shedClass, .shedDeadline, .shedEvicted, .shedQueueTimeout,
-      .shedEdgeOverload:
+      .shedEdgeOverload, .breakerOpen:
       14
     case .malformedRequest, .codingNotImplemented, .versionNotSupported, .malformedBody,
       .pathRefused, .tlsRequired:
@@ -186,7 +187,7 @@ enum ReplyReason: UInt8, CaseIterable {
     case .noEndpoint, .connectFailed, .connectTimeout, .connectionLimit, .upstreamReset,
       .upstreamMalformed, .upstreamTimeout, .perTryTimeout, .upstreamRefused, .upgradeRefused,
       .buffersExhausted, .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused,
-      .upstreamNoHTTP2:
+      .upstreamNoHTTP2, .breakerOpen:
       upstreamWording
     case .shedQueueFull, .shedClass, .shedDeadline, .shedEvicted, .shedQueueTimeout,
       .shedEdgeOverload:
@@ -298,6 +299,14 @@ enum ReplyReason: UInt8, CaseIterable {
         token: "upstream-refused",
         title: "The service took no more requests",
         detail: "The service refused the request without processing it.",
+        proxyError: "destination_unavailable"
+      )
+    case .breakerOpen:
+      Wording(
+        status: 503,
+        token: "breaker-open",
+        title: "The service is given time to recover",
+        detail: "The service failed too often, so it is not asked for a while.",
         proxyError: "destination_unavailable"
       )
     case .upgradeRefused:

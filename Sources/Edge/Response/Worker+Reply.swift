@@ -94,6 +94,7 @@ extension Worker {
     let exchange = exchanges[index]
     if exchange.pointee.flags.contains(.mayRetry), retriesFailure(index, reason) { return }
     noteFailure(exchange, reason)
+    if exchange.pointee.health.isWatched { judgeFailure(exchange, reason) }
     let connection = exchange.pointee.connection
     let entry = connections[connection]
     releaseUpstream(index, reusable: false)

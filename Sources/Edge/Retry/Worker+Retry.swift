@@ -34,6 +34,7 @@ extension Worker {
       return false
     }
     noteFailure(exchange, reason)
+    if exchange.pointee.health.isWatched { judgeFailure(exchange, reason) }
     backOff(index, wait, reusable: false)
     return true
   }
@@ -53,10 +54,21 @@ extension Worker {
       return false
     }
     exchange.pointee.admission.outcome = PermitOutcome(view)
+    judgeDropped(exchange, view)
     let service = snapshots[exchange.pointee.snapshot].service(exchange.pointee.service)
     meter.upstreamAnswered(service.pointee.metrics, reactor.now - exchange.pointee.attemptStarted)
     backOff(index, wait, reusable: skipResponse(exchange, view))
     return true
+  }
+
+  /// Tells breakers and outlier detection of a response that nobody gets.
+  private func judgeDropped(_ exchange: UnsafeMutablePointer<Exchange>, _ view: ResponseView) {
+    if exchange.pointee.admission.outcome == .dropped { notePenalty(exchange, view) }
+    guard exchange.pointee.health.isWatched else { return }
+    exchange.pointee.headAt = reactor.now
+    judgeHead(exchange, view)
+    settleHealth(exchange)
+    exchange.pointee.headAt = .never
   }
 
   /// The response goes to the client: nothing is repeated from here on.

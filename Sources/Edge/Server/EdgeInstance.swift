@@ -60,6 +60,12 @@ public final class EdgeInstance: Sendable {
         ? .text(overload.text + "\n" + report.text)
         : .json("{\"edge\":\(overload.json),\"services\":\(report.json)}\n")
     }
+    HealthOrders(
+      report: server.healthReport,
+      logger: options.logger,
+      republish: { [server] in (try? server.republish()) != nil }
+    )
+    .register(in: endpoints)
     ProcessMetrics.register(in: server.registry, version: Self.version)
     readiness.register(in: server.registry)
     log.register(in: server.registry)
@@ -252,7 +258,8 @@ public final class EdgeInstance: Sendable {
     }
   }
 
-  private static var now: Instant { Instant(clinux_monotonic_now()) }
+  /// The monotonic time, as reactors know it.
+  static var now: Instant { Instant(clinux_monotonic_now()) }
 }
 
 extension AccessLogOutput {

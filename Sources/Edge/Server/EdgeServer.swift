@@ -51,6 +51,7 @@ public final class EdgeServer: Sendable {
   let admissionReport: AdmissionReport
   let overloadReport: OverloadReport
   let retryReport = RetryReport()
+  let healthReport: HealthReport
   let inherited: InheritedSockets
   let options: Options
   let running: Locked<Running>
@@ -87,10 +88,12 @@ public final class EdgeServer: Sendable {
       edge: edge,
       names: names,
       admissions: AdmissionDirectory(workers: count, classes: classes),
-      retries: RetryDirectory(workers: count)
+      retries: RetryDirectory(workers: count),
+      health: shared.health
     )
-    admissionReport = AdmissionReport(classes: classes)
     overloadReport = OverloadReport(shared.load, classes: classes)
+    healthReport = HealthReport(shared.health)
+    admissionReport = AdmissionReport(classes: classes, health: healthReport)
     certificates = CertificateStore(logger: options.logger)
     mailboxes = (0..<count).map { _ in WorkerMailbox() }
     heartbeats = (0..<count).map { WorkerHeartbeat(worker: $0) }
@@ -112,6 +115,8 @@ public final class EdgeServer: Sendable {
     overloadReport.register(in: registry)
     retryReport.adopt(loaded.settings, snapshot.retries)
     retryReport.register(in: registry)
+    healthReport.adopt(snapshot.roster)
+    healthReport.register(in: registry)
   }
 
   /// The number of workers that settings ask for.
@@ -181,6 +186,7 @@ public final class EdgeServer: Sendable {
     admissionReport.adopt(loaded.settings, snapshot.admissions)
     adoptOverload(loaded.settings, snapshot)
     retryReport.adopt(loaded.settings, snapshot.retries)
+    healthReport.adopt(snapshot.roster)
     shared.graveyard.clear()
   }
 

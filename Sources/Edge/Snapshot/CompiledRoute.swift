@@ -50,6 +50,8 @@ struct CompiledService {
   /// `nil` where no route has anything repeated; the snapshot keeps it alive.
   var retries: Unmanaged<ServiceRetries>?
   var retryAllowance = RetryAllowance(ratio: 0, minimumPerSecond: 0)
+  /// The place of its `ServicePolicy` in the snapshot, or -1 where it has none.
+  var policy: Int32 = -1
 }
 
 /// Which version of HTTP the endpoints of a service speak.

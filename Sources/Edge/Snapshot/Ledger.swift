@@ -46,6 +46,7 @@ extension Worker {
   func detach(_ index: Int32) {
     let exchange = exchanges[index]
     guard exchange.pointee.snapshot >= 0 else { return }
+    if exchange.pointee.health.isWatched { settleHealth(exchange) }
     let snapshot = snapshots[exchange.pointee.snapshot]
     let service = snapshot.service(exchange.pointee.service)
     let leases = snapshot.leases(of: exchange.pointee.endpoint, in: service)

@@ -1,4 +1,5 @@
 internal import Admission
+internal import Configuration
 internal import Glibc
 internal import Reactor
 internal import Routing
@@ -16,6 +17,8 @@ final class Snapshot: @unchecked Sendable {
   private let finder: RouteFinder
   let replies: PreparedReplies
   let classes: ClassNames
+  /// Its services for those who ask about them, each once.
+  let roster: [HealthReport.Service]
   /// The admissions of its services, each once.
   let admissions: [AdmissionSlot]
   /// Of services that have retries, each once, and what routes have repeated.
@@ -36,6 +39,10 @@ final class Snapshot: @unchecked Sendable {
   private let addressTable: UnsafeMutablePointer<KernelAddress>
   private let nameTable: UnsafeMutablePointer<NameID>
   private let routeCount: Int
+  private let serviceCount: Int
+  /// What services say of their endpoints, and who holds the memory of that.
+  private let policyTable: UnsafeMutablePointer<ServicePolicy>
+  private let policies: [ServicePolicyMemory]
   /// The TLS of endpoints in the order of `places`, `nil` in clear.
   private let targets: [SecureTarget?]
   private let leases: [EndpointDirectory.Lease]
@@ -45,6 +52,7 @@ final class Snapshot: @unchecked Sendable {
   struct ServiceEndpoints {
     var service: CompiledService
     var endpoints: [Endpoint]
+    var policy: ServicePolicyMemory?
   }
 
   struct Endpoint {
@@ -53,6 +61,7 @@ final class Snapshot: @unchecked Sendable {
     var name: NameTable.Lease
     /// How it is spoken to over TLS.
     var target: SecureTarget?
+    var traits = EndpointTraits()
   }
 
   init(
@@ -67,8 +76,10 @@ final class Snapshot: @unchecked Sendable {
     admissions: [AdmissionSlot] = [],
     overload: EdgePressure.Settings = EdgePressure.Settings(),
     retries: [ServiceRetries] = [],
-    retryPolicies: RetryPolicies = RetryPolicies([])
+    retryPolicies: RetryPolicies = RetryPolicies([]),
+    roster: [HealthReport.Service] = []
   ) {
+    self.roster = roster
     self.routes = routes
     finder = routes.finder
     self.replies = replies
@@ -81,6 +92,7 @@ final class Snapshot: @unchecked Sendable {
     self.listeners = listeners
     self.sampling = sampling
     routeCount = compiled.count
+    serviceCount = services.count
     routeTable = .allocate(capacity: max(1, compiled.count))
     routeTable.initialize(from: compiled, count: compiled.count)
     serviceTable = .allocate(capacity: max(1, services.count))
@@ -93,8 +105,16 @@ final class Snapshot: @unchecked Sendable {
     var nameLeases: [NameTable.Lease] = []
     var targets: [SecureTarget?] = []
     var next = 0
+    policies = services.compactMap(\.policy)
+    policyTable = .allocate(capacity: max(1, policies.count))
+    var nextPolicy = 0
     for (index, entry) in services.enumerated() {
       var service = entry.service
+      if let policy = entry.policy {
+        (policyTable + nextPolicy).initialize(to: policy.policy)
+        service.policy = Int32(nextPolicy)
+        nextPolicy += 1
+      }
       service.firstEndpoint = Int32(next)
       service.endpointCount = Int32(entry.endpoints.count)
       (serviceTable + index).initialize(to: service)
@@ -120,6 +140,7 @@ final class Snapshot: @unchecked Sendable {
     placeTable.deallocate()
     addressTable.deallocate()
     nameTable.deallocate()
+    policyTable.deallocate()
     classes.deallocate()
   }
 
@@ -130,6 +151,19 @@ final class Snapshot: @unchecked Sendable {
 
   func route(_ index: Int32) -> UnsafePointer<CompiledRoute> {
     UnsafePointer(routeTable + Int(index))
+  }
+
+  func policy(_ index: Int32) -> UnsafePointer<ServicePolicy> {
+    UnsafePointer(policyTable + Int(index))
+  }
+
+  /// Services by their places, with their endpoints' places among `places`.
+  var serviceRanges: [(service: CompiledService, range: Range<Int>)] {
+    (0..<serviceCount).map { index in
+      let service = serviceTable[index]
+      let first = Int(service.firstEndpoint)
+      return (service, first..<(first + Int(service.endpointCount)))
+    }
   }
 
   func service(_ index: Int32) -> UnsafePointer<CompiledService> {

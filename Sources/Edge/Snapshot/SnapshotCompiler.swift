@@ -16,14 +16,17 @@ final class SnapshotCompiler: Sendable {
   let services = ServiceDirectory()
   let admissions: AdmissionDirectory
   let retries: RetryDirectory
+  let health: HealthTable
   private let listenerPlaces = Locked<[String: Int]>([:])
 
   init(
     edge: EdgeMetrics,
     names: NameTable,
     admissions: AdmissionDirectory,
-    retries: RetryDirectory
+    retries: RetryDirectory,
+    health: HealthTable
   ) {
+    self.health = health
     self.edge = edge
     self.names = names
     self.admissions = admissions
@@ -84,6 +87,7 @@ final class SnapshotCompiler: Sendable {
       routes.append(compiled)
     }
     var services: [Snapshot.ServiceEndpoints] = []
+    var roster: [HealthReport.Service] = []
     for variant in variants.all {
       services.append(
         try compile(
@@ -95,6 +99,10 @@ final class SnapshotCompiler: Sendable {
           addresses
         )
       )
+    }
+    // The first ones are the services, whole; parts of them by port come behind.
+    for (setting, compiled) in zip(settings.services, services) {
+      roster.append(Self.member(setting, compiled))
     }
     let common = Self.commonMaximum(settings, descriptors: descriptors)
     var listeners: [ListenerSettings] = []
@@ -123,7 +131,25 @@ final class SnapshotCompiler: Sendable {
       admissions: slots.compactMap(\.self),
       overload: EdgePressure.Settings(settings, descriptors: descriptors, common: common),
       retries: Array(retries.values),
-      retryPolicies: RetryPolicies(repeated)
+      retryPolicies: RetryPolicies(repeated),
+      roster: roster
+    )
+  }
+
+  /// A service for those who ask about it.
+  private static func member(
+    _ setting: ServiceSetting,
+    _ compiled: Snapshot.ServiceEndpoints
+  ) -> HealthReport.Service {
+    HealthReport.Service(
+      name: setting.name,
+      place: compiled.service.place,
+      breaker: setting.breaker.map(BreakerSettings.init),
+      outlier: setting.outlier.map(OutlierSettings.init),
+      balance: setting.balance.rawValue,
+      endpoints: compiled.endpoints.map {
+        HealthReport.Endpoint(name: $0.address.description, lease: $0.lease, traits: $0.traits)
+      }
     )
   }
 
@@ -204,7 +230,9 @@ final class SnapshotCompiler: Sendable {
     }
     var resolved: [Snapshot.Endpoint] = []
     var seen = Set<String>()
-    for endpoint in service.endpoints {
+    var choices: [ChoiceEndpoint] = []
+    for (index, endpoint) in service.endpoints.enumerated() {
+      let traits = service.traits(of: index)
       if let port, case .host(_, let own) = endpoint, own != port { continue }
       for address in addresses(endpoint) {
         let text = address.description
@@ -216,12 +244,22 @@ final class SnapshotCompiler: Sendable {
         else {
           throw EdgeError(.bound, "more than \(EndpointDirectory.capacity) endpoints are in use")
         }
+        health.adopt(lease)
+        choices.append(
+          ChoiceEndpoint(
+            place: lease.place,
+            weight: traits.weight,
+            priority: traits.priority,
+            name: text
+          )
+        )
         resolved.append(
           Snapshot.Endpoint(
             lease: lease,
             address: address,
             name: names.lease(for: text),
-            target: target
+            target: target,
+            traits: traits
           )
         )
       }
@@ -233,7 +271,7 @@ final class SnapshotCompiler: Sendable {
         metrics: edge.service(service.name),
         place: place,
         name: names.id(for: service.name),
-        balance: service.balance == .p2c ? .twoChoices : .roundRobin,
+        balance: Balance(service.balance),
         connectTimeout: service.connectTimeout,
         idleTimeout: service.idle,
         maximumConnections: Int32(
@@ -248,7 +286,12 @@ final class SnapshotCompiler: Sendable {
         retries: retries.map { .passUnretained($0) },
         retryAllowance: RetryAllowance(service.retryBudget)
       ),
-      endpoints: resolved
+      endpoints: resolved,
+      policy: ServicePolicyMemory(
+        service,
+        choices,
+        isOrdered: choices.contains { health.record($0.place).isDrained }
+      )
     )
   }
 

@@ -18,6 +18,8 @@ final class SharedState: Sendable {
   let graveyard = Graveyard()
   /// Where workers give back listening sockets.
   let sockets: InheritedSockets
+  /// Breakers, ejections and orders of services and endpoints.
+  let health = HealthTable(services: ServiceDirectory.capacity)
   /// Priority classes of the process.
   let classes: Int
   /// What presses on this process.

@@ -70,8 +70,17 @@ extension Worker {
         upstreamSessions.forget(Int(place))
         state.pointee = EndpointState()
         state.pointee.epoch = snapshot.epoch(at: index)
+        if !before.isEmpty { state.pointee.joinedAt = reactor.now }
       }
       state.pointee.isPresent = true
+      state.pointee.policy = -1
+    }
+    for (service, range) in snapshot.serviceRanges where service.policy >= 0 {
+      for index in range {
+        let state = endpoints + Int(snapshot.places[index])
+        state.pointee.policy = service.policy
+        state.pointee.service = service.place
+      }
     }
     for place in before where !endpoints[Int(place)].isPresent { closeIdle(place) }
   }

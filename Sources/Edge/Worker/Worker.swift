@@ -96,6 +96,8 @@ final class Worker {
   let cursors: UnsafeMutablePointer<UInt32>
   /// The pressure on this process, and what is refused for it.
   var overload: WorkerOverload
+  /// What is remembered of services whose choice is more than plain, by their places.
+  let views: UnsafeMutablePointer<ChoiceView>
   /// This worker's sides of the admissions of services.
   var admissions = AdmissionTable()
   /// By name, in the order they were first seen; connections name them by their index.
@@ -175,6 +177,8 @@ final class Worker {
     endpoints.initialize(repeating: EndpointState(), count: EndpointDirectory.capacity)
     cursors = .allocate(capacity: ServiceDirectory.capacity)
     cursors.initialize(repeating: 0, count: ServiceDirectory.capacity)
+    views = .allocate(capacity: ServiceDirectory.capacity)
+    views.initialize(repeating: ChoiceView(), count: ServiceDirectory.capacity)
     serviceHandshakes = .allocate(capacity: ServiceDirectory.capacity)
     serviceHandshakes.initialize(repeating: 0, count: ServiceDirectory.capacity)
     self.snapshots = SnapshotTable(capacity: snapshots)
@@ -202,6 +206,7 @@ final class Worker {
     serviceSessions.deallocate()
     endpoints.deallocate()
     cursors.deallocate()
+    views.deallocate()
     serviceHandshakes.deallocate()
     requestFields.deallocate()
     responseFields.deallocate()

@@ -5,6 +5,10 @@ public enum Balance: UInt8, Sendable, BitwiseCopyable {
   /// The better of two taken at random: fewer in flight, then lower latency.
   case twoChoices
   case roundRobin
+  /// The one with the fewest in flight of all.
+  case leastRequests
+  /// The one that a key of the request belongs to, while it is not much busier than the others.
+  case ringHash
 }
 
 /// The endpoints a request may go to, as places in the worker's table.
@@ -40,7 +44,8 @@ public struct Candidates {
   ) -> Int32 {
     guard count > 1 else { return count == 1 ? places[0] : -1 }
     switch balance {
-    case .roundRobin:
+    // The others need more than is known here: see `Chooser`.
+    case .roundRobin, .leastRequests, .ringHash:
       let start = Int(cursor % UInt32(count))
       cursor = UInt32((start + 1) % count)
       return firstUsable(from: start, avoiding: avoiding, at: now)
@@ -67,11 +72,7 @@ public struct Candidates {
     }
     guard firstUsable else { return second }
     guard secondUsable else { return first }
-    let (x, y) = (states + Int(first), states + Int(second))
-    if x.pointee.inFlight != y.pointee.inFlight {
-      return x.pointee.inFlight < y.pointee.inFlight ? first : second
-    }
-    return x.pointee.latency.value <= y.pointee.latency.value ? first : second
+    return states[Int(second)].isBetter(than: states + Int(first), at: now) ? second : first
   }
 
   private func firstUsable(from start: Int, avoiding: Int32, at now: Instant) -> Int32 {
@@ -89,5 +90,16 @@ public struct Candidates {
       }
     }
     return best >= 0 ? best : places[start]
+  }
+}
+
+extension EndpointState {
+  /// Whether it is the better one of two: not penalised, fewer in flight, a lower latency.
+  func isBetter(than other: UnsafeMutablePointer<EndpointState>, at now: Instant) -> Bool {
+    let isPenalised = penalisedUntil > now
+    let isOtherPenalised = other.pointee.penalisedUntil > now
+    guard isPenalised == isOtherPenalised else { return isOtherPenalised }
+    if inFlight != other.pointee.inFlight { return inFlight < other.pointee.inFlight }
+    return latency.value(at: now) < other.pointee.latency.value(at: now)
   }
 }

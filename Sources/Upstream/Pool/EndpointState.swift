@@ -9,6 +9,10 @@ public struct EndpointState: BitwiseCopyable {
   public var epoch: UInt32 = 0
   /// The newest configuration has it; when not, its connections are not kept.
   public var isPresent = false
+  /// Its service's place, and that of what the newest configuration says of it beyond a plain
+  /// balance, -1 for nothing.
+  public var service: Int32 = -1
+  public var policy: Int32 = -1
   /// Requests of this worker that are under way there.
   public var inFlight: Int32 = 0
   /// Connections of this worker, in any state.
@@ -31,10 +35,14 @@ public struct EndpointState: BitwiseCopyable {
   public var lacksHTTP1 = false
   /// Connect failures in a row.
   public var failures: Int32 = 0
-  /// Time to the response head, averaged; 0 before the first.
-  public var latency = MovingAverage()
+  /// Time to the response head.
+  public var latency = PeakAverage()
   /// Not chosen before this instant while another can be.
   public var backedOffUntil = Instant(.min)
+  /// Of two, the other one is chosen before this instant: it said that it has enough to do.
+  public var penalisedUntil = Instant(.min)
+  /// When it joined a service that others served already, for a slow start; else the distant past.
+  public var joinedAt = Instant(.min)
 
   public init() {}
 
@@ -52,6 +60,20 @@ public struct EndpointState: BitwiseCopyable {
     backedOffUntil = now + .microseconds(Int64(rest * 1_000))
   }
 
+  /// The endpoint answered 429 or 503.
+  ///
+  /// - Parameters:
+  ///   - retryAfter: Seconds that it asked for, at most 300 of which are believed, or `nil`.
+  ///   - now: When it did.
+  public mutating func refused(retryAfter: Int?, at now: Instant) {
+    let seconds = min(max(1, retryAfter ?? Self.usualPenalty), Self.longestPenalty)
+    penalisedUntil = max(penalisedUntil, now + .seconds(Int64(seconds)))
+  }
+
+  /// Seconds, as linkerd's: without a word of its own, and at most whatever it says.
+  private static let usualPenalty = 5
+  private static let longestPenalty = 300
+
   /// Notes that a connection was made.
   public mutating func connected() {
     failures = 0
@@ -67,28 +89,4 @@ public enum ChosenHTTP: UInt8, Sendable, BitwiseCopyable {
   case unknown
   case http1
   case http2
-}
-
-/// An average that forgets by time, not by count: a burst of samples weighs like a trickle.
-public struct MovingAverage: BitwiseCopyable {
-  /// Seconds; 0 before the first sample.
-  public private(set) var value: Double = 0
-  private var updated = Instant(.min)
-
-  /// Time in which a sample's weight falls to 1/e: 10 s, as Finagle's and Linkerd's peak-EWMA.
-  static let decay = 10.0
-
-  public init() {}
-
-  public mutating func observe(_ seconds: Double, at now: Instant) {
-    guard updated.rawValue != .min else {
-      value = seconds
-      updated = now
-      return
-    }
-    // The first-order form of 1 - exp(-gap/decay), with a floor so that a burst moves it too.
-    let weight = min(0.7, max(0.02, (now - updated).seconds / Self.decay))
-    value += (seconds - value) * weight
-    updated = now
-  }
 }

@@ -5,7 +5,7 @@ internal import Configuration
 struct ExplainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "explain",
-    abstract: "Show what admission does for each service: limit, in flight, queue, last refusals.",
+    abstract: "Show each service: limit, in flight, queue, last refusals, breakers, endpoints.",
     discussion: "Asks the admin address of a running edge; what it says is true of that moment."
   )
 

@@ -1,0 +1,290 @@
+internal import Configuration
+internal import Telemetry
+internal import Units
+internal import Upstream
+
+/// What breakers, ejections and orders come to, for metrics, `/admin/services` and `spillway explain`;
+/// and the way in for orders.
+///
+/// The slow plane's view of `HealthTable`: it reads and orders through the same atomics as workers.
+final class HealthReport: Sendable {
+  struct Endpoint: Sendable {
+    let name: String
+    /// Keeps the place its own while it can be asked about here.
+    let lease: EndpointDirectory.Lease
+    let traits: EndpointTraits
+  }
+
+  struct Service: Sendable {
+    let name: String
+    let place: Int32
+    let breaker: BreakerSettings?
+    let outlier: OutlierSettings?
+    let balance: String
+    let endpoints: [Endpoint]
+  }
+
+  /// Series of the state of endpoints; those beyond are not shown as metrics.
+  private static let mostEndpoints = 1_000
+
+  private let health: HealthTable
+  private let services = Locked<[Service]>([])
+
+  init(_ health: HealthTable) { self.health = health }
+
+  /// A configuration took effect.
+  func adopt(_ services: [Service]) { self.services.withLock { $0 = services } }
+
+  /// The monotonic time, as reactors know it.
+  private var now: Instant { EdgeInstance.now }
+
+  private func state(_ breaker: SharedBreaker, _ settings: BreakerSettings) -> BreakerState {
+    breaker.word.visibleState(at: now, settings)
+  }
+
+  // MARK: - Metrics
+
+  func register(in registry: MetricRegistry) {
+    registry.register(
+      "spillway_breaker_state",
+      help: "1 for the state that a breaker is in; without an endpoint that of a service.",
+      .gauge
+    ) { [self] in
+      breakers.flatMap { entry in
+        BreakerState.allCases.map { state in
+          let isIt = self.state(entry.breaker, entry.settings) == state
+          return MetricSample(
+            isIt ? 1 : 0,
+            ["service": entry.service, "endpoint": entry.endpoint, "state": state.label]
+          )
+        }
+      }
+    }
+    registry.register(
+      "spillway_breaker_trips_total",
+      help: "Times that a breaker opened, by what opened it.",
+      .counter
+    ) { [self] in
+      breakers.flatMap { entry in
+        BreakerCause.allCases.map { cause in
+          MetricSample(
+            Double(entry.breaker.tripCount(cause)),
+            ["service": entry.service, "endpoint": entry.endpoint, "cause": cause.label]
+          )
+        }
+      }
+    }
+    registry.register(
+      "spillway_outlier_ejections_total",
+      help: "Endpoints that were left out because they did worse than others, by what showed it.",
+      .counter
+    ) { [self] in
+      outliers.flatMap { service in
+        EjectionCause.allCases.map { cause in
+          MetricSample(
+            Double(health.service(service.place).ejectionCount(cause)),
+            ["service": service.name, "cause": cause.label]
+          )
+        }
+      }
+    }
+    registry.register(
+      "spillway_outlier_overflows_total",
+      help: "Times that an endpoint stayed because as many as may be were left out already.",
+      .counter
+    ) { [self] in
+      outliers.map {
+        MetricSample(Double(health.service($0.place).overflows), ["service": $0.name])
+      }
+    }
+    registry.register(
+      "spillway_outlier_ejected",
+      help: "Endpoints of a service that are left out now.",
+      .gauge
+    ) { [self] in
+      let now = now
+      return outliers.map { service in
+        let out = service.endpoints.filter {
+          health.record($0.lease.place).isEjected(at: now)
+        }
+        return MetricSample(Double(out.count), ["service": service.name])
+      }
+    }
+    registry.register(
+      "spillway_endpoints_drained",
+      help: "Endpoints of a service that an operator keeps requests from.",
+      .gauge
+    ) { [self] in
+      services.withLock { $0 }.map { service in
+        let out = service.endpoints.filter { health.record($0.lease.place).isDrained }
+        return MetricSample(Double(out.count), ["service": service.name])
+      }
+    }
+  }
+
+  private var outliers: [Service] { services.withLock { $0 }.filter { $0.outlier != nil } }
+
+  private struct Breaker {
+    var service: String
+    var endpoint: String
+    var breaker: SharedBreaker
+    var settings: BreakerSettings
+  }
+
+  private var breakers: [Breaker] {
+    var found: [Breaker] = []
+    var left = Self.mostEndpoints
+    for service in services.withLock({ $0 }) {
+      guard let settings = service.breaker else { continue }
+      found.append(
+        Breaker(
+          service: service.name,
+          endpoint: "",
+          breaker: health.breaker(ofService: service.place),
+          settings: settings
+        )
+      )
+      for endpoint in service.endpoints.prefix(left) {
+        found.append(
+          Breaker(
+            service: service.name,
+            endpoint: endpoint.name,
+            breaker: health.breaker(endpoint.lease.place),
+            settings: settings
+          )
+        )
+      }
+      left -= min(left, service.endpoints.count)
+    }
+    return found
+  }
+
+  // MARK: - Explanation
+
+  /// Fields of a service's object in JSON, each with a comma before it.
+  func json(_ name: String) -> String {
+    guard let service = find(name) else { return "" }
+    var text = ",\"balance\":\(JSONText.literal(service.balance))"
+    if let settings = service.breaker {
+      let breaker = health.breaker(ofService: service.place)
+      text += ",\"breaker\":\(describe(breaker, settings))"
+    }
+    let endpoints = service.endpoints.map { endpoint in
+      let record = health.record(endpoint.lease.place)
+      var text = "{\"address\":\(JSONText.literal(endpoint.name))"
+      text += ",\"weight\":\(endpoint.traits.weight),\"priority\":\(endpoint.traits.priority)"
+      text += ",\"isDrained\":\(record.isDrained)"
+      if let settings = service.breaker {
+        text += ",\"breaker\":\(describe(health.breaker(endpoint.lease.place), settings))"
+      }
+      if service.outlier != nil, record.isEjected(at: now) {
+        text += ",\"ejected\":{\"cause\":\"\(record.lastCause.label)\",\"times\":\(record.times)"
+        text += ",\"leftMs\":\(Int((record.ejectedUntil - now).milliseconds))}"
+      }
+      return text + "}"
+    }
+    return text + ",\"endpoints\":[\(endpoints.joined(separator: ","))]"
+  }
+
+  private func describe(_ breaker: SharedBreaker, _ settings: BreakerSettings) -> String {
+    let word = breaker.word
+    let state = state(breaker, settings)
+    var text = "{\"state\":\"\(state.label)\",\"isOrdered\":\(word.order != .none)"
+    text += ",\"failuresInARow\":\(breaker.streak)"
+    if state != .closed, word.order == .none {
+      text += ",\"cause\":\"\(word.cause.label)\",\"trips\":\(word.trips)"
+    }
+    if state == .open, word.order == .none {
+      text += ",\"leftMs\":\(max(0, Int((word.time - now).milliseconds)))"
+    }
+    return text + "}"
+  }
+
+  /// Lines of a service for people, each with two spaces before it; what is as it should be is not
+  /// worth one.
+  func lines(_ name: String) -> [String] {
+    guard let service = find(name) else { return [] }
+    var lines: [String] = []
+    if let settings = service.breaker {
+      let breaker = health.breaker(ofService: service.place)
+      lines.append("  breaker: \(tell(breaker, settings))")
+    }
+    for endpoint in service.endpoints {
+      let record = health.record(endpoint.lease.place)
+      var parts: [String] = []
+      if record.isDrained { parts.append("drained") }
+      if let settings = service.breaker {
+        let breaker = health.breaker(endpoint.lease.place)
+        if state(breaker, settings) != .closed || breaker.word.order != .none {
+          parts.append("breaker \(tell(breaker, settings))")
+        }
+      }
+      if service.outlier != nil, record.isEjected(at: now) {
+        parts.append(
+          "left out for \(Int((record.ejectedUntil - now).seconds.rounded(.up))) s more"
+            + " (\(record.lastCause.label), \(record.times) times)"
+        )
+      }
+      if !parts.isEmpty { lines.append("  \(endpoint.name): " + parts.joined(separator: ", ")) }
+    }
+    return lines
+  }
+
+  private func tell(_ breaker: SharedBreaker, _ settings: BreakerSettings) -> String {
+    let word = breaker.word
+    let state = state(breaker, settings)
+    if word.order != .none { return "\(state.label), by order" }
+    switch state {
+    case .closed: return "closed, \(breaker.streak) failures in a row"
+    case .open:
+      let left = max(0, (word.time - now).seconds)
+      return "open for \(Int(left.rounded(.up))) s more (\(word.cause.label))"
+    case .halfOpen: return "half-open (\(word.cause.label))"
+    case .ramp:
+      return "closed again for \(Int(word.share(at: now, settings) * 100))% of the requests"
+    }
+  }
+
+  private func find(_ name: String) -> Service? {
+    services.withLock { $0 }.first { $0.name == name }
+  }
+
+  // MARK: - Orders
+
+  enum OrderFault: Error, Equatable {
+    case unknownService
+    case unknownEndpoint
+    case noBreaker
+  }
+
+  /// Orders a breaker open or closed, or lets it decide again.
+  ///
+  /// `endpoint`: An address, or `nil` for the service's own breaker.
+  ///
+  /// - Throws: `OrderFault` where there is no such breaker.
+  func order(_ order: BreakerOrder, service: String, endpoint: String?) throws(OrderFault) {
+    guard let known = find(service) else { throw .unknownService }
+    guard known.breaker != nil else { throw .noBreaker }
+    if let endpoint {
+      guard let place = known.endpoints.first(where: { $0.name == endpoint })?.lease.place else {
+        throw .unknownEndpoint
+      }
+      health.breaker(place).order(order)
+    } else {
+      health.breaker(ofService: known.place).order(order)
+    }
+    health.service(known.place).noteChange()
+  }
+
+  /// Keeps new requests from an endpoint, or lets them go there again; those under way go on.
+  ///
+  /// - Throws: `OrderFault` where there is no such endpoint.
+  func drain(_ isDrained: Bool, service: String, endpoint: String) throws(OrderFault) {
+    guard let known = find(service) else { throw .unknownService }
+    guard let found = known.endpoints.first(where: { $0.name == endpoint }) else {
+      throw .unknownEndpoint
+    }
+    health.record(found.lease.place).drain(isDrained)
+    health.service(known.place).noteChange()
+  }
+}

@@ -1,0 +1,142 @@
+internal import Configuration
+internal import Units
+internal import Upstream
+
+/// What a service says of its endpoints beyond a plain balance, as the request path sees it.
+struct ServicePolicy: BitwiseCopyable {
+  /// What `balance: ring-hash` tells requests apart by.
+  enum Key: UInt8, BitwiseCopyable {
+    case none
+    case address
+    case header
+    case cookie
+  }
+
+  var choice: UnsafePointer<ChoicePolicy>
+  var table: ChoiceTable
+  var key: Key
+  /// The name of a header, in lower case, or of a cookie.
+  var keyName: UnsafePointer<UInt8>
+  var keyLength: Int
+}
+
+/// Owns the memory of a `ServicePolicy`; the snapshot holds it.
+final class ServicePolicyMemory: @unchecked Sendable {
+  // Safe to share: immutable after init.
+  let policy: ServicePolicy
+  private let choices: ChoiceMemory
+  private let name: UnsafeMutablePointer<UInt8>
+  private let choice: UnsafeMutablePointer<ChoicePolicy>
+
+  /// `isOrdered`: Whether an operator took one of the endpoints out.
+  ///
+  /// - Returns: `nil` for a service that says nothing beyond a plain balance: its requests pay for
+  ///   none of this.
+  init?(_ service: ServiceSetting, _ endpoints: [ChoiceEndpoint], isOrdered: Bool) {
+    let isPlain =
+      !isOrdered && (service.balance == .p2c || service.balance == .roundRobin)
+      && service.breaker == nil
+      && service.outlier == nil && service.slowStart == .zero
+      && Set(endpoints.map(\.weight)).count <= 1 && Set(endpoints.map(\.priority)).count <= 1
+    guard !isPlain else { return nil }
+    var choice = ChoicePolicy()
+    choice.balance = Balance(service.balance)
+    choice.loadBound = service.loadBound
+    choice.slowStart = service.slowStart
+    if let breaker = service.breaker {
+      choice.hasBreaker = true
+      choice.breaker = BreakerSettings(breaker)
+    }
+    if let outlier = service.outlier {
+      choice.hasOutlier = true
+      choice.outlier = OutlierSettings(outlier)
+    }
+    var key = ServicePolicy.Key.none
+    var text = ""
+    if service.balance == .ringHash {
+      switch service.hashKey {
+      case .address: key = .address
+      case .header(let name): (key, text) = (.header, name)
+      case .cookie(let name): (key, text) = (.cookie, name)
+      }
+    }
+    let bytes = Array(text.utf8)
+    name = .allocate(capacity: max(1, bytes.count))
+    name.initialize(from: bytes, count: bytes.count)
+    choices = ChoiceMemory(endpoints, hasRing: service.balance == .ringHash)
+    self.choice = .allocate(capacity: 1)
+    self.choice.initialize(to: choice)
+    policy = ServicePolicy(
+      choice: UnsafePointer(self.choice),
+      table: choices.table,
+      key: key,
+      keyName: UnsafePointer(name),
+      keyLength: bytes.count
+    )
+  }
+
+  deinit {
+    name.deallocate()
+    choice.deallocate()
+  }
+}
+
+extension Balance {
+  init(_ setting: ServiceSetting.Balance) {
+    switch setting {
+    case .p2c: self = .twoChoices
+    case .roundRobin: self = .roundRobin
+    case .leastRequests: self = .leastRequests
+    case .ringHash: self = .ringHash
+    }
+  }
+}
+
+extension BreakerSettings {
+  init(_ setting: BreakerSetting) {
+    self.init()
+    consecutiveFailures = Int32(clamping: setting.consecutiveFailures)
+    failureRatio = setting.failureRatio
+    minimumRequests = Int32(clamping: setting.minimumRequests)
+    window = setting.window
+    open = setting.open
+    maximumOpen = setting.maximumOpen
+    slowCall = setting.slowCall ?? .zero
+    slowRatio = setting.slowRatio
+    probes = UInt8(clamping: setting.probes)
+    ramp = setting.ramp
+    failures = setting.failures.reduce(into: []) { $0.insert(FailureKinds($1)) }
+  }
+}
+
+extension FailureKinds {
+  init(_ failure: BreakerSetting.Failure) {
+    switch failure {
+    case .connectFailure: self = .connectFailure
+    case .reset: self = .reset
+    case .timeout: self = .timeout
+    case .gatewayError: self = .gatewayError
+    case .serverError: self = .serverError
+    case .tooManyRequests: self = .tooManyRequests
+    }
+  }
+}
+
+extension OutlierSettings {
+  init(_ setting: OutlierSetting) {
+    self.init()
+    consecutive5xx = Int32(clamping: setting.consecutive5xx)
+    consecutiveGatewayFailures = Int32(clamping: setting.consecutiveGatewayFailures)
+    interval = setting.interval
+    baseEjection = setting.baseEjection
+    maximumEjection = setting.maximumEjection
+    maximumEjectionPercent = Int32(clamping: setting.maximumEjectionPercent)
+    minimumHosts = Int32(clamping: setting.minimumHosts)
+    requestVolume = Int32(clamping: setting.requestVolume)
+    successRateDeviations = setting.successRateDeviations
+    failurePercentage = Int32(clamping: setting.failurePercentage)
+    failurePercentageVolume = Int32(clamping: setting.failurePercentageVolume)
+    latencyFactor = setting.latencyFactor
+    heal = setting.heal
+  }
+}

@@ -1,0 +1,43 @@
+public import Units
+
+/// What a service says about the choice of its endpoints, beyond a plain balance.
+///
+/// Plain memory in a snapshot; a service that says nothing has none.
+public struct ChoicePolicy: BitwiseCopyable, Sendable {
+  public var balance = Balance.twoChoices
+  /// Whether there are breakers, one for the service and one for each endpoint.
+  public var hasBreaker = false
+  public var breaker = BreakerSettings()
+  public var hasOutlier = false
+  public var outlier = OutlierSettings()
+  /// Time in which an endpoint that joins others gets its whole share, zero for at once.
+  public var slowStart = Nanoseconds.zero
+  /// With `ringHash`: how much busier than the mean the owner of a key may be.
+  public var loadBound = 1.25
+
+  public init() {}
+
+  /// Share of healthy endpoints below which a choice is made among all.
+  ///
+  /// The few that are left would break under what was meant for many.
+  /// Source: Envoy's panic threshold.
+  public static let panicThreshold = 0.5
+}
+
+/// What a worker remembers of a service's choices.
+public struct ChoiceView: BitwiseCopyable, Sendable {
+  var cursor: UInt32 = 0
+  /// Which table that was of: parts of a service by port have one each.
+  var source: UInt = 0
+  /// The endpoints that are chosen from, by priority, and whether all of them are.
+  var tier: Int32 = 0
+  public internal(set) var isPanic = false
+  /// Until when that holds while nothing changes.
+  var validUntil = Instant(.min)
+  var changes: UInt64 = 0
+  /// Requests in flight with all endpoints of the tier, counted once a turn.
+  var load: Int = 0
+  var loadAt = Instant(.min)
+
+  public init() {}
+}

@@ -1,0 +1,65 @@
+internal import Glibc
+internal import Synchronization
+internal import Units
+
+/// What all workers know together of services and endpoints: breakers, ejections, orders.
+///
+/// It is found by the places that `EndpointDirectory` and the directory of services gave, so it
+/// outlives configurations, and lives as long as the process. Memory of places that nobody uses is
+/// never touched.
+public final class HealthTable: @unchecked Sendable {
+  // Safe to share: immutable pointers to atomics.
+  private let endpoints: UnsafeMutablePointer<Atomic<UInt64>>
+  private let services: UnsafeMutablePointer<Atomic<UInt64>>
+  private static let perEndpoint = SharedBreaker.cells + EndpointRecord.cells
+  private static let perService = SharedBreaker.cells + ServiceCells.cells
+
+  /// `count`: Services that the process may ever have had.
+  public init(services count: Int) {
+    endpoints = Self.zeroed(EndpointDirectory.capacity * Self.perEndpoint)
+    services = Self.zeroed(count * Self.perService)
+  }
+
+  deinit {
+    free(endpoints)
+    free(services)
+  }
+
+  /// Zero bytes are an atomic of zero.
+  private static func zeroed(_ count: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+    guard let memory = calloc(count, MemoryLayout<Atomic<UInt64>>.stride) else {
+      fatalError("out of memory for the health of endpoints")
+    }
+    return memory.bindMemory(to: Atomic<UInt64>.self, capacity: count)
+  }
+
+  /// The breaker of an endpoint.
+  public func breaker(_ place: Int32) -> SharedBreaker {
+    SharedBreaker(endpoints + Int(place) * Self.perEndpoint)
+  }
+
+  /// What is known of an endpoint beside its breaker.
+  public func record(_ place: Int32) -> EndpointRecord {
+    EndpointRecord(endpoints + Int(place) * Self.perEndpoint + SharedBreaker.cells)
+  }
+
+  /// The breaker of a service.
+  public func breaker(ofService place: Int32) -> SharedBreaker {
+    SharedBreaker(services + Int(place) * Self.perService)
+  }
+
+  /// What is known of a service beside its breaker.
+  public func service(_ place: Int32) -> ServiceCells {
+    ServiceCells(services + Int(place) * Self.perService + SharedBreaker.cells)
+  }
+
+  /// Begins anew where a place is given to another endpoint; slow plane only, and before any worker
+  /// hears of that endpoint.
+  public func adopt(_ lease: EndpointDirectory.Lease) {
+    guard record(lease.place).adopt(epoch: lease.epoch) else { return }
+    let first = Int(lease.place) * Self.perEndpoint
+    for cell in first..<(first + SharedBreaker.cells) {
+      endpoints[cell].store(0, ordering: .relaxed)
+    }
+  }
+}

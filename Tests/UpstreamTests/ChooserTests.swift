@@ -1,0 +1,261 @@
+import Testing
+import Units
+import Upstream
+
+/// A service's endpoints as one worker sees them.
+private final class Scene {
+  let health = HealthTable(services: 2)
+  var memory: ChoiceMemory
+  let states: UnsafeMutablePointer<EndpointState>
+  let policy: UnsafeMutablePointer<ChoicePolicy>
+  var view = ChoiceView()
+  var random = SplitMix64(seed: 3)
+  var now = Instant(1_000_000_000)
+  let count: Int
+
+  init(_ balance: Balance, _ endpoints: [ChoiceEndpoint]) {
+    count = endpoints.count
+    memory = ChoiceMemory(endpoints, hasRing: balance == .ringHash)
+    states = .allocate(capacity: 64)
+    states.initialize(repeating: EndpointState(), count: 64)
+    policy = .allocate(capacity: 1)
+    policy.initialize(to: ChoicePolicy())
+    policy.pointee.balance = balance
+    policy.pointee.hasBreaker = true
+    policy.pointee.hasOutlier = true
+  }
+
+  convenience init(_ balance: Balance, _ count: Int) {
+    self.init(balance, (0..<count).map { ChoiceEndpoint(place: Int32($0), name: "10.0.0.\($0)") })
+  }
+
+  deinit {
+    states.deallocate()
+    policy.deallocate()
+  }
+
+  func choose(avoiding: Int32 = -1, key: UInt64 = 0) -> Int32 {
+    let chooser = Chooser(
+      table: memory.table,
+      policy: UnsafePointer(policy),
+      states: states,
+      health: health,
+      at: now
+    )
+    return chooser.choose(
+      service: 0,
+      avoiding: avoiding,
+      key: key,
+      view: &view,
+      using: &random
+    )
+  }
+
+  func tally(_ times: Int, avoiding: Int32 = -1) -> [Int] {
+    var counts = [Int](repeating: 0, count: count)
+    for _ in 0..<times {
+      let place = choose(avoiding: avoiding)
+      if place >= 0 { counts[Int(place)] += 1 }
+    }
+    return counts
+  }
+
+  /// Opens an endpoint's breaker.
+  func open(_ place: Int32) {
+    for _ in 0..<5 {
+      _ = health.breaker(place)
+        .connectFailed(.endpoint, at: now, policy.pointee.breaker, using: &random)
+    }
+    health.service(0).noteChange()
+  }
+}
+
+private let everyBalance: [Balance] = [.twoChoices, .roundRobin, .leastRequests, .ringHash]
+
+struct ChooserTests {
+  @Test(arguments: everyBalance)
+  func `an endpoint whose breaker is open gets nothing`(_ balance: Balance) {
+    let scene = Scene(balance, 4)
+    scene.open(2)
+    let counts = scene.tally(2_000)
+    #expect(counts[2] == 0)
+    #expect(counts.reduce(0, +) == 2_000)
+    #expect([0, 1, 3].allSatisfy { counts[$0] > 200 })
+  }
+
+  @Test(arguments: everyBalance)
+  func `where fewer than half are healthy all are asked`(_ balance: Balance) {
+    let scene = Scene(balance, 5)
+    for place in [0, 1, 2] as [Int32] { scene.open(place) }
+    let counts = scene.tally(4_000)
+    #expect(scene.view.isPanic)
+    #expect(counts.allSatisfy { $0 > 200 })
+
+    let half = Scene(balance, 4)
+    for place in [0, 1] as [Int32] { half.open(place) }
+    let few = half.tally(1_000)
+    #expect(!half.view.isPanic)
+    #expect(few[0] == 0 && few[1] == 0)
+  }
+
+  @Test(arguments: everyBalance)
+  func `what an operator took out is not asked in any need`(_ balance: Balance) {
+    let scene = Scene(balance, 3)
+    scene.health.record(0).drain(true)
+    scene.health.breaker(1).order(.open)
+    scene.health.service(0).noteChange()
+    #expect(scene.tally(100) == [0, 0, 100])
+    scene.open(2)
+    #expect(scene.tally(100) == [0, 0, 100])
+    scene.health.record(2).drain(true)
+    #expect(scene.choose() == -1)
+  }
+
+  @Test(arguments: everyBalance)
+  func `the endpoint tried before is avoided while there is another`(_ balance: Balance) {
+    let scene = Scene(balance, 3)
+    #expect(scene.tally(300, avoiding: 1)[1] == 0)
+    let alone = Scene(balance, 1)
+    #expect(alone.choose(avoiding: 0) == 0)
+  }
+
+  @Test(arguments: everyBalance)
+  func `a service without endpoints has none`(_ balance: Balance) {
+    #expect(Scene(balance, 0).choose() == -1)
+  }
+
+  @Test func `a breaker whose time is up gets its probes`() {
+    let scene = Scene(.roundRobin, 3)
+    scene.open(1)
+    scene.now = scene.now + .seconds(7)
+    #expect(scene.tally(30)[1] == 10)
+  }
+
+  @Test(arguments: everyBalance)
+  func `one that comes back gets a tenth of its share at first`(_ balance: Balance) {
+    let scene = Scene(balance, 4)
+    scene.open(0)
+    scene.now = scene.now + .seconds(7)
+    let breaker = scene.health.breaker(0)
+    for _ in 0..<3 {
+      guard
+        case .admitted(let ticket) = breaker.admit(
+          at: scene.now,
+          scene.policy.pointee.breaker,
+          using: &scene.random
+        )
+      else { continue }
+      breaker.end(
+        ticket,
+        .success,
+        .endpoint,
+        at: scene.now,
+        scene.policy.pointee.breaker,
+        using: &scene.random
+      )
+    }
+    let few = scene.tally(4_000)
+    #expect((30...300).contains(few[0]))
+    scene.now = scene.now + .seconds(10)
+    #expect(scene.tally(4_000)[0] > 600)
+  }
+
+  @Test func `one that joins gets its share little by little, where a slow start is set`() {
+    let scene = Scene(.roundRobin, 2)
+    scene.states[1].joinedAt = scene.now
+    #expect(scene.tally(2_000) == [1_000, 1_000])
+    scene.policy.pointee.slowStart = .seconds(30)
+    #expect((60...250).contains(scene.tally(2_000)[1]))
+    scene.now = scene.now + .seconds(15)
+    #expect((600...850).contains(scene.tally(2_000)[1]))
+    scene.now = scene.now + .seconds(15)
+    #expect(scene.tally(2_000) == [1_000, 1_000])
+  }
+
+  @Test func `weighted round robin gives turns by weight and spreads them`() {
+    let weights = [5, 1, 1]
+    let scene = Scene(
+      .roundRobin,
+      weights.enumerated().map { ChoiceEndpoint(place: Int32($0), weight: $1) }
+    )
+    let turns = (0..<7).map { _ in scene.choose() }
+    // nginx's own example.
+    #expect(turns == [0, 0, 1, 0, 2, 0, 0])
+    #expect(scene.tally(7_000) == [5_000, 1_000, 1_000])
+  }
+
+  @Test func `weights that add up to too long a round are kept nearly`() {
+    let weights = [1_000, 999, 998, 997, 996, 1]
+    let scene = Scene(
+      .roundRobin,
+      weights.enumerated().map { ChoiceEndpoint(place: Int32($0), weight: $1) }
+    )
+    let counts = scene.tally(40_960)
+    #expect(counts[5] > 0 && counts[5] < 60)
+    #expect((0..<5).allSatisfy { abs(Double(counts[$0]) / 40_960 - 0.2) < 0.01 })
+  }
+
+  @Test(arguments: [Balance.twoChoices, .leastRequests])
+  func `load in flight follows weights`(_ balance: Balance) {
+    let scene = Scene(
+      balance,
+      [4, 2, 1, 1].enumerated().map { ChoiceEndpoint(place: Int32($0), weight: $1) }
+    )
+    for _ in 0..<800 { scene.states[Int(scene.choose())].inFlight += 1 }
+    let loads = (0..<4).map { Int(scene.states[$0].inFlight) }
+    for (load, fair) in zip(loads, [400, 200, 100, 100]) { #expect(abs(load - fair) <= 20) }
+  }
+
+  @Test func `least requests takes the one with the fewest of all`() {
+    let scene = Scene(.leastRequests, 10)
+    for place in 0..<10 { scene.states[place].inFlight = place == 6 ? 1 : 2 }
+    #expect(scene.tally(100)[6] == 100)
+  }
+
+  @Test func `backups are asked while half of the first ones are out, and no longer`() {
+    let scene = Scene(
+      .roundRobin,
+      (0..<5).map { ChoiceEndpoint(place: Int32($0), priority: $0 < 3 ? 0 : 1) }
+    )
+    #expect(scene.tally(30) == [10, 10, 10, 0, 0])
+    scene.open(0)
+    #expect(scene.tally(30)[3...].allSatisfy { $0 == 0 })
+    scene.open(1)
+    #expect(scene.tally(30) == [0, 0, 0, 15, 15])
+    scene.health.breaker(0).order(.none)
+    scene.health.service(0).noteChange()
+    #expect(scene.tally(30)[3...].allSatisfy { $0 == 0 })
+  }
+
+  @Test func `a key keeps its endpoint, and few move when one leaves`() {
+    let scene = Scene(.ringHash, 10)
+    let smaller = Scene(
+      .ringHash,
+      (0..<9).map { ChoiceEndpoint(place: Int32($0), name: "10.0.0.\($0)") }
+    )
+    var counts = [Int](repeating: 0, count: 10)
+    var moved = 0
+    for number in 0..<4_000 {
+      var hash = KeyHash()
+      hash.add("user-\(number)".utf8)
+      let owner = scene.choose(key: hash.value)
+      #expect(scene.choose(key: hash.value) == owner)
+      counts[Int(owner)] += 1
+      if smaller.choose(key: hash.value) != owner { moved += 1 }
+    }
+    #expect(moved == counts[9])
+    #expect(counts.allSatisfy { (200...650).contains($0) })
+  }
+
+  @Test func `a key that everybody asks for is spread beyond its owner's bound`() {
+    let scene = Scene(.ringHash, 4)
+    for _ in 0..<400 {
+      scene.states[Int(scene.choose(key: 77))].inFlight += 1
+      // A turn each: the load is counted anew.
+      scene.now = scene.now + .milliseconds(1)
+    }
+    let loads = (0..<4).map { Int(scene.states[$0].inFlight) }
+    #expect(loads.reduce(0, +) == 400)
+    #expect((loads.max() ?? 0) <= 127)
+  }
+}
