@@ -10,7 +10,8 @@ public struct MemoryUse: Sendable {
   private let groupFile: String
   private let groups: String
   private let residentFile: String
-  private let machineFile: String
+  /// Bytes of the machine, 0 where that is not known; read once, since it does not change.
+  private let machineBytes: Double
 
   /// Levels of control groups that are looked at, the deepest first.
   static let mostLevels = 32
@@ -27,7 +28,7 @@ public struct MemoryUse: Sendable {
     groupFile = process + "/cgroup"
     residentFile = process + "/statm"
     self.groups = groups
-    machineFile = machine
+    machineBytes = Self.bytes(ofMachine: machine)
   }
 
   /// The share in use, in `0...1`; 0 where nothing can be read.
@@ -72,12 +73,14 @@ public struct MemoryUse: Sendable {
 
   private var machineShare: Double {
     let fields = (FileText.read(residentFile) ?? "").split(separator: " ")
-    let lines = (FileText.read(machineFile) ?? "").split(separator: "\n")
+    guard fields.count > 1, let pages = Double(fields[1]), machineBytes > 0 else { return 0 }
+    return min(1, max(0, pages * Double(sysconf(Int32(_SC_PAGESIZE))) / machineBytes))
+  }
+
+  private static func bytes(ofMachine file: String) -> Double {
+    let lines = (FileText.read(file) ?? "").split(separator: "\n")
     let words = lines.first { $0.hasPrefix("MemTotal:") }?.split(separator: " ") ?? []
-    guard fields.count > 1, let pages = Double(fields[1]), words.count > 1,
-      let kibibytes = Double(words[1]), kibibytes > 0
-    else { return 0 }
-    return min(1, max(0, pages * Double(sysconf(Int32(_SC_PAGESIZE))) / (kibibytes * 1_024)))
+    return words.count > 1 ? (Double(words[1]) ?? 0) * 1_024 : 0
   }
 
   /// A whole number of bytes; `max` stands for none.

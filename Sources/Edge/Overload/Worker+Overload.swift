@@ -46,6 +46,7 @@ extension Worker {
   }
 
   func lookAtPressure() {
+    defer { overload.setWait() }
     publishLoad()
     var reading = shared.load.reading
     reading.loopDelay = overload.longestTurn

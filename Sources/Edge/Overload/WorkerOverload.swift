@@ -36,9 +36,11 @@ struct WorkerOverload {
   init(classes: Int) { pressure = EdgePressure(classes: classes) }
 
   /// When a turn has to come though nothing happens: what was refused is let in again.
-  var wait: Nanoseconds? {
-    if isWidening { return Self.interval }
-    return pressure.isCalm ? nil : Self.idleInterval
+  private(set) var wait: Nanoseconds?
+
+  /// Finds out anew when that is, for it is asked for in every turn.
+  mutating func setWait() {
+    wait = isWidening ? Self.interval : pressure.isCalm ? nil : Self.idleInterval
   }
 
   /// How long nothing more is accepted after a connection was; zero in calm.

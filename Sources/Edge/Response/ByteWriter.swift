@@ -92,20 +92,15 @@ struct ByteWriter {
       return
     }
     var left = value
-    var place = count &+ width
-    repeat {
-      place -= 1
-      base[place] = UInt8(truncatingIfNeeded: 48 &+ left % 10)
+    var place = count &+ width &- 1
+    base[place] = UInt8(truncatingIfNeeded: 48 &+ left % 10)
+    left /= 10
+    while place > count {
+      place &-= 1
+      base[place] = left > 0 ? UInt8(truncatingIfNeeded: 48 &+ left % 10) : UInt8(ascii: " ")
       left /= 10
-    } while left > 0 && place > count
-    if left > 0 {
-      memset(base + count, 0x39, width)
-    } else {
-      while place > count {
-        place -= 1
-        base[place] = UInt8(ascii: " ")
-      }
     }
+    if left > 0 { memset(base + count, 0x39, width) }
     count &+= width
   }
 
