@@ -9,8 +9,15 @@ enum Backend: CaseIterable, Sendable {
   case epoll
   case ioUring
 
-  static let allCases: [Backend] =
-    Reactor.Backend.allowed.contains(.ioUring) ? [.epoll, .ioUring] : [.epoll]
+  /// Those that the kernel allows, or the one that `WIRE_TESTS_REACTOR` names of them.
+  static let allCases: [Backend] = {
+    guard Reactor.Backend.allowed.contains(.ioUring) else { return [.epoll] }
+    return switch getenv("WIRE_TESTS_REACTOR").map({ String(cString: $0) }) {
+    case "epoll": [.epoll]
+    case "io_uring": [.ioUring]
+    default: [.epoll, .ioUring]
+    }
+  }()
 }
 
 /// The edge that the wire tests judge, started in this process.
