@@ -181,8 +181,8 @@ let package = Package(
     .testTarget(
       name: "EdgeTests",
       dependencies: [
-        "Edge", "Configuration", "Routing", "Upstream", "HTTPCodec", "Reactor", "Telemetry",
-        "Units", "CLinux", .product(name: "Logging", package: "swift-log"),
+        "Edge", "Configuration", "Routing", "Upstream", "Admission", "HTTPCodec", "Reactor",
+        "Telemetry", "Units", "CLinux", .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: house
     ),

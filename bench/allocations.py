@@ -25,7 +25,8 @@ import proxies
 WORDS = 6                 # malloc, calloc, realloc, aligned, bytes, how many to show
 SHOW = 5                  # the index of that last word
 CONNECTIONS = 8
-IDLE_SECONDS = 3          # what happens every second is there thrice
+CALM_SECONDS = 6          # what happens every second, or every other one, is there some times
+CALM_PAUSE = 0.2          # between two requests meanwhile: what limits learn is saved when it has changed
 
 # What is sent in turns: name, and requests with the bytes of body that each is answered with.
 KINDS = [
@@ -49,7 +50,7 @@ KINDS = [
 
 def parse_arguments():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("--requests", type=int, default=5000)
+    ap.add_argument("--requests", type=int, default=10000)
     ap.add_argument("--most", type=float, default=0.01, help="allocations per request (0.01)")
     ap.add_argument("--reactor", help="epoll or io_uring (default: both, as far as the kernel allows)")
     ap.add_argument("--kinds", help=f"of {','.join(k[0] for k in KINDS)}")
@@ -110,6 +111,19 @@ class Counter:
         self.map[SHOW * 8:WORDS * 8] = struct.pack("=Q", count)
 
 
+def calm_rate(peer, counter):
+    """Allocations per second of a proxy that has next to nothing to do."""
+    client = Client(peer.values["port"])
+    try:
+        before, start = counter.calls(), time.monotonic()
+        while time.monotonic() - start < CALM_SECONDS:
+            client.send(KINDS[0][1], 1)
+            time.sleep(CALM_PAUSE)
+        return (counter.calls() - before) / (time.monotonic() - start)
+    finally:
+        client.close()
+
+
 def measure(peer, kinds, args, work, library):
     """{kind: allocations per request} of one freshly started proxy."""
     counts_file = f"{work}/counts"
@@ -123,9 +137,7 @@ def measure(peer, kinds, args, work, library):
             raise bench.BenchError("nothing was counted: the library was not loaded")
         # The start is over by then: names, certificates, the first look at everything.
         time.sleep(1)
-        before = counter.calls()
-        time.sleep(IDLE_SECONDS)
-        rate = (counter.calls() - before) / IDLE_SECONDS
+        rate = calm_rate(peer, counter)
         out = {}
         for name, requests in kinds:
             client = Client(peer.values["port"])

@@ -21,11 +21,11 @@ case ${1:-} in
     export TSAN_OPTIONS="halt_on_error=1 ${TSAN_OPTIONS:-}"
     scratch=.build-tsan ;;
   address)
-    # All that have raw pointers or sockets.
+    # All that have raw pointers or sockets; whole processes are the thread sanitizer's.
     tests='^(TelemetryTests|ReactorTests|TLSTests|HTTPCodecTests|RoutingTests|UpstreamTests'
-    tests+='|EdgeTests|WireTests|ProcessTests|FuzzTests)\.'
-    # A minute and a half of waiting for limits to grow, on paths that the others take as well.
-    skipped='AdmissionCalmTests'
+    tests+='|EdgeTests|WireTests|FuzzTests)\.'
+    # Two minutes of waiting for limits to grow and times to pass, on paths that the others take, too.
+    skipped='(AdmissionCalm|LimitStatus|HTTP2Care)Tests'
     # The Swift runtime keeps metadata for the life of the process: leaks are counted elsewhere,
     # by the soak run's gauges.
     export ASAN_OPTIONS="detect_leaks=0 ${ASAN_OPTIONS:-}"

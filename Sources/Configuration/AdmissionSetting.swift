@@ -30,6 +30,8 @@ public struct AdmissionSetting: Sendable, Hashable {
   public var maximum = AdmissionSetting.largestLimit
   /// Most requests that each worker queues; as a rule far fewer may wait.
   public var queueCapacity = 4_096
+  /// Most streams that outlast their permits; `nil` is `ServiceSetting.openStreams`.
+  public var openStreams: Int?
 
   /// The count of requests in flight has 21 bits.
   public static let largestLimit = 1 << 20

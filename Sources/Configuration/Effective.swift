@@ -180,10 +180,12 @@ extension ServiceSetting {
       "endpoints: \(endpointList)",
       "balance: \(balanceFlow)",
       "slowStart: \(Quantity.text(slowStart))",
-      "admission: \(admission.flow)",
+      "admission: \(admission.flow)"
+        + (admission.openStreams == nil ? "  # openStreams: \(openStreams)" : ""),
       "retryBudget: \(retryBudget.flow)",
       connections,
     ]
+      + (health.map { ["health: \($0.flow)"] } ?? [])
       + (breaker.map { ["breaker: \($0.flow)"] } ?? [])
       + (outlier.map { ["outlier: \($0.flow)"] } ?? [])
       + (tls.map { ["tls: \($0.flow)"] } ?? [])
@@ -225,6 +227,7 @@ extension RouteSetting {
     var policies = ["timeoutMs: \(Quantity.text(timeout))"]
     if let perTryTimeout { policies.append("perTryTimeoutMs: \(Quantity.text(perTryTimeout))") }
     if case .service = action { policies += retry.parts }
+    if let hedge { policies.append("hedge: \(hedge.flow)") }
     if isAuthStated { policies.insert("auth: none", at: 0) }
     lines.append("policies: {\(policies.joined(separator: ", "))}")
     return lines

@@ -83,7 +83,7 @@ extension RetrySetting.Condition: CustomStringConvertible {
   }
 }
 
-/// How many retries a service may be sent, by all routes together; hedges will count as well.
+/// How many retries a service may be sent, by all routes together, hedges included.
 public struct RetryBudgetSetting: Sendable, Equatable {
   /// Retries for each request of the last 10 s, in `0...1`.
   public var ratio = 0.2

@@ -187,9 +187,10 @@ public struct ServiceSetting: Sendable, Equatable {
   public var loadBound = 1.25
   /// In the order of `endpoints`.
   public var endpointTraits: [EndpointTraits] = []
-  /// `nil` for none, as with `outlier`.
+  /// `nil` for none, as with `outlier` and `health`.
   public var breaker: BreakerSetting?
   public var outlier: OutlierSetting?
+  public var health: HealthCheckSetting?
   /// Time in which an endpoint that joins others gets its whole share; zero for at once.
   public var slowStart = Nanoseconds.zero
   /// Most connections of the process; `nil` is `defaultMaximumConnections`, which nobody planned for.
@@ -206,6 +207,17 @@ public struct ServiceSetting: Sendable, Equatable {
   public var retryBudget = RetryBudgetSetting()
 
   public static let defaultMaximumConnections = 1_024
+  private static let defaultOpenStreams = 10_000
+
+  /// Streams of it that may be open at once.
+  ///
+  /// Over HTTP/1.1 each takes a connection: with the last tenth of them others are still served.
+  public var openStreams: Int {
+    if let stated = admission.openStreams { return stated }
+    if wireProtocol == .h2c || wireProtocol == .h2 { return Self.defaultOpenStreams }
+    let connections = maximumConnections ?? Self.defaultMaximumConnections
+    return max(1, min(connections, AdmissionSetting.largestLimit) * 9 / 10)
+  }
 
   public init(name: String, endpoints: [Endpoint]) {
     self.name = name
@@ -250,6 +262,8 @@ public struct RouteSetting: Sendable, Equatable {
   /// Time for one attempt; `nil` for no bound beside that of the whole.
   public var perTryTimeout: Nanoseconds?
   public var retry = RetrySetting()
+  /// `nil` for no second attempts of slow requests.
+  public var hedge: HedgeSetting?
   /// The route says `auth: none`.
   public var isAuthStated = false
 

@@ -16,6 +16,8 @@ public final class BlockPool {
   @usableFromInline let free: UnsafeMutablePointer<Int32>
   @usableFromInline var freeCount = 0
   private var touched: Int32 = 0
+  /// Entries at the bottom of `free` whose memory the kernel has back.
+  private var returned = 0
 
   /// How often a block was wanted and the bound was reached.
   public private(set) var exhaustions: UInt64 = 0
@@ -62,6 +64,7 @@ public final class BlockPool {
     if freeCount > 0 {
       freeCount -= 1
       index = free[freeCount]
+      if freeCount < returned { returned = freeCount }
     } else if Int(touched) < capacity {
       index = touched
       touched += 1
@@ -84,6 +87,23 @@ public final class BlockPool {
     guard references[Int(block)] == 0 else { return }
     free[freeCount] = block
     freeCount += 1
+  }
+
+  /// Gives the memory of blocks that nobody holds back to the kernel, longest unused first.
+  ///
+  /// A block that is wanted later costs a page fault for each of its pages.
+  ///
+  /// - Parameters:
+  ///   - spare: Free blocks that stay as they are.
+  ///   - most: Blocks given back by this call: each takes the kernel about a microsecond.
+  /// - Returns: How many were given back.
+  @discardableResult
+  public func giveBack(sparing spare: Int, atMost most: Int) -> Int {
+    let end = min(returned + most, freeCount - spare)
+    guard returned < end else { return 0 }
+    for entry in returned..<end { madvise(bytes(free[entry]), Self.blockSize, MADV_DONTNEED) }
+    defer { returned = end }
+    return end - returned
   }
 
   /// Whether the caller's reference is the only one, so that the block may be written.

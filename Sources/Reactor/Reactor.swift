@@ -36,6 +36,8 @@ public final class Reactor {
     public var sockets = 65_536
     /// Blocks of `BlockPool.blockSize` bytes; in `64...32768`.
     public var blocks = 8_192
+    /// Timers beyond three for every socket.
+    public var timers = 32_768
 
     public init() {}
   }
@@ -85,7 +87,7 @@ public final class Reactor {
     pool = BlockPool(capacity: bounds.blocks)
     now = Instant(clinux_monotonic_now())
     waitStarted = now
-    timers = TimerWheel(capacity: bounds.sockets * 3, at: now)
+    timers = TimerWheel(capacity: bounds.sockets * 3 + bounds.timers, at: now)
     sockets = Slab(capacity: bounds.sockets)
     segments = Slab(capacity: bounds.blocks * 4)
     watches = Slab(capacity: Self.maximumWatches)

@@ -25,6 +25,8 @@ public struct Scenario: Sendable {
     case lognormal(Double)
     /// 2 ms, and 80 ms for the share named by `dear`; two routes.
     case bimodal
+    /// 0.3 ms for three of five, 5 ms for one and 80 ms for one; one route.
+    case mixed
   }
 
   public var name: String
@@ -50,6 +52,8 @@ public struct Scenario: Sendable {
   public var bursts: [(time: Double, size: Int)] = []
   /// Clients that each begin a request as soon as they have the answer to the one before.
   public var callers = 0
+  /// How long it takes until all of them have come.
+  public var callersWithin = 0.01
   /// Requests per second of another tenant, which occupy no place and are never answered.
   public var hangs = 0.0
   public var retries = 0
@@ -76,8 +80,11 @@ public struct Scenario: Sendable {
   public init(_ name: String) { self.name = name }
 
   func meanDemand(at time: Double) -> Double {
-    guard case .bimodal = demand else { return meanDemand }
-    return 0.002 * (1 - dear.at(time)) + 0.080 * dear.at(time)
+    switch demand {
+    case .exponential, .lognormal: meanDemand
+    case .bimodal: 0.002 * (1 - dear.at(time)) + 0.080 * dear.at(time)
+    case .mixed: 0.6 * 0.0003 + 0.2 * 0.005 + 0.2 * 0.080
+    }
   }
 
   /// Requests per second that all places can serve.

@@ -3,7 +3,7 @@
 /// The service has 40 places of 20 ms where nothing else is
 /// said, and an exponential latency: alone it answers in 15 ms at the median and 93 ms at p99.
 public enum Trials {
-  public static var all: [Trial] { overload + changes + calm + bursts + growth + edges }
+  public static var all: [Trial] { overload + changes + calm + bursts + growth + slow + edges }
 
   public static func named(_ name: String) -> Trial? { all.first { $0.scenario.name == name } }
 
@@ -148,37 +148,28 @@ public enum Trials {
       $0.measured = 0...28
     },
     trial("callers64", [.most("refused", 0) { $0.refused }]) {
-      $0.backends = 1
-      $0.places = 2
+      callers(&$0, 64, places: 2)
       $0.meanDemand = 0.0002
-      $0.load = 0.0
-      $0.callers = 64
-      $0.critical = 1.0
-      $0.knee = 1_000
-      $0.length = 14
-      $0.measured = 0...12
     },
     // A queue of theirs that takes 12 ms to serve stands, and nobody in it is late.
     trial("callers512", [.most("refused", 0) { $0.refused }]) {
-      $0.backends = 1
-      $0.places = 8
+      callers(&$0, 512, places: 8)
       $0.meanDemand = 0.0002
-      $0.load = 0.0
-      $0.callers = 512
-      $0.critical = 1.0
-      $0.knee = 1_000
-      $0.length = 14
-      $0.measured = 0...12
     },
     // Some of what they ask for takes long: the limit is found among latencies that differ widely.
     trial("callersmixed", [.most("refused", 0) { $0.refused }]) {
-      $0.backends = 1
-      $0.places = 1_000
+      callers(&$0, 64, places: 1_000)
       $0.demand = .lognormal(2)
-      $0.load = 0.0
-      $0.callers = 64
-      $0.critical = 1.0
-      $0.knee = 1_000
+      $0.deadline = 10
+      $0.length = 30
+      $0.measured = 0...28
+    },
+    // They come one after the other, so that at first the quick answers outnumber the slow ones.
+    trial("callersramp", [.most("refused", 0) { $0.refused }]) {
+      callers(&$0, 64, places: 1_000)
+      $0.demand = .mixed
+      $0.callersWithin = 0.4
+      $0.critical = 0.0
       $0.deadline = 10
       $0.length = 30
       $0.measured = 0...28
@@ -192,6 +183,18 @@ public enum Trials {
       $0.hangs = 200
     },
   ]
+
+  /// Clients that never pause, all critical, before one service that nothing makes slower.
+  private static func callers(_ scenario: inout Scenario, _ count: Int, places: Int) {
+    scenario.backends = 1
+    scenario.places = places
+    scenario.load = 0.0
+    scenario.callers = count
+    scenario.critical = 1.0
+    scenario.knee = 1_000
+    scenario.length = 14
+    scenario.measured = 0...12
+  }
 
   private static func coldBurst(_ scenario: inout Scenario) {
     scenario.places = 100
@@ -252,6 +255,20 @@ public enum Trials {
       $0.length = 25
       $0.measured = 10...15
     },
+  ]
+
+  /// A service that takes ten seconds for everything, half of whose places are wanted.
+  static let slow: [Trial] = [
+    trial("slow10s", [.most("refused", 0.01) { $0.refused }]) {
+      $0.backends = 1
+      $0.places = 400
+      $0.meanDemand = 10
+      $0.demand = .lognormal(0.3)
+      $0.load = 0.5
+      $0.deadline = 120
+      $0.length = 300
+      $0.measured = 200...280
+    }
   ]
 
   static let edges: [Trial] = [

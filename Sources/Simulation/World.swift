@@ -123,7 +123,7 @@ public final class World {
     var nextArrival = pause(rate)
     var nextHang = pause(scenario.hangs)
     var bursts = scenario.bursts[...]
-    for _ in 0..<scenario.callers { call(after: 0.01 * random.uniform()) }
+    for _ in 0..<scenario.callers { call(after: scenario.callersWithin * random.uniform()) }
     while now < scenario.length {
       let extra = min(nextHang, bursts.first?.time ?? .infinity)
       let time = min(min(events.time, deadlines.time), min(nextArrival, nextTick), extra)
@@ -211,6 +211,9 @@ public final class World {
       let isDear = random.uniform() < scenario.dear.at(now)
       request.route = isDear ? 1 : 0
       request.demand = (isDear ? 0.080 : 0.002) * (0.5 + random.exponential(mean: 0.5))
+    case .mixed:
+      let draw = random.uniform()
+      request.demand = draw < 0.6 ? 0.0003 : draw < 0.8 ? 0.005 : 0.080
     }
   }
 

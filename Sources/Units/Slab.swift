@@ -21,16 +21,9 @@ public struct Slab<Element: BitwiseCopyable>: ~Copyable {
   public init(capacity: Int) {
     precondition(capacity >= 1 && capacity <= Int(Int32.max), "unvalidated capacity")
     self.capacity = capacity
-    base = Self.zeroed(Element.self, capacity)
-    generations = Self.zeroed(UInt32.self, capacity)
-    nextFree = Self.zeroed(Int32.self, capacity)
-  }
-
-  private static func zeroed<T>(_: T.Type, _ count: Int) -> UnsafeMutablePointer<T> {
-    guard let memory = calloc(count, MemoryLayout<T>.stride) else {
-      fatalError("out of memory for a table of \(count) entries")
-    }
-    return memory.bindMemory(to: T.self, capacity: count)
+    base = zeroedMemory(Element.self, capacity)
+    generations = zeroedMemory(UInt32.self, capacity)
+    nextFree = zeroedMemory(Int32.self, capacity)
   }
 
   deinit {

@@ -42,40 +42,21 @@ struct BurstTests {
     #expect(service.inFlight == 0 && service.waiting == 0)
   }
 
-  @Test func `what waits for less than ten milliseconds is no standing queue`() {
-    let service = makeService(limit: 4)
+  /// A closed loop of one worker for three seconds: so many wait, five a millisecond are served, and
+  /// who was served asks again.
+  ///
+  /// - Returns: Who was dispatched, in order, how many were refused, and the classes that stood at
+  ///   some time.
+  private func closedLoop(
+    _ service: ServiceAdmission,
+    waiting: Int
+  ) -> (dispatched: [UInt64], refused: Int, stood: UInt8) {
     let worker = TestWorker(service, 0)
     var permits = (0..<4).compactMap { worker.ask(UInt64($0), 2).permit }
-    for handle in 0..<40 { _ = worker.ask(UInt64(100 + handle), 2) }
-    var refused = 0
-
-    // Closed loop: who was served asks again, at 5 a millisecond, for three seconds.
-    for step in 0..<15_000 {
-      let now = at(Double(step) * 0.2)
-      worker.finish(permits.removeFirst(), at: now)
-      if worker.ask(UInt64(1_000 + step), 2, at: now).isQueued == false { refused += 1 }
-      worker.turn(now, wallOffset: .zero)
-      for case .refused in worker.events(&permits) { refused += 1 }
-      #expect(service.standingClasses == 0)
-    }
-
-    #expect(refused == 0)
-    #expect(service.waiting == 40)
-    while !permits.isEmpty {
-      worker.finish(permits.removeFirst(), at: at(3_001))
-      _ = worker.events(&permits)
-    }
-  }
-
-  @Test func `a queue that stands but is not late is served in the order of arrival`() {
-    let service = makeService(limit: 4)
-    let worker = TestWorker(service, 0)
-    var permits = (0..<4).compactMap { worker.ask(UInt64($0), 2).permit }
-    for handle in 0..<100 { _ = worker.ask(UInt64(100 + handle), 2) }
+    for handle in 0..<waiting { _ = worker.ask(UInt64(100 + handle), 2) }
     var dispatched: [UInt64] = []
     var refused = 0
-
-    // Closed loop: who was served asks again, at 5 a millisecond: each waits for 20 ms.
+    var stood: UInt8 = 0
     for step in 0..<15_000 {
       let now = at(Double(step) * 0.2)
       worker.finish(permits.removeFirst(), at: now)
@@ -87,15 +68,29 @@ struct BurstTests {
         case .refused: refused += 1
         }
       }
+      stood |= service.standingClasses
     }
-
-    #expect(service.standingClasses == 0b100)
-    #expect(refused == 0)
-    #expect(dispatched.count == 15_000 && dispatched == dispatched.sorted())
+    #expect(service.waiting == waiting)
     while !permits.isEmpty {
       worker.finish(permits.removeFirst(), at: at(3_001))
       _ = worker.events(&permits)
     }
+    return (dispatched, refused, stood)
+  }
+
+  @Test func `what waits for less than ten milliseconds is no standing queue`() {
+    let loop = closedLoop(makeService(limit: 4), waiting: 40)
+
+    #expect(loop.refused == 0)
+    #expect(loop.stood == 0)
+  }
+
+  @Test func `a queue that stands but is not late is served in the order of arrival`() {
+    let loop = closedLoop(makeService(limit: 4), waiting: 100)
+
+    #expect(loop.stood == 0b100)
+    #expect(loop.refused == 0)
+    #expect(loop.dispatched.count == 15_000 && loop.dispatched == loop.dispatched.sorted())
   }
 
   @Test func `a queue that takes longer stands, and is then a quarter second of service long`() {

@@ -30,6 +30,22 @@ struct LimitTests {
     return window
   }
 
+  /// A cohort of one latency that is back.
+  private func cohort(_ tick: Int, _ latency: Double, size: Double) -> LimitWindow {
+    var window = LimitWindow()
+    window.now = at(Double(tick) * 10)
+    window.wallClock = 5_000_000
+    window.samples = size
+    window.latency = size * latency
+    window.cappedLatency = size * latency
+    window.weight = size * 0.02
+    window.cohortSent = RatioSum(count: size, weight: size * 0.02)
+    window.cohort = RatioSum(count: size, latency: size * latency, weight: size * 0.02)
+    window.cohortFirst = at(0)
+    window.cohortLast = at(1)
+    return window
+  }
+
   private func grownUp() -> LatencyGradientLimit {
     var limit = LatencyGradientLimit(
       learned: LearnedLimit(
@@ -121,6 +137,53 @@ struct LimitTests {
     #expect(limit.limit <= 29)
   }
 
+  @Test func `answers of the first second, the quickest of all, are no baseline`() {
+    var limit = LatencyGradientLimit()
+    for tick in 1...100 {
+      limit.observe(window(tick, served: 20, latency: 0.002, isLimited: false, inFlight: 4))
+    }
+    #expect(limit.baseline == 0)
+    for tick in 101...130 {
+      limit.observe(window(tick, served: 20, latency: 0.02, isLimited: false, inFlight: 4))
+    }
+
+    #expect(abs(limit.baseline - 1) < 0.01)
+  }
+
+  @Test func `where hardly anything moves the cohort is waited for`() {
+    var limit = LatencyGradientLimit()
+    func run(_ ticks: ClosedRange<Int>) {
+      for tick in ticks {
+        let count = tick.isMultiple(of: 60) ? 1.0 : 0
+        limit.observe(window(tick, served: count, latency: 10, isLimited: true, inFlight: 16))
+      }
+    }
+    run(1...150)
+    let number = limit.growth.number
+    run(151...2_000)
+
+    #expect(limit.growth.number == number)
+    #expect(limit.growth.isOn)
+    #expect(limit.period >= .seconds(1))
+  }
+
+  @Test func `growth ends at the operator's bound, and drains begin there`() {
+    var limit = LatencyGradientLimit()
+    limit.bound(to: 4...50)
+    limit.slot = 0
+    for tick in 1...4 { limit.observe(cohort(tick, 0.02, size: 64)) }
+    #expect(limit.limit == 50)
+    #expect(!limit.growth.isOn)
+
+    var least = 50
+    for tick in 10...600 {
+      limit.observe(window(tick, served: 20, latency: 0.02, isLimited: true, inFlight: 50))
+      least = min(least, limit.limit)
+    }
+    #expect(limit.limit <= 50)
+    #expect(least == 35)
+  }
+
   @Test func `drops shrink the limit and end growth`() {
     var limit = LatencyGradientLimit()
     var window = window(1, served: 0, latency: 0, isLimited: true, inFlight: 16)
@@ -136,20 +199,6 @@ struct LimitTests {
 
   @Test func `a cohort that is not slower doubles the limit, a slower one ends growth`() {
     var limit = LatencyGradientLimit()
-    func cohort(_ tick: Int, _ latency: Double, size: Double) -> LimitWindow {
-      var window = LimitWindow()
-      window.now = at(Double(tick) * 10)
-      window.wallClock = 5_000_000
-      window.samples = size
-      window.latency = size * latency
-      window.cappedLatency = size * latency
-      window.weight = size * 0.02
-      window.cohortSent = RatioSum(count: size, weight: size * 0.02)
-      window.cohort = RatioSum(count: size, latency: size * latency, weight: size * 0.02)
-      window.cohortFirst = at(0)
-      window.cohortLast = at(1)
-      return window
-    }
     limit.slot = 0
 
     limit.observe(cohort(1, 0.02, size: 24))

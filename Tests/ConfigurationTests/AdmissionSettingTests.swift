@@ -34,7 +34,7 @@ import Testing
   @Test(arguments: [
     "{mode: enforce}", "{mode: shadow}", "{mode: \"off\"}", "{limit: vegas}", "{limit: aimd}",
     "{mode: shadow, limit: {kind: gradient2, minimum: 5, maximum: 80}, queue: {capacity: 7}}",
-    "{limit: {kind: fixed, inFlight: 12}}",
+    "{limit: {kind: fixed, inFlight: 12}}", "{openStreams: 1}", "{openStreams: 70000}",
   ])
   func `what is written reads back from what is in effect`(_ text: String) throws {
     let loaded = try Self.parse(text)
@@ -55,6 +55,19 @@ import Testing
     #expect((setting.minimum, setting.maximum, setting.queueCapacity) == (3, 9, 5))
   }
 
+  @Test func `the bound of open streams follows the connections over HTTP 1 alone`() {
+    var service = ServiceSetting(name: "shop", endpoints: [])
+    #expect(service.openStreams == 921)
+    service.maximumConnections = 1
+    #expect(service.openStreams == 1)
+    service.maximumConnections = .max
+    #expect(service.openStreams == AdmissionSetting.largestLimit * 9 / 10)
+    service.wireProtocol = .h2
+    #expect(service.openStreams == 10_000)
+    service.admission.openStreams = 7
+    #expect(service.openStreams == 7)
+  }
+
   @Test(arguments: [
     ("{mode: maybe}", "services[0].admission.mode"),
     ("enforce", "services[0].admission"),
@@ -68,6 +81,9 @@ import Testing
     ("{queue: {capacity: 0}}", "services[0].admission.queue.capacity"),
     ("{queue: {timeout: 1s}}", "services[0].admission.queue.timeout"),
     ("{classes: 3}", "services[0].admission.classes"),
+    ("{openStreams: 0}", "services[0].admission.openStreams"),
+    ("{openStreams: 1048577}", "services[0].admission.openStreams"),
+    ("{openStreams: many}", "services[0].admission.openStreams"),
   ])
   func `a fault is named with its place`(_ item: (String, String)) {
     #expect(Self.faults(item.0) == [item.1])

@@ -247,8 +247,8 @@ import Testing
     ),
     Bad(
       12,
-      "    policies: {auth: none, hedge: {percentile: 0.95}}",
-      "12:28: routes[0].policies.hedge",
+      "    policies: {auth: none, rateLimit: some}",
+      "12:28: routes[0].policies.rateLimit",
       "not available in this version"
     ),
     Bad(

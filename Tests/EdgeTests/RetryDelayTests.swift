@@ -39,6 +39,8 @@ import Units
     ("Retry-After: 999999999999\r\n", .atLeast(.seconds(1_000_000_000))),
     ("Retry-After: Sat, 21 Nov 2026 23:00:07 GMT\r\n", .atLeast(.seconds(7))),
     ("Retry-After: Sat, 21 Nov 2026 22:59:59 GMT\r\n", .atLeast(.zero)),
+    ("Retry-After: Fri, 31 Dec 9999 23:59:59 GMT\r\n", .atLeast(.seconds(1_000_000_000))),
+    ("Retry-After: Thu, 01 Jan 1970 00:00:00 GMT\r\n", .atLeast(.zero)),
     ("Retry-After: \r\n", .unsaid),
     ("Retry-After: -1\r\n", .unsaid),
     ("Retry-After: 1.5\r\n", .unsaid),
@@ -72,7 +74,7 @@ import Units
   func `a date is seconds since 1970`(_ text: String, _ seconds: Int64) {
     let bytes = Array(text.utf8)
     let date = bytes.withUnsafeBufferPointer { buffer in
-      buffer.baseAddress.flatMap { RetryDelay.date($0, buffer.count) }
+      buffer.baseAddress.flatMap { RetryAfter.date($0, buffer.count) }
     }
 
     #expect(date == seconds)

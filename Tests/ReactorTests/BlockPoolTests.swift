@@ -32,6 +32,27 @@ struct BlockPoolTests {
     #expect(pool.acquire() == block)
   }
 
+  @Test func `free blocks are given back but for the warmest, each once, and can be used again`() {
+    let pool = BlockPool(capacity: 4)
+    let blocks = (0..<4).map { _ in pool.acquire() }
+    for block in blocks {
+      pool.bytes(block).update(repeating: 7, count: BlockPool.blockSize)
+    }
+    for block in blocks.dropFirst() { pool.release(block) }
+
+    #expect(pool.giveBack(sparing: 1, atMost: 1) == 1)
+    #expect(pool.giveBack(sparing: 1, atMost: 10) == 1)
+    #expect(pool.giveBack(sparing: 1, atMost: 10) == 0)
+    #expect(pool.giveBack(sparing: 5, atMost: 10) == 0)
+    #expect(pool.bytes(blocks[0])[0] == 7)
+
+    let again = (0..<3).map { _ in pool.acquire() }
+    #expect(again == [blocks[3], blocks[2], blocks[1]])
+    #expect(again.map { pool.bytes($0)[0] } == [7, 0, 0])
+    pool.release(blocks[2])
+    #expect(pool.giveBack(sparing: 0, atMost: 10) == 1)
+  }
+
   @Test func `blocks do not overlap and the warm one comes back first`() {
     let pool = BlockPool(capacity: 3)
     let blocks = (0..<3).map { _ in pool.acquire() }

@@ -93,11 +93,11 @@ struct BalanceTests {
 
   @Test func `of two, the one that said it has enough to do is not taken, however idle`() {
     var table = Table(2)
-    table.states[0].refused(retryAfter: 10, at: table.now)
+    table.states[0].refused(retryAfter: .seconds(10), at: table.now)
     table.states[1].inFlight = 50
     #expect(table.tally(.twoChoices, 100) == [0, 100])
     // When all have said so, it is as if nobody had.
-    table.states[1].refused(retryAfter: 20, at: table.now)
+    table.states[1].refused(retryAfter: .seconds(20), at: table.now)
     #expect(table.tally(.twoChoices, 100) == [100, 0])
   }
 

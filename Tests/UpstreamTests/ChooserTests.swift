@@ -60,6 +60,20 @@ private final class Scene {
     return counts
   }
 
+  /// Tells what a check of an endpoint came to.
+  func check(_ place: Int32, _ result: CheckResult) {
+    let places = (0..<Int32(count)).map(\.self)
+    places.withUnsafeBufferPointer { places in
+      let fleet = CheckFleet(
+        places: places,
+        health: health,
+        service: 0,
+        settings: CheckSettings()
+      )
+      _ = fleet.note(result, at: place, now: now)
+    }
+  }
+
   /// Opens an endpoint's breaker.
   func open(_ place: Int32) {
     for _ in 0..<5 {
@@ -73,6 +87,56 @@ private final class Scene {
 private let everyBalance: [Balance] = [.twoChoices, .roundRobin, .leastRequests, .ringHash]
 
 struct ChooserTests {
+  @Test(arguments: [Balance.twoChoices, .roundRobin, .leastRequests])
+  func `rather the one tried before than one that is out`(_ balance: Balance) {
+    let scene = Scene(balance, 2)
+    scene.open(1)
+
+    #expect(scene.tally(50, avoiding: 0) == [50, 0])
+  }
+
+  @Test(arguments: everyBalance)
+  func `an endpoint that failed its checks gets nothing`(_ balance: Balance) {
+    let scene = Scene(balance, 4)
+    scene.policy.pointee.hasChecks = true
+    for place in 0..<4 as Range<Int32> { scene.check(place, place == 2 ? .timeout : .success) }
+    let counts = scene.tally(2_000)
+    #expect(counts[2] == 0)
+    #expect([0, 1, 3].allSatisfy { counts[$0] > 200 })
+    // Without checks nobody looks at what they found.
+    scene.policy.pointee.hasChecks = false
+    scene.now = scene.now + .seconds(1)
+    #expect(scene.tally(2_000)[2] > 200)
+  }
+
+  @Test(arguments: everyBalance)
+  func `half of the endpoints may be out by their checks, and of fewer all are asked`(
+    _ balance: Balance
+  ) {
+    let scene = Scene(balance, 10)
+    scene.policy.pointee.hasChecks = true
+    for place in 0..<10 as Range<Int32> { scene.check(place, place < 5 ? .timeout : .success) }
+    let half = scene.tally(4_000)
+    #expect(half[..<5].allSatisfy { $0 == 0 })
+    #expect(half[5...].allSatisfy { $0 > 200 })
+    for _ in 0..<3 { scene.check(5, .timeout) }
+    #expect(scene.tally(4_000).allSatisfy { $0 > 50 })
+  }
+
+  @Test(arguments: everyBalance)
+  func `one that was never checked waits where somebody works, and serves where not`(
+    _ balance: Balance
+  ) {
+    let scene = Scene(balance, 3)
+    scene.policy.pointee.hasChecks = true
+    #expect(scene.tally(600).allSatisfy { $0 > 50 })
+    scene.check(0, .success)
+    scene.check(1, .success)
+    #expect(scene.tally(600)[2] == 0)
+    scene.check(2, .success)
+    #expect(scene.tally(600)[2] > 50)
+  }
+
   @Test(arguments: everyBalance)
   func `an endpoint whose breaker is open gets nothing`(_ balance: Balance) {
     let scene = Scene(balance, 4)

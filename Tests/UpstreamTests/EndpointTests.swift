@@ -69,15 +69,16 @@ struct EndpointTests {
 
   @Test func `Retry-After of an endpoint is believed up to 300 s, and is 5 s without a word`() {
     let now = Instant(0)
-    for (given, seconds) in [(nil, 5), (0, 1), (40, 40), (300, 300), (999_999_999, 300)] {
+    let words: [(Int64?, Int64)] = [(nil, 5), (0, 1), (40, 40), (300, 300), (999_999_999, 300)]
+    for (given, seconds) in words {
       var state = EndpointState()
-      state.refused(retryAfter: given, at: now)
-      #expect(state.penalisedUntil == now + .seconds(Int64(seconds)))
+      state.refused(retryAfter: given.map { .seconds($0) }, at: now)
+      #expect(state.penalisedUntil == now + .seconds(seconds))
     }
     // A shorter word takes nothing back.
     var state = EndpointState()
-    state.refused(retryAfter: 100, at: now)
-    state.refused(retryAfter: 1, at: now)
+    state.refused(retryAfter: .seconds(100), at: now)
+    state.refused(retryAfter: .seconds(1), at: now)
     #expect(state.penalisedUntil == now + .seconds(100))
   }
 

@@ -28,7 +28,8 @@ extension WireTests {
       backend: Backend
     ) throws {
       let upstream = try ScriptedUpstream(readsBody: false) { peer, _ in try peer.hang() }
-      try Scene.play(backend, upstream) { scene in
+      let settings = EdgeSettings().withoutAdmission
+      try Scene.play(backend, upstream, settings: settings) { scene in
         let client = try scene.client()
         let lines = HTTP2Frames.post + [("content-length", "2")]
         try client.send(

@@ -14,6 +14,8 @@ public enum RefusalReason: UInt8, Sendable, BitwiseCopyable, CaseIterable {
   case timedOut
   /// This process itself is overloaded.
   case edgeOverload
+  /// As many streams of the service are open as may be.
+  case openStreams
 
   /// The name that problem documents, logs and metrics give it.
   public var name: StaticString {
@@ -24,6 +26,7 @@ public enum RefusalReason: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case .evicted: "shed-evicted"
     case .timedOut: "shed-queue-timeout"
     case .edgeOverload: "shed-edge-overload"
+    case .openStreams: "shed-open-streams"
     }
   }
 }

@@ -11,6 +11,9 @@ struct Growth: Sendable {
   /// Inflation that ends growth at a slot's end, and at a cohort's.
   static let slower = 1.3
   static let farSlower = 2.0
+  /// With a larger error growth does not end before the baseline was looked at once more.
+  static let unsure = 0.3
+  static let mostChecks = 4
   static let again = Nanoseconds.seconds(5)
 
   var isOn = true
@@ -19,6 +22,11 @@ struct Growth: Sendable {
   var number: UInt32 = 1
   var size = 24.0
   var samples = RatioSum()
+  /// All cohorts that were not slower, where the baseline is known from nothing else.
+  var pooled = RatioSum()
+  /// The next cohort only makes the baseline surer.
+  var isCheck = false
+  var checks = 0
   /// Members that are still out, and their weights.
   var out = RatioSum()
 
@@ -52,36 +60,70 @@ extension LatencyGradientLimit {
       weight: max(growth.out.weight, 0),
       scale: scale
     )
-    judge(growth.samples.value, growth.samples.relativeError)
+    judge(growth.samples)
     growth.begin(limit: value)
   }
 
-  private mutating func judge(_ latency: Double, _ error: Double) {
+  private mutating func judge(_ cohort: RatioSum) {
+    let latency = cohort.value
     guard latency > 0 else { return }
+    // Where some requests take a hundred times as long as others, two cohorts of the same service
+    // may differ by a factor of two.
+    let error = (cohort.relativeError * cohort.relativeError + baselineError * baselineError)
+      .squareRoot()
     if baseline == 0 {
+      growth.pooled = cohort
       baseline = latency
-      growth.clean = value
-      value *= 2
+      baselineError = cohort.relativeError
+      double()
+    } else if growth.isCheck {
+      growth.isCheck = false
+      pool(cohort)
     } else if latency * (1 - 1.5 * error) > Growth.slower * baseline
-      || latency > Growth.farSlower * baseline
+      || latency > Growth.farSlower * (1 + error) * baseline
     {
+      if baselineError > 0, error > Growth.unsure, growth.checks < Growth.mostChecks {
+        growth.checks += 1
+        growth.isCheck = true
+        value = growth.clean > 0 ? growth.clean : value / 2
+        return
+      }
       value =
         growth.clean > 0
         ? min(1.1 * growth.clean, value) : value * max(0.4, 1.1 * baseline / latency)
       growth.isOn = false
       limited.clear()
     } else {
-      growth.clean = value
-      value *= 2
-      if latency < baseline { baseline += 0.3 * (latency - baseline) }
+      double()
+      if baselineError > 0 {
+        pool(cohort)
+      } else if latency < baseline {
+        baseline += 0.3 * (latency - baseline)
+      }
     }
+  }
+
+  private mutating func pool(_ cohort: RatioSum) {
+    growth.pooled.add(cohort)
+    baseline = growth.pooled.value
+    baselineError = growth.pooled.relativeError
+  }
+
+  /// Nothing was slower: twice as much, up to what the operator allows.
+  private mutating func double() {
+    growth.clean = value
+    value *= 2
+    guard value >= bounds.upperBound else { return }
+    value = bounds.upperBound
+    growth.isOn = false
+    limited.clear()
   }
 
   /// Ends growth when a slot's own samples show that it went too far.
   mutating func endGrowthIfSlower() {
     guard growth.isOn else { return }
     if wasLimited, baseline > 0, limited.count >= Constants.samplesNeeded,
-      limited.value * (1 - 2 * limited.relativeError) > Growth.slower * baseline
+      limited.value * (1 - 2 * (limited.relativeError + baselineError)) > Growth.slower * baseline
     {
       growth.isOn = false
       if growth.clean > 0 { value = min(value, growth.clean) }

@@ -23,9 +23,13 @@ extension LatencyGradientLimit {
   }
 
   private mutating func closeSlot(_ window: LimitWindow) {
-    wasLimited = dispatched >= 4 && dispatchedLimited > 0.5 * dispatched
+    let isSlow = isSlowSlot(window)
     let hadDrops = dropped > 4 && dropped > 0.1 * dispatched
-    (dispatched, dispatchedLimited, dropped) = (0, 0, 0)
+    wasLimited =
+      isSlow
+      || dispatched >= Constants.dispatchesNeeded && dispatchedLimited > 0.5 * dispatched
+    if !isSlow || hadDrops { (dispatched, dispatchedLimited, dropped) = (0, 0, 0) }
+    carried = dispatched
 
     switch mode {
     case .wait:
@@ -34,13 +38,31 @@ extension LatencyGradientLimit {
       mode = .wait
       limited.clear()
     case .open:
-      if wasLimited { closeLimited(window.now) } else { closeUnlimited(window.now) }
+      if isSlow {
+        freeSince = window.now
+      } else if wasLimited {
+        closeLimited(window.now)
+      } else {
+        closeUnlimited(window.now)
+      }
     }
     if hadDrops {
       growth.isOn = false
       freeSince = window.now
       value *= Constants.dropped
     }
+  }
+
+  /// Whether the slot is one of many in which the limit was full and hardly anything moved: answers
+  /// take so long that such slots together make one.
+  private mutating func isSlowSlot(_ window: LimitWindow) -> Bool {
+    let isFull = window.inFlight >= Double(limit)
+    guard mode == .open, isFull, dispatched - carried < Constants.dispatchesNeeded else {
+      slowTime = .zero
+      return false
+    }
+    slowTime = slowTime + period
+    return slowTime >= Constants.slowTimeNeeded && dispatched < Constants.dispatchesNeeded
   }
 
   private mutating func closeLimited(_ now: Instant) {
@@ -56,20 +78,31 @@ extension LatencyGradientLimit {
   /// Below the limit the baseline is free to learn, and the limit may not drift: a limit that rose
   /// while idle is no limit when the step comes.
   private mutating func closeUnlimited(_ now: Instant) {
-    if idle.count >= Constants.idleSamplesNeeded {
+    if baseline == 0, !isSettled(now) {
+      idle.clear()
+    } else if idle.count >= Constants.idleSamplesNeeded {
       let latency = idle.value
       baseline = baseline == 0 ? latency : baseline + 0.2 * (latency - baseline)
+      baselineError = 0
       idle.clear()
     }
     value = min(value, max(16, Constants.idleHeadroom * peaks.most))
     isSuspect = false
     limited.clear()
     drained.clear()
+    drainedBefore = 0
     if !growth.isOn, now - freeSince > Growth.again { growth.isOn = true }
     if growth.isOn {
       growth.clean = 0
       growth.begin(limit: value)
     }
+  }
+
+  /// Whether those that take long have had the time to answer, too.
+  private func isSettled(_ now: Instant) -> Bool {
+    let (least, latencies) = Constants.settled
+    return began != .never
+      && (now - began).seconds >= max(least.seconds, latencies * usualLatency)
   }
 
   private mutating func step() {
@@ -112,19 +145,27 @@ extension LatencyGradientLimit {
   private mutating func judgeDrain() {
     let latency = drained.value
     let error = drained.relativeError
-    let count = drained.count
-    drained.clear()
+    let count = drained.count - drainedBefore
+    var isKept = false
     var isHigh = latency > baseline * (1 + 3 * error) && latency > 1.25 * baseline
     if isDeep, isHigh, latency * (1 - 2 * error) > Constants.flat * suspectLatency {
       // Half of the load left latency where it was, so it is not our queue.
       value = max(value, suspectLimit * min(4, baseline > 0 ? latency / baseline : 1))
       baseline = latency
+      baselineError = 0
       isHigh = false
     } else if baseline == 0 || latency < baseline * (1 - 3 * error) {
       baseline = latency
+      baselineError = 0
     } else {
       baseline += count / (count + 100) * (min(latency, 1.25 * baseline) - baseline)
+      // Too few to tell, where latencies differ widely: the next drain adds to them.
+      isKept =
+        isDeep && isHigh && drained.count < Constants.mostDrained
+        && latency * (1 + 2 * error) > Constants.flat * suspectLatency
     }
+    drainedBefore = isKept ? drained.count : 0
+    if !isKept { drained.clear() }
     if isHigh { suspect() } else { isSuspect = false }
   }
 
@@ -132,7 +173,11 @@ extension LatencyGradientLimit {
   private mutating func openSlot(_ window: LimitWindow) {
     guard wasLimited else { return }
     var length = Constants.slot
-    while length < Constants.longestSlot, length.seconds < 3 * usualLatency {
+    let longest = min(
+      max(Constants.longestSlot.seconds, 3 * baseline),
+      Constants.longestOfAll.seconds
+    )
+    while length.seconds < longest, length.seconds < 3 * usualLatency {
       length = length + length
     }
     if length != period {
@@ -146,7 +191,10 @@ extension LatencyGradientLimit {
     drainNumber &+= 1
     if drainNumber == 0 { drainNumber = 1 }
     drainOut.clear()
-    if isDeep != lastWasDeep { drained.clear() }
+    if isDeep != lastWasDeep {
+      drained.clear()
+      drainedBefore = 0
+    }
     lastWasDeep = isDeep
   }
 }

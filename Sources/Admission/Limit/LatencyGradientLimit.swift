@@ -42,6 +42,15 @@ public struct LatencyGradientLimit: ConcurrencyLimit {
     static let idleHeadroom = 1.4
     static let slot = Nanoseconds.milliseconds(100)
     static let longestSlot = Nanoseconds.milliseconds(1_600)
+    /// The same for services that take longer than a slot of that length without any load.
+    static let longestOfAll = Nanoseconds.milliseconds(102_400)
+    /// Answers before this much time, and before ten times the usual latency, say nothing of those
+    /// that take long: the first to come are the quickest.
+    static let settled = (least: Nanoseconds.seconds(1), latencies: 10.0)
+    static let dispatchesNeeded = 4.0
+    static let slowTimeNeeded = Nanoseconds.seconds(1)
+    /// Samples of deep drains that are put together at most.
+    static let mostDrained = 1_000.0
     static let dropped = 0.7
   }
 
@@ -49,6 +58,8 @@ public struct LatencyGradientLimit: ConcurrencyLimit {
   var value = Constants.firstLimit
   /// Unloaded latency per weight of route; 0 until known.
   var baseline = 0.0
+  /// How far it may be from the truth, as a relative standard error; 0 once drains or calm moved it.
+  var baselineError = 0.0
   /// Moving means (1/100) of capped latency and of weight; their ratio is the scale.
   var meanLatency = 0.0
   var meanWeight = 0.0
@@ -58,6 +69,8 @@ public struct LatencyGradientLimit: ConcurrencyLimit {
   var limited = RatioSum()
   var idle = RatioSum()
   var drained = RatioSum()
+  /// Those in `drained` that an earlier drain has moved the baseline by.
+  var drainedBefore = 0.0
   var gradient = 0.0
 
   var mode = Mode.open
@@ -67,6 +80,10 @@ public struct LatencyGradientLimit: ConcurrencyLimit {
   var wasLimited = false
   var dispatched = 0.0
   var dispatchedLimited = 0.0
+  /// Those of `dispatched` that went out in slots before this one.
+  var carried = 0.0
+  /// For how long the limit was full and fewer than `dispatchesNeeded` went out in each slot.
+  var slowTime = Nanoseconds.zero
   var dropped = 0.0
   var peaks = InFlightPeaks()
 
@@ -81,6 +98,11 @@ public struct LatencyGradientLimit: ConcurrencyLimit {
 
   var growth = Growth()
   var freeSince = Instant(.min)
+  /// When the first request was dispatched.
+  var began = Instant.never
+
+  /// Bounds that an operator has set: beyond them the rule would learn from limits that nobody had.
+  var bounds = Constants.smallest...Double(Bounds.limit)
 
   /// A limit that starts from nothing.
   public init() {}
@@ -95,6 +117,13 @@ public struct LatencyGradientLimit: ConcurrencyLimit {
     // Without it the first slot, which has seen nobody, would cut the limit to its least.
     peaks = InFlightPeaks(before: value / Constants.idleHeadroom)
     if meanLatency == 0 || meanWeight == 0 { (meanLatency, meanWeight, baseline) = (0, 0, 0) }
+  }
+
+  /// Keeps the limit in this range from now on.
+  mutating func bound(to range: ClosedRange<Int>) {
+    let most = Double(range.upperBound)
+    bounds = min(max(Constants.smallest, Double(range.lowerBound)), most)...most
+    value = Bounds.clamp(value, bounds.lowerBound, most)
   }
 
   /// What is worth keeping across a restart.
@@ -140,7 +169,7 @@ public struct LatencyGradientLimit: ConcurrencyLimit {
     peaks.advance(to: window.now, inFlight: window.inFlight)
     advanceSlot(window)
     // Nothing above may leave a value that later sums cannot recover from.
-    value = Bounds.clamp(value, Constants.smallest, Double(Bounds.limit))
+    value = Bounds.clamp(value, bounds.lowerBound, bounds.upperBound)
     baseline = Bounds.clamp(baseline, 0, Bounds.latency)
   }
 
@@ -173,6 +202,7 @@ public struct LatencyGradientLimit: ConcurrencyLimit {
   }
 
   private mutating func addUp(_ window: LimitWindow) {
+    if began == .never, window.dispatched > 0 { began = window.now }
     dispatched += window.dispatched
     dispatchedLimited += window.dispatchedLimited
     dropped += window.dropped

@@ -28,6 +28,13 @@ public enum Limiter: ConcurrencyLimit {
     }
   }
 
+  /// Tells a rule that learns from the limits it had which ones an operator allows.
+  mutating func bound(to range: ClosedRange<Int>) {
+    guard case .latencyGradient(var rule) = self else { return }
+    rule.bound(to: range)
+    self = .latencyGradient(rule)
+  }
+
   public var limit: Int {
     switch self {
     case .latencyGradient(let rule): rule.limit

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Units
 
 /// How much each tenant has queued in each class, and which has most, in constant time.
 ///
@@ -31,14 +32,14 @@ struct TenantTallies: ~Copyable {
   private var touched: Int32 = 0
 
   init(capacity: Int, classes: Int, seed: UInt64) {
-    records = zeroed(Record.self, capacity)
+    records = zeroedMemory(Record.self, capacity)
     var size = 4
     while size < 2 * capacity { size *= 2 }
     // A place holds a record's index plus one, so that zeroed memory is an empty table.
-    table = zeroed(Int32.self, size)
+    table = zeroedMemory(Int32.self, size)
     mask = size - 1
-    heads = zeroed(Int32.self, classes * Self.buckets)
-    used = zeroed(UInt64.self, classes * Self.words)
+    heads = zeroedMemory(Int32.self, classes * Self.buckets)
+    used = zeroedMemory(UInt64.self, classes * Self.words)
     self.seed = seed
   }
 
@@ -180,12 +181,4 @@ struct TenantTallies: ~Copyable {
     head.pointee = index + 1
     used[priority * Self.words + Int(bucket) / 64] |= 1 << UInt64(bucket % 64)
   }
-}
-
-/// Zeroed memory whose pages are touched only when used; it lives until it is freed.
-func zeroed<T: ~Copyable>(_: T.Type, _ count: Int) -> UnsafeMutablePointer<T> {
-  guard let memory = calloc(max(count, 1), MemoryLayout<T>.stride) else {
-    fatalError("out of memory for a table of \(count) entries")
-  }
-  return memory.bindMemory(to: T.self, capacity: count)
 }

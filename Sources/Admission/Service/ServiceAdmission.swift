@@ -36,13 +36,15 @@ public final class ServiceAdmission: @unchecked Sendable {
   ) {
     self.settings = settings
     self.limiter = limiter
+    self.limiter.bound(to: settings.limits)
     cells = ServiceCells(workers: settings.workers, routes: settings.routes)
-    copies = zeroed(Double.self, settings.workers * WorkerSums.count)
-    routeCopies = zeroed(Double.self, settings.workers * settings.routes * 2)
-    routesSeen = zeroed(Double.self, settings.routes)
-    scratch = zeroed(Double.self, WorkerSums.count)
-    served = zeroed(Double.self, PriorityClasses.maximum)
+    copies = zeroedMemory(Double.self, settings.workers * WorkerSums.count)
+    routeCopies = zeroedMemory(Double.self, settings.workers * settings.routes * 2)
+    routesSeen = zeroedMemory(Double.self, settings.routes)
+    scratch = zeroedMemory(Double.self, WorkerSums.count)
+    served = zeroedMemory(Double.self, PriorityClasses.maximum)
     cells.store(UInt64(bitPattern: .min), ServiceCells.Place.nextTick)
+    streamBound = Bounds.limit
     for route in 0..<settings.routes { routesSeen[route] = 1 }
     for (route, weight) in weights.prefix(settings.routes).enumerated()
     where weight.isFinite && weight > 0 {
@@ -72,6 +74,15 @@ public final class ServiceAdmission: @unchecked Sendable {
 
   /// Requests queued with any worker.
   public var waiting: Int { cells.gate.waiting }
+
+  /// Streams that are open, which hold no permit.
+  public var openStreams: Int { Int(truncatingIfNeeded: cells.load(ServiceCells.Place.streams)) }
+
+  /// How many streams may be open; may be set at any time, and ends none that is.
+  public var streamBound: Int {
+    get { Int(truncatingIfNeeded: cells.load(ServiceCells.Place.streamBound)) }
+    set { cells.store(UInt64(max(0, newValue)), ServiceCells.Place.streamBound) }
+  }
 
   /// The classes that have a standing queue, a bit each, bit 0 for the highest.
   ///

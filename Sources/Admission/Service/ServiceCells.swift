@@ -37,6 +37,9 @@ struct ServiceCells: @unchecked Sendable {
     static let nextTick = 48
     static let isMerging = 49
     static let forgotten = 50
+    // Streams that outlast their permits, and how many may.
+    static let streams = 51
+    static let streamBound = 52
     // Permits that tenants hold, by bucket.
     static let holds = 64
     static let waiting = holds + TenantShares.buckets
@@ -143,6 +146,28 @@ struct ServiceCells: @unchecked Sendable {
   static func letGo(_ base: UnsafeMutablePointer<Cell>, _ bucket: UInt8) {
     base[Place.holds + Int(bucket)].wrappingSubtract(1, ordering: .relaxed)
   }
+
+  // MARK: Streams
+
+  /// Counts a stream that begins.
+  ///
+  /// - Returns: False when as many are open as may be, and it was not counted.
+  func openStream(isForced: Bool) -> Bool {
+    let bound = load(Place.streamBound)
+    var seen = load(Place.streams)
+    while isForced || seen < bound {
+      let (exchanged, original) = base[Place.streams].weakCompareExchange(
+        expected: seen,
+        desired: seen + 1,
+        ordering: .relaxed
+      )
+      if exchanged { return true }
+      seen = original
+    }
+    return false
+  }
+
+  func closeStream() { base[Place.streams].wrappingSubtract(1, ordering: .relaxed) }
 
   // MARK: Waiting
 

@@ -57,7 +57,7 @@ struct TenantShares: ~Copyable {
   private static let longest = 1.0
 
   init() {
-    present = zeroed(Int32.self, 2 * Self.buckets)
+    present = zeroedMemory(Int32.self, 2 * Self.buckets)
     before = present + Self.buckets
   }
 

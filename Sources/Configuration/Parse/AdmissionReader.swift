@@ -4,13 +4,16 @@ internal import Yams
 enum AdmissionReader {
   static func read(_ field: Field) -> AdmissionSetting {
     var setting = AdmissionSetting()
-    let fields = field.map(["mode", "limit", "queue"])
+    let fields = field.map(["mode", "limit", "queue", "openStreams"])
     if let mode = fields["mode"]?.choice(AdmissionSetting.Mode.self) { setting.mode = mode }
     if let field = fields["limit"] { limit(field, &setting) }
     if let field = fields["queue"] {
       let fields = field.map(["capacity"])
       // Sixty-four workers with this many still fit the count that all share.
       if let field = fields["capacity"] { setting.queueCapacity = field.number(1...65_535) }
+    }
+    if let field = fields["openStreams"] {
+      setting.openStreams = field.number(1...AdmissionSetting.largestLimit)
     }
     return setting
   }
@@ -52,6 +55,6 @@ extension AdmissionSetting {
     let bounds =
       limit == .fixed ? "inFlight: \(inFlight)" : "minimum: \(minimum), maximum: \(maximum)"
     return "{mode: \(mode.rawValue), limit: {kind: \(limit.rawValue), \(bounds)}, "
-      + "queue: {capacity: \(queueCapacity)}}"
+      + "queue: {capacity: \(queueCapacity)}\(openStreams.map { ", openStreams: \($0)" } ?? "")}"
   }
 }

@@ -102,9 +102,9 @@ enum ListenerReader {
 enum ServiceReader {
   private static let known = [
     "name", "protocol", "exposure", "endpoints", "balance", "connections", "tls", "proxyProtocol",
-    "admission", "retryBudget", "breaker", "outlier", "slowStart",
+    "admission", "retryBudget", "breaker", "outlier", "slowStart", "health",
   ]
-  private static let later = ["health", "discovery", "versions"]
+  private static let later = ["discovery", "versions"]
 
   static func read(
     _ field: Field,
@@ -140,6 +140,7 @@ enum ServiceReader {
     if let field = fields["balance"] { BalanceReader.read(field, &service) }
     if let field = fields["breaker"] { service.breaker = BreakerReader.read(field) }
     if let field = fields["outlier"] { service.outlier = BreakerReader.outlier(field) }
+    if let field = fields["health"] { service.health = HealthCheckReader.read(field, service) }
     if let field = fields["slowStart"] {
       service.slowStart = field.duration(.zero...Nanoseconds.seconds(3_600))
     }

@@ -106,14 +106,19 @@ public struct Field {
     return value
   }
 
-  public func share() -> Double {
+  /// A share such as `0.2` or `20%`.
+  public func share(_ range: ClosedRange<Double> = 0...1) -> Double {
     let written = text()
     let value =
       written.hasSuffix("%")
       ? Double(written.dropLast()).map { $0 / 100 } : Double(written)
     guard let value, (0...1).contains(value) else {
       if case .scalar = node { fault("must be a share from 0 to 1, or a percentage") }
-      return 1
+      return range.upperBound
+    }
+    guard range.contains(value) else {
+      fault("is \(value); must be from \(range.lowerBound) to \(range.upperBound)")
+      return range.upperBound
     }
     return value
   }

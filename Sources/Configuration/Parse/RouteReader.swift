@@ -179,8 +179,8 @@ enum RouteReader {
 
   private static func policies(_ field: Field, _ route: inout RouteSetting) {
     let fields = field.map(
-      ["auth", "timeoutMs", "perTryTimeoutMs", "retries", "retryOn"],
-      later: ["authorization", "rateLimit", "hedge", "requestPolicy"]
+      ["auth", "timeoutMs", "perTryTimeoutMs", "retries", "retryOn", "hedge"],
+      later: ["authorization", "rateLimit", "requestPolicy"]
     )
     if let auth = fields["auth"] {
       route.isAuthStated = auth.choice(Auth.self, later: ["required", "optional"]) != nil
@@ -198,5 +198,6 @@ enum RouteReader {
       route.perTryTimeout = value
     }
     RetryReader.read(fields, &route)
+    if let field = fields["hedge"] { route.hedge = HedgeReader.read(field, route) }
   }
 }

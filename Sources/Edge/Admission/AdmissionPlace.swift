@@ -12,10 +12,14 @@ struct AdmissionPlace: BitwiseCopyable {
   enum State: UInt8, BitwiseCopyable {
     /// Nothing is held: admission is off, in shadow it was refused, or it has ended.
     case none
+    /// It has not been asked yet: the client owes the body.
+    case gathering
     /// `ticket` names its place in the queue.
     case queued
     /// `permit` has to be ended.
     case permitted
+    /// It is counted among the service's open streams.
+    case streaming
   }
 
   var state = State.none
@@ -42,11 +46,13 @@ struct AdmissionPlace: BitwiseCopyable {
   var patience = Self.clientPatience
   /// The permit was given back for that.
   var wasSlow = false
+  /// A call of gRPC whose head is out and that found no room among the open streams.
+  var isCrowded = false
   /// The time-out of a connect was ours: the handshake had not had its turn.
   var isOurFault = false
   /// When a permit that waits for its client is given back; `.never` while it does not.
   var pacedUntil = Instant.never
 
-  /// Whether the exchange waits for its turn.
-  var isWaiting: Bool { state == .queued && !isShadow }
+  /// Whether the exchange waits for its turn, or for its body before that.
+  var isWaiting: Bool { state == .gathering || state == .queued && !isShadow }
 }

@@ -1,6 +1,5 @@
 internal import Admission
 internal import Configuration
-internal import Glibc
 internal import Telemetry
 internal import Units
 
@@ -29,6 +28,7 @@ final class AdmissionReport: Sendable {
       let isOn = service.admission.mode != .off
       // A service has the slot that was made of its present setting.
       let slot = isOn ? slots.first { $0.name == service.name } : nil
+      slot?.service.streamBound = service.openStreams
       return Service(setting: service.admission, name: service.name, slot: slot)
     }
     self.services.withLock { $0 = services }
@@ -69,12 +69,27 @@ final class AdmissionReport: Sendable {
       "spillway_concurrency_gradient",
       "Latency over the unloaded one when it was judged last; 0 while nothing is known.",
       in: registry
-    ) { Self.inspect($0)?.guidance.gradient ?? 0 }
+    ) { $0.inspect()?.guidance.gradient ?? 0 }
     gauge(
       "spillway_rtt_baseline_seconds",
       "Unloaded latency of a service, of its usual mix of routes; 0 while nothing is known.",
       in: registry
-    ) { Self.inspect($0).map(Self.baseline) ?? 0 }
+    ) { $0.inspect().map(Self.baseline) ?? 0 }
+    gauge(
+      "spillway_open_streams",
+      "Tunnels, event streams, calls of gRPC and exchanges of slow clients, which hold no permit.",
+      in: registry
+    ) { Double($0.service.openStreams) }
+    gauge(
+      "spillway_open_streams_limit",
+      "Streams of a service that may be open.",
+      in: registry
+    ) { Double($0.service.streamBound) }
+    registry.register(
+      "spillway_open_streams_refused_total",
+      help: "Streams that found no room, by kind, and by the mode of their service's admission.",
+      .counter
+    ) { [self] in slots.flatMap { Self.refusedStreams(of: $0) } }
     registry.register(
       "spillway_admission_permits_forgotten_total",
       help: "Permits that nobody ended: any is a fault of the edge.",
@@ -94,6 +109,19 @@ final class AdmissionReport: Sendable {
   ) {
     registry.register(name, help: help, .gauge) { [self] in
       slots.map { MetricSample(value($0), ["service": $0.name]) }
+    }
+  }
+
+  private static func refusedStreams(of slot: AdmissionSlot) -> [MetricSample] {
+    [false, true].flatMap { isShadow in
+      StreamKind.allCases.compactMap { kind in
+        let count = slot.tally.refusedStreams(kind, isShadow: isShadow)
+        guard count > 0 else { return nil }
+        let labels: Labels = [
+          "service": slot.name, "kind": kind.label, "mode": isShadow ? "shadow" : "enforce",
+        ]
+        return MetricSample(Double(count), labels)
+      }
     }
   }
 
@@ -123,18 +151,34 @@ final class AdmissionReport: Sendable {
     return samples
   }
 
-  /// What was learned; while a worker closes a window it is asked again.
-  private static func inspect(_ slot: AdmissionSlot) -> ServiceInspection? {
-    for _ in 0..<100 {
-      if let inspection = slot.service.inspect() { return inspection }
-      sched_yield()
-    }
-    return nil
-  }
-
   /// The unloaded latency in seconds; where it is learned per weight, that of the usual mix.
   private static func baseline(_ inspection: ServiceInspection) -> Double {
     inspection.guidance.baseline * (inspection.learned?.meanWeight ?? 1)
+  }
+
+  // MARK: - What is learned
+
+  /// What the limits of all services have learned, for the next process.
+  ///
+  /// `before`: What this said the last time; a service that learned nothing since keeps its moment.
+  func learned(since before: [LearnedState.Service], now: Int64) -> [LearnedState.Service] {
+    let known = Dictionary(before.map { ($0.name, $0) }) { $1 }
+    return services.withLock { $0 }.compactMap { service in
+      guard let slot = service.slot, let inspection = slot.inspect(),
+        let limit = inspection.learned, limit.meanLatency > 0
+      else { return nil }
+      let old = known[service.name]
+      return LearnedState.Service(
+        name: service.name,
+        kind: service.setting.limit.rawValue,
+        learnedAt: old.flatMap { $0.limit == limit ? $0.learnedAt : nil } ?? now,
+        limit: limit,
+        routes: slot.tally.routeNames.enumerated().compactMap { place, name in
+          let weight = inspection.weights[place]
+          return weight > 0 ? LearnedState.Route(name: name, weight: weight) : nil
+        }
+      )
+    }
   }
 
   // MARK: - Explanation
@@ -158,9 +202,10 @@ final class AdmissionReport: Sendable {
     var lines = [
       "\(service.name): \(service.setting.mode.rawValue), limit \(slot.service.limit)"
         + " (\(service.setting.limit.rawValue)), \(slot.service.inFlight) in flight,"
-        + " \(slot.service.waiting) waiting"
+        + " \(slot.service.waiting) waiting, \(slot.service.openStreams) of"
+        + " \(slot.service.streamBound) streams open"
     ]
-    if let inspection = Self.inspect(slot) {
+    if let inspection = slot.inspect() {
       let guidance = inspection.guidance
       lines.append(
         "  unloaded \(Self.milliseconds(Self.baseline(inspection))) ms, usual"
@@ -202,7 +247,9 @@ final class AdmissionReport: Sendable {
     let standing = classes.indices.filter { bits >> UInt8($0) & 1 == 1 }
     text += ",\"kind\":\"\(service.setting.limit.rawValue)\",\"limit\":\(slot.service.limit)"
     text += ",\"inFlight\":\(slot.service.inFlight),\"waiting\":\(slot.service.waiting)"
-    if let inspection = Self.inspect(slot) {
+    text += ",\"openStreams\":\(slot.service.openStreams)"
+    text += ",\"openStreamsLimit\":\(slot.service.streamBound)"
+    if let inspection = slot.inspect() {
       let guidance = inspection.guidance
       text += ",\"baselineMs\":\(Self.milliseconds(Self.baseline(inspection)))"
       text += ",\"latencyMs\":\(Self.milliseconds(guidance.latency))"

@@ -15,17 +15,17 @@ enum AdmissionResult {
     switch self {
     case .admitted: 0
     case .shed(let reason): 1 + Int(reason.rawValue)
-    case .left: 7
+    case .left: Self.places - 1
     }
   }
 
-  static let places = 8
+  static let places = 2 + RefusalReason.allCases.count
 
   /// The labels `decision` and `reason` of a place.
   static func labels(_ place: Int) -> (decision: String, reason: String) {
     switch place {
     case 0: ("admitted", "none")
-    case 7: ("left", "none")
+    case places - 1: ("left", "none")
     default: ("shed", RefusalReason(rawValue: UInt8(place - 1)).map { "\($0.name)" } ?? "other")
     }
   }
@@ -57,11 +57,7 @@ final class AdmissionTally: @unchecked Sendable {
 
   init(workers: Int) {
     self.workers = workers
-    // Pages that nobody counts in take no memory; zero bytes are an atomic of zero.
-    guard
-      let memory = calloc(workers * WorkerTally.cells, MemoryLayout<Atomic<UInt64>>.stride)
-    else { fatalError("out of memory for the counters of a service") }
-    base = memory.bindMemory(to: Atomic<UInt64>.self, capacity: workers * WorkerTally.cells)
+    base = zeroedMemory(Atomic<UInt64>.self, workers * WorkerTally.cells)
   }
 
   deinit { free(base) }
@@ -86,6 +82,9 @@ final class AdmissionTally: @unchecked Sendable {
     return Array(0..<count) + (count < Self.routes ? [Self.routes - 1] : [])
   }
 
+  /// The names of the routes that are told apart, by place.
+  var routeNames: [String] { names.withLock { $0 } }
+
   /// The name of a route's place.
   func route(_ place: Int) -> String {
     names.withLock { place < $0.count ? $0[place] : "other" }
@@ -102,6 +101,11 @@ final class AdmissionTally: @unchecked Sendable {
   /// Requests of a class that wait now.
   func queued(_ priority: Int) -> Int {
     (0..<workers).reduce(0) { $0 + Int(worker($1).load(WorkerTally.depths + priority)) }
+  }
+
+  /// Streams of a kind that found no room, over all workers.
+  func refusedStreams(_ kind: StreamKind, isShadow: Bool) -> UInt64 {
+    (0..<workers).reduce(0) { $0 &+ worker($1).load(WorkerTally.place(kind, isShadow)) }
   }
 
   /// The last refusal for a reason; `nil` while there was none.
@@ -121,7 +125,8 @@ struct WorkerTally: @unchecked Sendable {
   static let depths = counts
   private static let refusals = depths + AdmissionTally.classes
   private static let refusalCells = 8
-  static let cells = refusals + RefusalReason.allCases.count * refusalCells
+  private static let streams = refusals + RefusalReason.allCases.count * refusalCells
+  static let cells = streams + StreamKind.allCases.count * AdmissionTally.modes
 
   static func place(_ isShadow: Bool, _ route: Int, _ priority: Int, _ result: Int) -> Int {
     (((isShadow ? 1 : 0) * AdmissionTally.routes + route) * AdmissionTally.classes + priority)
@@ -134,6 +139,16 @@ struct WorkerTally: @unchecked Sendable {
 
   func count(_ place: AdmissionPlace, _ result: AdmissionResult) {
     let cell = Self.place(place.isShadow, Int(place.route), Int(place.priority), result.place)
+    store(cell, load(cell) &+ 1)
+  }
+
+  static func place(_ kind: StreamKind, _ isShadow: Bool) -> Int {
+    streams + Int(kind.rawValue) * AdmissionTally.modes + (isShadow ? 1 : 0)
+  }
+
+  /// Counts a stream that found no room.
+  func countRefused(_ kind: StreamKind, isShadow: Bool) {
+    let cell = Self.place(kind, isShadow)
     store(cell, load(cell) &+ 1)
   }
 

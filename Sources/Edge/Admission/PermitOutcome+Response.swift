@@ -37,17 +37,18 @@ extension ReplyReason {
     case .evicted: self = .shedEvicted
     case .timedOut: self = .shedQueueTimeout
     case .edgeOverload: self = .shedEdgeOverload
+    case .openStreams: self = .shedOpenStreams
     }
   }
 
   /// Whether it is known when it is worth trying again.
-  var statesRetry: Bool { isShed || self == .breakerOpen }
+  var statesRetry: Bool { isShed || self == .breakerOpen || self == .noHealthyEndpoint }
 
   /// Whether the edge refused to spare the service.
   var isShed: Bool {
     switch self {
     case .shedQueueFull, .shedClass, .shedDeadline, .shedEvicted, .shedQueueTimeout,
-      .shedEdgeOverload:
+      .shedEdgeOverload, .shedOpenStreams:
       true
     default: false
     }

@@ -6,10 +6,11 @@ internal import Units
 /// Stage 12: the permit of an exchange, from the question to its end.
 ///
 /// ```
-/// ask ─┬─▶ permitted ───────────────▶ leaveAdmission: the permit ends, once
-///      ├─▶ queued ─┬─▶ permitted         ▲
-///      │           ├─▶ refused: reply    │ the client went away, the time is up
-///      └─▶ refused └─────────────────────┘
+/// ask ─┬────────────▶ decide ─┬─▶ permitted ───────────────▶ leaveAdmission: the permit ends, once
+///      └─▶ gathering ───▲     ├─▶ queued ─┬─▶ permitted         ▲
+///          its body │         │           ├─▶ refused: reply    │ the client went away,
+///                   │         └─▶ refused └─────────────────────┤ the time is up
+///                   └───────────────────────────────────────────┘
 /// ```
 extension Worker {
   /// Asks for a permit for the request of a connection.
@@ -32,6 +33,11 @@ extension Worker {
     place.route = route.pointee.admissionRoute
     place.isShadow = service.pointee.isShadow
     place.tenant = RequestTenant.number(view)
+    if view.head.wantsUpgrade, let refusal = refuseTunnel(view, place) { return refusal }
+    guard place.isShadow || hasBody(connection, view) else {
+      place.state = .gathering
+      return nil
+    }
     return decide(connection, demand.deadline, &place)
   }
 
@@ -67,8 +73,13 @@ extension Worker {
 
   /// Counts a refusal and keeps the numbers that it was made on.
   func note(_ refusal: Refusal, _ place: AdmissionPlace) {
+    admissions[place.slot].pointee.tally.count(place, .shed(refusal.reason))
+    keepRecord(refusal, place)
+  }
+
+  /// Keeps the numbers that a refusal was made on.
+  func keepRecord(_ refusal: Refusal, _ place: AdmissionPlace) {
     let entry = admissions[place.slot]
-    entry.pointee.tally.count(place, .shed(refusal.reason))
     let gate = entry.pointee.admission.occupancy
     date.refresh(at: reactor.now)
     entry.pointee.tally.note(
@@ -175,7 +186,8 @@ extension Worker {
   func leaveAdmission(_ place: AdmissionPlace, head: Instant = .never) {
     let entry = admissions[place.slot]
     switch place.state {
-    case .none: return
+    case .none, .gathering: return
+    case .streaming: return entry.pointee.admission.closeStream()
     case .queued:
       entry.pointee.admission.cancel(place.ticket, now: reactor.now)
       entry.pointee.tally.count(place, .left)

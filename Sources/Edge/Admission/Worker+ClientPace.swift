@@ -6,8 +6,9 @@ internal import Units
 ///
 /// A permit is the right to a share of the service, and a client that dribbles its body or reads
 /// slowly would keep that share from all others. So an exchange that waits for its client this long,
-/// all waits together, gives the permit back. Once its request is whole it takes one again, above the
-/// limit where need be: what is at the service is counted.
+/// all waits together, gives the permit back and counts as an open stream (`Worker+OpenStreams`). Once
+/// its request is whole it takes one again, above the limit where need be: what is at the service is
+/// counted.
 extension Worker {
   /// What a client may take without the exchange's time being useless as a measure.
   private static let noticeable = Nanoseconds.milliseconds(5)
@@ -27,7 +28,7 @@ extension Worker {
   /// The client sent or read something.
   func clientMoved(_ exchange: UnsafeMutablePointer<Exchange>) {
     let until = exchange.pointee.admission.pacedUntil
-    guard until != .never else { return }
+    guard until != .never, !exchange.pointee.admission.isCrowded else { return }
     // The timer is left as it is: it looks anew when it fires.
     exchange.pointee.admission.pacedUntil = .never
     let left = max(.zero, until - reactor.now)
@@ -41,18 +42,10 @@ extension Worker {
   func requestIsWhole(_ exchange: UnsafeMutablePointer<Exchange>) {
     guard exchange.pointee.admission.wasSlow, exchange.pointee.headAt == .never else { return }
     exchange.pointee.admission.wasSlow = false
+    leaveAdmission(exchange)
     let entry = admissions[exchange.pointee.admission.slot]
     let permit = entry.pointee.admission.resume(exchange.pointee.admission.permit, now: reactor.now)
     exchange.pointee.admission.permit = permit.stored()
     exchange.pointee.admission.state = .permitted
-  }
-
-  /// The client took its time: what the exchange takes from now on is not the service's doing.
-  func clientIsSlow(_ exchange: UnsafeMutablePointer<Exchange>) {
-    exchange.pointee.admission.pacedUntil = .never
-    guard exchange.pointee.admission.state == .permitted else { return }
-    exchange.pointee.admission.isLearned = false
-    exchange.pointee.admission.wasSlow = true
-    leaveAdmission(exchange)
   }
 }

@@ -77,7 +77,7 @@ extension Worker {
     }
     return !exchange.pointee.request.isComplete
       && !connection.pointee.flags.contains(.paused)
-      && exchange.pointee.phase.hasService
+      && (exchange.pointee.phase.hasService || exchange.pointee.admission.state == .gathering)
   }
 
   /// Ends a connection whose client moved less than the minimum rate over the last look.

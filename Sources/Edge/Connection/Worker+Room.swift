@@ -29,6 +29,8 @@ extension Worker {
   /// Whether the request waits for another worker to make room; the time for it is set then.
   func waitForRoom(_ index: Int32, _ service: Int32) -> Bool {
     let exchange = exchanges[index]
+    // Of two attempts one that cannot go out is of no use.
+    if exchange.pointee.flags.contains(.isHedged) { return false }
     if exchange.pointee.roomUntil == .never {
       let others = mailboxes.indices.lazy.filter { $0 != self.number }
       guard let holder = others.first(where: { self.shared.idleConnections($0, service) > 0 })
@@ -44,6 +46,7 @@ extension Worker {
   /// Looks again, as if the attempt began now.
   func lookForRoom(_ index: Int32) {
     let exchange = exchanges[index]
+    forgetAttempt(exchange)
     exchange.pointee.attempts -= 1
     exchange.pointee.endpoint = exchange.pointee.previousEndpoint
     if exchange.pointee.flags.contains(.hasRepeated) { exchange.pointee.flags.insert(.wantsFresh) }

@@ -71,6 +71,16 @@ struct Exchange: BitwiseCopyable {
     static let isRetrying = Flags(rawValue: 1 << 18)
     /// The budget of retries knows of the request.
     static let isCounted = Flags(rawValue: 1 << 19)
+    /// Its route has hedges, it may have one, and no response was passed on yet.
+    static let mayHedge = Flags(rawValue: 1 << 20)
+    /// Two attempts are out; `twin` is the other one.
+    static let isHedged = Flags(rawValue: 1 << 21)
+    /// Of two attempts that are out it is the second.
+    static let isHedge = Flags(rawValue: 1 << 22)
+    /// There was a second attempt.
+    static let wasHedged = Flags(rawValue: 1 << 23)
+    /// An interim response was passed on.
+    static let hasBegun = Flags(rawValue: 1 << 24)
   }
 
   var phase: Phase
@@ -87,6 +97,8 @@ struct Exchange: BitwiseCopyable {
   var status: UInt16
   var connection: Int32
   var upstream: Int32
+  /// The exchange of the other attempt while two are out, else -1.
+  var twin: Int32 = -1
   var route: Int32
   var service: Int32
   /// The snapshot's slot, or -1 when what is needed of it lies in `Worker.ledgers`.
@@ -116,6 +128,8 @@ struct Exchange: BitwiseCopyable {
   var previousEndpoint: Int32
   /// What was sent of a body that does not lie in `requestBlock`, see `keepsBody`.
   var kept = StretchQueue()
+  /// Bytes of the body that went out behind `requestBlock` in this attempt, without their framing.
+  var bodySent: Int64 = 0
   var request: BodyReader
   var response: BodyReader
   var started: Instant
@@ -132,6 +146,8 @@ struct Exchange: BitwiseCopyable {
   /// End of the wait for room among the service's connections, or for a service of HTTP/2 to say
   /// whether it takes WebSockets; `.never` before it began.
   var roomUntil: Instant
+  /// When it gets a second attempt, `.never` for not at all.
+  var hedgeAt = Instant.never
   /// Since when a tunnel or a stream is silent.
   var lastActivity: Instant
   var bytesIn: Int64

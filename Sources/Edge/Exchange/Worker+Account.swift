@@ -18,7 +18,9 @@ extension Worker {
       duration: duration
     )
     // What failed attempts and the waits between them took is neither the edge's time nor this one's.
-    if exchange.pointee.headAt != .never, exchange.pointee.retries == 0 {
+    if exchange.pointee.headAt != .never, exchange.pointee.retries == 0,
+      !exchange.pointee.flags.contains(.wasHedged)
+    {
       let upstream = exchange.pointee.headAt - exchange.pointee.attemptStarted
       let total = exchange.pointee.headAt - exchange.pointee.started
       meter.added(total - upstream)
@@ -43,6 +45,7 @@ extension Worker {
     record.upstream = entry.service
     if let endpoint = entry.endpoint { record.endpoint = endpoint }
     record.attempts = exchange.pointee.attempts
+    record.isHedged = exchange.pointee.flags.contains(.wasHedged)
     record.bytesIn = UInt64(exchange.pointee.bytesIn)
     record.bytesOut = UInt64(exchange.pointee.bytesOut)
     withWords(index) { words in
@@ -63,7 +66,8 @@ extension Worker {
     let place = exchange.pointee.admission
     // In shadow it went out at once, whatever would have been; one that waits still is given up.
     if place.isShadow { return -1 }
-    return place.isWaiting ? (reactor.now - place.since).rawValue : place.waited.rawValue
+    let isQueued = place.isWaiting && place.state != .gathering
+    return isQueued ? (reactor.now - place.since).rawValue : place.waited.rawValue
   }
 
   /// Accounts for a request that was answered without an exchange.
@@ -156,7 +160,9 @@ extension Worker {
   ///
   /// What was queued is still sent; the missing length or last chunk shows that it is not all. A
   /// body that ends with the connection has no other end, so there it is a reset that shows it.
-  func truncate(_ index: Int32) {
+  ///
+  /// `reason`: Why, for the log; the client has its status already.
+  func truncate(_ index: Int32, _ reason: ReplyReason) {
     let exchange = exchanges[index]
     let connection = exchange.pointee.connection
     meter.truncated()
@@ -166,7 +172,7 @@ extension Worker {
     {
       connections[connection].pointee.flags.insert(.resets)
     }
-    account(index)
+    account(index, reason: reason)
     endExchange(index)
     closeWhenSent(connection, lingering: false)
   }
@@ -186,6 +192,7 @@ extension Worker {
     let index = entry.pointee.exchange
     if index >= 0 {
       let exchange = exchanges[index]
+      if exchange.pointee.flags.contains(.isHedged) { leaveHedge(index) }
       if asClient {
         meter.clientAborted()
         exchange.pointee.status = 499

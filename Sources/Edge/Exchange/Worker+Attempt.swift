@@ -17,10 +17,14 @@ extension Worker {
     let service = snapshots[exchange.pointee.snapshot].service(exchange.pointee.service)
     exchange.pointee.attempts += 1
     // What an attempt before took is not the service's time for this one.
-    if exchange.pointee.attempts > 1 { exchange.pointee.admission.isLearned = false }
+    if exchange.pointee.attempts > 1 {
+      exchange.pointee.admission.isLearned = false
+      exchange.pointee.admission.isOurFault = false
+    }
     if let retries = service.pointee.retries, !exchange.pointee.flags.contains(.isCounted) {
       exchange.pointee.flags.insert(.isCounted)
       retries._withUnsafeGuaranteedRef { $0.budget.countRequest(worker: number, at: reactor.now) }
+      if exchange.pointee.flags.contains(.mayHedge) { planHedge(exchange) }
     }
     exchange.pointee.phase = .connecting
     exchange.pointee.flags.remove(.onlyHTTP1)
@@ -29,7 +33,11 @@ extension Worker {
     guard place >= 0 else { return fail(index, .noEndpoint) }
     exchange.pointee.previousEndpoint = exchange.pointee.endpoint
     exchange.pointee.endpoint = place
+    startAttempt(index, place, service)
+  }
 
+  /// Goes to an endpoint that was chosen.
+  func startAttempt(_ index: Int32, _ place: Int32, _ service: UnsafePointer<CompiledService>) {
     switch service.pointee.http {
     case .http1: attemptConnection(index, place, service)
     case .http2: attemptStream(index, place, service)
@@ -59,7 +67,7 @@ extension Worker {
     open(index, place, service)
   }
 
-  private func chooseEndpoint(
+  func chooseEndpoint(
     _ service: UnsafePointer<CompiledService>,
     _ exchange: UnsafeMutablePointer<Exchange>
   ) -> Int32 {
@@ -195,6 +203,7 @@ extension Worker {
       .perTryTimeout
     exchange.pointee.phase = .waiting
     exchange.pointee.attemptStarted = reactor.now
+    exchange.pointee.bodySent = Int64(exchange.pointee.kept.bytes)
     setAttemptDeadline(exchange, reactor.now + perTry)
   }
 
@@ -247,6 +256,8 @@ extension Worker {
   func connectElsewhere(_ index: Int32, _ reason: ReplyReason) {
     let exchange = exchanges[index]
     let service = snapshots[exchange.pointee.snapshot].service(exchange.pointee.service)
+    // The other attempt is at another endpoint already.
+    if exchange.pointee.flags.contains(.isHedged) { return dropLeg(index) }
     guard Int(exchange.pointee.attempts) < Self.maximumAttempts,
       service.pointee.endpointCount > 1
     else {
@@ -272,6 +283,7 @@ extension Worker {
   func repeatOnFresh(_ index: Int32) {
     let exchange = exchanges[index]
     exchange.pointee.flags.formUnion([.hasRepeated, .wantsFresh])
+    forgetAttempt(exchange)
     // Not the endpoint's fault: it may be chosen again.
     exchange.pointee.endpoint = -1
     meter.repeatedOnFresh()
@@ -291,16 +303,24 @@ extension Worker {
   /// Sets the exchange's timer to the first of what it waits for.
   func armTimer(_ exchange: UnsafeMutablePointer<Exchange>) {
     let due = min(exchange.pointee.attemptDeadline, exchange.pointee.deadline)
-    reactor.timers.set(exchange.pointee.timer, at: min(due, exchange.pointee.admission.pacedUntil))
+    let other = min(exchange.pointee.hedgeAt, exchange.pointee.admission.pacedUntil)
+    reactor.timers.set(exchange.pointee.timer, at: min(due, other))
   }
 
   func exchangeTimerFired(_ index: Int32) {
     let exchange = exchanges[index]
     let due = min(exchange.pointee.attemptDeadline, exchange.pointee.deadline)
-    if exchange.pointee.admission.pacedUntil <= reactor.now { clientIsSlow(exchange) }
-    guard due <= reactor.now else { return armTimer(exchange) }
+    if exchange.pointee.admission.pacedUntil <= reactor.now, !patienceEnded(index) { return }
+    guard due <= reactor.now else {
+      if exchange.pointee.hedgeAt <= reactor.now { sendHedge(index) }
+      return armTimer(exchange)
+    }
     let isOverall = exchange.pointee.deadline <= reactor.now
+    if isOverall, exchange.pointee.flags.contains(.isHedged) {
+      loseLeg(exchange.pointee.twin, .upstreamTimeout, as: .left)
+    }
     switch exchange.pointee.phase {
+    case .queued where exchange.pointee.admission.state == .gathering: gatherTimedOut(index)
     case .queued:
       fail(index, .shedDeadline, retryAfter: Refusal.retryAfterRange.lowerBound)
     case .connecting where !isOverall && exchange.pointee.upstream < 0:
@@ -326,8 +346,11 @@ extension Worker {
       fail(index, isOverall ? .upstreamTimeout : .perTryTimeout)
     case .relaying:
       meter.timedOut(.request)
+      if exchange.pointee.health.isWatched, isServicesTime(exchange) {
+        judgeBreak(exchange, .upstreamTimeout)
+      }
       // The head is out: all that can be done is to show that bytes are missing.
-      truncate(index)
+      truncate(index, .upstreamTimeout)
     case .tunnel:
       reactor.timers.set(exchange.pointee.timer, at: .never)
     }

@@ -166,8 +166,8 @@ extension Worker {
       return answerRoute(index, view, route)
     }
     let service = snapshots.newest.service(compiled.pointee.service)
-    if service.pointee.policy >= 0, let wait = openTime(of: service) {
-      return answer(index, view, .breakerOpen, route: route, retryAfter: wait)
+    if service.pointee.policy >= 0, let refusal = refusalAhead(of: service) {
+      return answer(index, view, refusal.reason, route: route, retryAfter: refusal.wait)
     }
     let demand = RequestDemand(view, compiled, snapshots.newest.classes, now: reactor.now)
     if requestsInFlight >= overload.mark,
@@ -214,7 +214,7 @@ extension Worker {
   }
 
   /// The timer of an exchange that begins, not armed; -1 where there is none.
-  private func exchangeTimer(_ index: Int32) -> Int32 {
+  func exchangeTimer(_ index: Int32) -> Int32 {
     let name = owner(.exchangeTimer, index, exchanges.generation(index))
     let kept = exchangeTimers[Int(index)]
     guard kept < 0 else {
@@ -249,6 +249,8 @@ extension Worker {
       && (http != .http1 ? WebSocketRequest.isAskedFor(by: view) : !UpgradeField.namesHTTP2(view))
     // A tunnel is never repeated, nor what a tier before us repeats.
     let mayRetry = compiled.pointee.retry >= 0 && !demand.isRetry && !isUpgrade
+    let mayHedge =
+      compiled.pointee.hedge >= 0 && !demand.isRetry && !isUpgrade && Self.mayHedge(view)
     guard
       let layout = UpstreamHead.write(
         view,
@@ -256,7 +258,7 @@ extension Worker {
         demand: demand,
         classes: snapshots.newest.classes,
         now: reactor.now,
-        countsAttempts: mayRetry,
+        countsAttempts: mayRetry || mayHedge,
         into: &writer
       )
     else {
@@ -288,6 +290,7 @@ extension Worker {
       flags.insert(.mayRetry)
       if flags.contains(.isIdempotent), Self.keeps(view.body) { flags.insert(.keepsBody) }
     }
+    if mayHedge { flags.insert(.mayHedge) }
     exchanges[exchange].initialize(
       to: Exchange(
         phase: place.isWaiting ? .queued : .connecting,

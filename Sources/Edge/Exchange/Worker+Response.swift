@@ -28,7 +28,11 @@ extension Worker {
       fail(index, .upstreamMalformed)
       return false
     }
-    if exchange.pointee.flags.contains(.mayRetry), retriesResponse(index, view) { return false }
+    if !exchange.pointee.flags.isDisjoint(with: [.mayRetry, .mayHedge, .isHedged]),
+      isHeldBack(index, view)
+    {
+      return false
+    }
     exchange.pointee.status = head.isUpgrade ? 101 : head.status
     exchange.pointee.headAt = reactor.now
     exchange.pointee.admission.outcome = PermitOutcome(view)
@@ -36,17 +40,22 @@ extension Worker {
     if exchange.pointee.admission.outcome == .dropped { notePenalty(exchange, view) }
     if exchange.pointee.health.isWatched { judgeHead(exchange, view) }
     if head.isUpgrade {
-      guard writeHead(index, view, tunnelFraming) else { return false }
+      guard beginStream(index, .upgrade), writeHead(index, view, tunnelFraming) else {
+        return false
+      }
       beginTunnel(index)
       return false
     }
-    let framing = frame(exchange, head)
+    let stream =
+      head.framing == .chunked || head.framing == .untilClose ? MediaType.stream(view) : nil
+    if let stream, !beginStream(index, stream) { return false }
+    let framing = frame(exchange, view)
     exchange.pointee.response = view.body
     exchange.pointee.responseFraming = framing.body
     if !head.keepsAlive { exchange.pointee.flags.insert(.upstreamCloses) }
     exchange.pointee.phase = .relaying
     // The rest has the whole exchange's time; a stream without end has the idle bound instead.
-    if head.framing == .chunked || head.framing == .untilClose, MediaType.isStream(view) {
+    if stream != nil {
       exchange.pointee.deadline = .never
       touchStream(exchange)
     } else {
@@ -57,11 +66,7 @@ extension Worker {
       responseComplete(index)
       return false
     }
-    if exchange.pointee.deadline == .never {
-      // A stream of an hour says nothing about capacity.
-      leaveAdmission(exchange)
-      detach(index)
-    }
+    if exchange.pointee.deadline == .never { detach(index) }
     return true
   }
 
@@ -77,8 +82,9 @@ extension Worker {
   /// What the client is told about the body and the connection.
   private func frame(
     _ exchange: UnsafeMutablePointer<Exchange>,
-    _ head: ResponseHead
+    _ view: ResponseView
   ) -> DownstreamHead.Framing {
+    let head = view.head
     let isOld = exchange.pointee.flags.contains(.isHTTP10)
     var body = head.framing
     let isStream = connections[exchange.pointee.connection].pointee.transport.isStream
@@ -100,7 +106,11 @@ extension Worker {
       body: body,
       keepsLength: keepsLength,
       connection: keepsAlive ? (isOld ? "keep-alive" : nil) : "close",
-      isUpgrade: false
+      isUpgrade: false,
+      // A stream that ends with its head: a client would else wait for a body until the connection
+      // ends, and take the next response for it.
+      isEmpty: view.isHTTP2 && body == .none && head.contentLength < 0 && head.status != 204
+        && head.status != 304 && exchange.pointee.method != .head
     )
   }
 
@@ -162,11 +172,13 @@ extension Worker {
       fail(index, .upstreamMalformed)
       return false
     }
-    guard !exchange.pointee.flags.contains(.isHTTP10) else {
+    // While two attempts are out nobody knows whose hints are worth following.
+    guard exchange.pointee.flags.isDisjoint(with: [.isHTTP10, .isHedged]) else {
       let upstream = upstreams[exchange.pointee.upstream]
       if !view.isHTTP2 { consume(&upstream.pointee.input, Int(view.head.headLength)) }
       return true
     }
+    exchange.pointee.flags.insert(.hasBegun)
     return writeHead(
       index,
       view,

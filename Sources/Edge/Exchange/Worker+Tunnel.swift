@@ -10,7 +10,6 @@ extension Worker {
     let upstream = upstreams[exchange.pointee.upstream]
     let connection = connections[exchange.pointee.connection]
     exchange.pointee.phase = .tunnel
-    leaveAdmission(exchange)
     detach(index)
     exchange.pointee.deadline = .never
     setAttemptDeadline(exchange, .never)

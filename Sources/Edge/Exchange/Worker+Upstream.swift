@@ -72,6 +72,8 @@ extension Worker {
 
   /// Whether what comes on a kept connection cannot be this request's answer, of which nothing was
   /// sent yet: a late word about an earlier one, which would go to somebody else.
+  ///
+  /// A service may answer an upload as soon as it has the head, while most of the body waits here.
   private func isUnasked(
     _ exchange: UnsafeMutablePointer<Exchange>,
     on transport: Transport
@@ -79,7 +81,8 @@ extension Worker {
     !transport.isStream && exchange.pointee.phase == .waiting
       && exchange.pointee.flags.contains(.isReused)
       && !exchange.pointee.flags.contains(.hasResponse)
-      && queuedBytes(transport) >= Int(exchange.pointee.requestCount)
+      && queuedBytes(transport)
+        >= Int(exchange.pointee.requestCount) + Int(exchange.pointee.bodySent)
   }
 
   /// The connection ended before the response did.
@@ -91,6 +94,7 @@ extension Worker {
       !exchange.pointee.flags.contains(.hasRepeated), canRepeat(exchange)
     {
       meter.staleConnection(upstreams[exchange.pointee.upstream].pointee.metrics)
+      if exchange.pointee.flags.contains(.isHedged) { return dropLeg(index) }
       closeUpstream(exchange.pointee.upstream, reset: false)
       exchange.pointee.upstream = -1
       return repeatOnFresh(index)
@@ -106,7 +110,7 @@ extension Worker {
     case .queued, .backoff, .connecting, .waiting: fail(index, reason)
     case .relaying, .tunnel:
       if exchange.pointee.health.isWatched { judgeBreak(exchange, reason) }
-      truncate(index)
+      truncate(index, reason)
     }
   }
 
@@ -147,6 +151,7 @@ extension Worker {
       if !connection.pointee.input.isEmpty { pauseReading(connection) }
       return
     }
+    if exchange.pointee.admission.state == .gathering { return gather(index) }
     guard exchange.pointee.phase.hasService, exchange.pointee.upstream >= 0 else {
       // Until the service is reached, what has come is held and no more is asked for.
       if !connection.pointee.input.isEmpty { pauseReading(connection) }
@@ -169,6 +174,9 @@ extension Worker {
         requestIsWhole(exchange)
         stopJudging(connection)
         if !connection.pointee.input.isEmpty { pauseReading(connection) }
+      } else if !connection.pointee.input.isEmpty {
+        // What was gathered may lie in several pieces, each of which is kept.
+        return pumpRequest(index)
       } else {
         waitForClient(exchange)
         if connection.pointee.deadline == .never { judgePaceFromNow(connection) }
@@ -191,6 +199,7 @@ extension Worker {
     if passed > 0 { exchange.pointee.flags.remove(.expectsContinue) }
     if passed > 0 || exchange.pointee.request.isComplete { noteNotKept(exchange) }
     exchange.pointee.bytesIn += passed
+    exchange.pointee.bodySent += passed
     noteSentUpstream(transport, Int(passed))
     switch outcome {
     case .malformed(let fault):

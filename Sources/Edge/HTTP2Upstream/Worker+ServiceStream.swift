@@ -362,6 +362,7 @@ extension Worker {
       !exchange.pointee.flags.contains(.hasResponse),
       Int(exchange.pointee.attempts) < Self.maximumAttempts
     else { return failOrAbandon(index, .upstreamRefused) }
+    if exchange.pointee.flags.contains(.isHedged) { return dropLeg(index) }
     closeUpstream(exchange.pointee.upstream, reset: false)
     exchange.pointee.upstream = -1
     meter.repeatedElsewhere()

@@ -7,10 +7,21 @@ struct AttemptHealth: BitwiseCopyable {
   var isWatched = false
   var service = BreakerTicket.none
   var endpoint = BreakerTicket.none
+  /// How it came by while health checks find nobody.
+  var outage = OutagePassage.none
   /// What came of it so far; a response may still break.
   var outcome: AttemptOutcome?
   /// What the request is told apart by, 0 for nothing.
   var key: UInt64 = 0
+}
+
+/// How an exchange came by the outage of its service.
+enum OutagePassage: UInt8, BitwiseCopyable {
+  /// It was not asked, or was told already what came of it.
+  case none
+  case passed
+  /// What comes of it decides whether the checks are believed.
+  case probe
 }
 
 extension AttemptOutcome {

@@ -20,6 +20,7 @@ final class HealthReport: Sendable {
     let place: Int32
     let breaker: BreakerSettings?
     let outlier: OutlierSettings?
+    let checks: CheckSettings?
     let balance: String
     let endpoints: [Endpoint]
   }
@@ -45,6 +46,7 @@ final class HealthReport: Sendable {
   // MARK: - Metrics
 
   func register(in registry: MetricRegistry) {
+    registerChecks(in: registry)
     registry.register(
       "spillway_breaker_state",
       help: "1 for the state that a breaker is in; without an endpoint that of a service.",
@@ -122,6 +124,70 @@ final class HealthReport: Sendable {
     }
   }
 
+  private func registerChecks(in registry: MetricRegistry) {
+    registry.register(
+      "spillway_health_checks_total",
+      help: "Health checks by what they came to.",
+      .counter
+    ) { [self] in
+      checked.flatMap { service in
+        CheckResult.allCases.map { result in
+          MetricSample(
+            Double(health.service(service.place).checkCount(result)),
+            ["service": service.name, "result": result.label]
+          )
+        }
+      }
+    }
+    registry.register(
+      "spillway_endpoint_unhealthy",
+      help: "1 for each cause that keeps requests from an endpoint, 0 for those that do not.",
+      .gauge
+    ) { [self] in unhealthy }
+    registry.register(
+      "spillway_service_outage",
+      help: "1 while health checks find no endpoint of a service and its requests are refused.",
+      .gauge
+    ) { [self] in
+      checked.map {
+        let state = health.service($0.place).outage.word.state
+        return MetricSample(state == .out ? 1 : 0, ["service": $0.name])
+      }
+    }
+  }
+
+  private var checked: [Service] { services.withLock { $0 }.filter { $0.checks != nil } }
+
+  /// What keeps requests from endpoints of services that say so much of them.
+  private var unhealthy: [MetricSample] {
+    var samples: [MetricSample] = []
+    var left = Self.mostEndpoints
+    let now = now
+    for service in services.withLock({ $0 })
+    where service.checks != nil || service.breaker != nil || service.outlier != nil {
+      for endpoint in service.endpoints.prefix(left) {
+        let record = health.record(endpoint.lease.place)
+        var causes: [(String, Bool)] = [("drain", record.isDrained)]
+        if service.checks != nil { causes.append(("check", record.check.verdict == .down)) }
+        if let breaker = service.breaker {
+          let state = state(health.breaker(endpoint.lease.place), breaker)
+          causes.append(("breaker", state == .open || state == .halfOpen))
+        }
+        if service.outlier != nil { causes.append(("outlier", record.isEjected(at: now))) }
+        for (cause, holds) in causes {
+          samples.append(
+            MetricSample(
+              holds ? 1 : 0,
+              ["service": service.name, "endpoint": endpoint.name, "cause": cause]
+            )
+          )
+        }
+      }
+      left -= min(left, service.endpoints.count)
+    }
+    return samples
+  }
+
   private var outliers: [Service] { services.withLock { $0 }.filter { $0.outlier != nil } }
 
   private struct Breaker {
@@ -169,11 +235,16 @@ final class HealthReport: Sendable {
       let breaker = health.breaker(ofService: service.place)
       text += ",\"breaker\":\(describe(breaker, settings))"
     }
+    if service.checks != nil {
+      let word = health.service(service.place).outage.word
+      text += ",\"outage\":{\"state\":\"\(word.state)\",\"isDoubted\":\(word.isDoubted)}"
+    }
     let endpoints = service.endpoints.map { endpoint in
       let record = health.record(endpoint.lease.place)
       var text = "{\"address\":\(JSONText.literal(endpoint.name))"
       text += ",\"weight\":\(endpoint.traits.weight),\"priority\":\(endpoint.traits.priority)"
       text += ",\"isDrained\":\(record.isDrained)"
+      if service.checks != nil { text += ",\"check\":\(describe(record))" }
       if let settings = service.breaker {
         text += ",\"breaker\":\(describe(health.breaker(endpoint.lease.place), settings))"
       }
@@ -184,6 +255,16 @@ final class HealthReport: Sendable {
       return text + "}"
     }
     return text + ",\"endpoints\":[\(endpoints.joined(separator: ","))]"
+  }
+
+  private func describe(_ record: EndpointRecord) -> String {
+    let check = record.check
+    var text = "{\"state\":\"\(check.verdict)\""
+    if check.verdict != .unknown {
+      text += ",\"last\":\"\(check.last.label)\",\"againstInARow\":\(check.streak)"
+      text += ",\"sinceMs\":\(max(0, Int((now - record.checkChangedAt).milliseconds)))"
+    }
+    return text + "}"
   }
 
   private func describe(_ breaker: SharedBreaker, _ settings: BreakerSettings) -> String {
@@ -209,10 +290,17 @@ final class HealthReport: Sendable {
       let breaker = health.breaker(ofService: service.place)
       lines.append("  breaker: \(tell(breaker, settings))")
     }
+    if service.checks != nil { lines.append("  health: \(tellChecks(service))") }
     for endpoint in service.endpoints {
       let record = health.record(endpoint.lease.place)
       var parts: [String] = []
       if record.isDrained { parts.append("drained") }
+      if service.checks != nil, record.check.verdict == .down {
+        let since = max(0, (now - record.checkChangedAt).seconds)
+        parts.append(
+          "down by its checks for \(Int(since.rounded())) s (\(record.check.last.label))"
+        )
+      }
       if let settings = service.breaker {
         let breaker = health.breaker(endpoint.lease.place)
         if state(breaker, settings) != .closed || breaker.word.order != .none {
@@ -228,6 +316,22 @@ final class HealthReport: Sendable {
       if !parts.isEmpty { lines.append("  \(endpoint.name): " + parts.joined(separator: ", ")) }
     }
     return lines
+  }
+
+  private func tellChecks(_ service: Service) -> String {
+    let verdicts = service.endpoints.map { health.record($0.lease.place).check.verdict }
+    let up = verdicts.count { $0 == .up }
+    let unknown = verdicts.count { $0 == .unknown }
+    var text = "\(up) of \(verdicts.count) endpoints up by their checks"
+    if unknown > 0 { text += ", \(unknown) not checked yet" }
+    let word = health.service(service.place).outage.word
+    switch word.state {
+    case .serving: break
+    case .out: text += "; nobody is left, one request a second is let through"
+    case .ramp: text += "; \(Int(word.share(at: now) * 100))% of the requests are let through"
+    }
+    if word.isDoubted { text += "; requests succeed all the same, so checks are not believed" }
+    return text
   }
 
   private func tell(_ breaker: SharedBreaker, _ settings: BreakerSettings) -> String {

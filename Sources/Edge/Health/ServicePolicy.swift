@@ -36,13 +36,14 @@ final class ServicePolicyMemory: @unchecked Sendable {
     let isPlain =
       !isOrdered && (service.balance == .p2c || service.balance == .roundRobin)
       && service.breaker == nil
-      && service.outlier == nil && service.slowStart == .zero
+      && service.outlier == nil && service.health == nil && service.slowStart == .zero
       && Set(endpoints.map(\.weight)).count <= 1 && Set(endpoints.map(\.priority)).count <= 1
     guard !isPlain else { return nil }
     var choice = ChoicePolicy()
     choice.balance = Balance(service.balance)
     choice.loadBound = service.loadBound
     choice.slowStart = service.slowStart
+    choice.hasChecks = service.health != nil
     if let breaker = service.breaker {
       choice.hasBreaker = true
       choice.breaker = BreakerSettings(breaker)
@@ -106,6 +107,16 @@ extension BreakerSettings {
     probes = UInt8(clamping: setting.probes)
     ramp = setting.ramp
     failures = setting.failures.reduce(into: []) { $0.insert(FailureKinds($1)) }
+  }
+}
+
+extension CheckSettings {
+  init(_ setting: HealthCheckSetting) {
+    self.init()
+    interval = setting.interval
+    timeout = setting.timeout
+    healthyThreshold = Int32(clamping: setting.healthy)
+    unhealthyThreshold = Int32(clamping: setting.unhealthy)
   }
 }
 

@@ -26,11 +26,27 @@ extension Worker {
 
   // MARK: - Before
 
-  /// Whether a service's breaker is open, looked at before anything is made for a request.
+  /// Whether a service's breaker is open, or health checks find nobody of it; looked at before
+  /// anything is made for a request.
   ///
-  /// - Returns: When it is worth trying again, `nil` where the request may go on.
-  func openTime(of service: UnsafePointer<CompiledService>) -> Nanoseconds? {
+  /// - Returns: Why, and when it is worth trying again; `nil` where the request may go on.
+  func refusalAhead(
+    of service: UnsafePointer<CompiledService>
+  ) -> (reason: ReplyReason, wait: Nanoseconds)? {
     let policy = snapshots.newest.policy(service.pointee.policy)
+    if policy.pointee.choice.pointee.hasChecks {
+      let word = shared.health.service(service.pointee.place).outage.word
+      if !word.mayAdmit(at: reactor.now) {
+        return (.noHealthyEndpoint, max(.seconds(1), word.wait(at: reactor.now)))
+      }
+    }
+    return openTime(of: service, policy).map { (.breakerOpen, $0) }
+  }
+
+  private func openTime(
+    of service: UnsafePointer<CompiledService>,
+    _ policy: UnsafePointer<ServicePolicy>
+  ) -> Nanoseconds? {
     guard policy.pointee.choice.pointee.hasBreaker else { return nil }
     let word = shared.health.breaker(ofService: service.pointee.place).word
     guard !word.mayAdmit(at: reactor.now, policy.pointee.choice.pointee.breaker) else { return nil }
@@ -39,33 +55,79 @@ extension Worker {
     return min(Self.longestRetry, word.time - reactor.now)
   }
 
-  /// Asks the service's breaker for an attempt.
+  /// Asks for an attempt: where health checks find nobody, and the service's breaker.
   ///
   /// - Returns: False when the exchange has ended with a reply.
   func mayAttempt(_ index: Int32, _ service: UnsafePointer<CompiledService>) -> Bool {
     let exchange = exchanges[index]
+    forgetAttempt(exchange)
+    if exchange.pointee.health.outage == .none, let (policy, _) = policy(exchange),
+      policy.pointee.choice.pointee.hasChecks, !passesOutage(index, service)
+    {
+      return false
+    }
+    guard let wait = breakerWait(exchange, service) else { return true }
+    fail(index, .breakerOpen, retryAfter: wait)
+    return false
+  }
+
+  /// Takes a ticket of the service's breaker, unless the exchange holds one.
+  ///
+  /// - Returns: When it is worth trying again where there is none, else `nil`.
+  func breakerWait(
+    _ exchange: UnsafeMutablePointer<Exchange>,
+    _ service: UnsafePointer<CompiledService>
+  ) -> Nanoseconds? {
     settleEndpoint(exchange, nil)
     guard let (policy, _) = policy(exchange), policy.pointee.choice.pointee.hasBreaker else {
-      return true
+      return nil
     }
     let breaker = shared.health.breaker(ofService: service.pointee.place)
     if exchange.pointee.health.service.isHeld {
       // It opened since the attempt before.
       guard !exchange.pointee.health.service.isProbe,
         !breaker.word.mayAdmit(at: reactor.now, policy.pointee.choice.pointee.breaker)
-      else { return true }
-      fail(index, .breakerOpen, retryAfter: .seconds(1))
-      return false
+      else { return nil }
+      return .seconds(1)
     }
     switch breaker.admit(at: reactor.now, policy.pointee.choice.pointee.breaker, using: &random) {
     case .admitted(let ticket):
       exchange.pointee.health.service = ticket
       exchange.pointee.health.isWatched = true
-      return true
+      return nil
     case .refused(let wait):
-      fail(index, .breakerOpen, retryAfter: min(Self.longestRetry, wait))
+      return min(Self.longestRetry, wait)
+    }
+  }
+
+  /// - Returns: False when the exchange has ended with a reply.
+  private func passesOutage(_ index: Int32, _ service: UnsafePointer<CompiledService>) -> Bool {
+    let exchange = exchanges[index]
+    let outage = shared.health.service(service.pointee.place).outage
+    let now = reactor.now
+    switch outage.update({ $0.admit(at: now, using: &random) }) {
+    case .passed: exchange.pointee.health.outage = .passed
+    case .probe: exchange.pointee.health.outage = .probe
+    case .refused(let wait):
+      fail(index, .noHealthyEndpoint, retryAfter: max(.seconds(1), wait))
       return false
     }
+    exchange.pointee.health.isWatched = true
+    return true
+  }
+
+  /// Whether a service has no breaker that is careful just now.
+  func isBreakerClosed(
+    _ service: UnsafePointer<CompiledService>,
+    _ exchange: UnsafeMutablePointer<Exchange>
+  ) -> Bool {
+    // A probe of an outage goes alone.
+    guard exchange.pointee.health.outage != .probe else { return false }
+    guard let (policy, _) = policy(exchange), policy.pointee.choice.pointee.hasBreaker else {
+      return true
+    }
+    return shared.health.breaker(ofService: service.pointee.place).word
+      .visibleState(at: reactor.now, policy.pointee.choice.pointee.breaker) == .closed
   }
 
   /// Chooses an endpoint by the service's policy, and takes a ticket of its breaker.
@@ -112,7 +174,7 @@ extension Worker {
       exchange.pointee.health.endpoint = ticket
       return place
     }
-    return place
+    return -1
   }
 
   // MARK: - After
@@ -125,6 +187,7 @@ extension Worker {
     // A probe decides for all who wait for it, and a failure stays one whatever its body does.
     let isProbe =
       exchange.pointee.health.service.isProbe || exchange.pointee.health.endpoint.isProbe
+      || exchange.pointee.health.outage == .probe
     if outcome != .success || isProbe { settleHealth(exchange) }
   }
 
@@ -147,8 +210,17 @@ extension Worker {
 
   /// The response broke behind its head.
   func judgeBreak(_ exchange: UnsafeMutablePointer<Exchange>, _ reason: ReplyReason) {
-    guard exchange.pointee.health.outcome == .success, reason.attemptOutcome != nil else { return }
-    exchange.pointee.health.outcome = .reset
+    guard exchange.pointee.health.outcome == .success, let outcome = reason.attemptOutcome else {
+      return
+    }
+    exchange.pointee.health.outcome = outcome == .timeout ? .timeout : .reset
+  }
+
+  /// Whether it is the service that lets a response stand still while the time for it runs out: not
+  /// a client that reads slowly or has yet to send, and not a deadline that a stranger made.
+  func isServicesTime(_ exchange: UnsafeMutablePointer<Exchange>) -> Bool {
+    exchange.pointee.request.isComplete && !exchange.pointee.admission.wasSlow
+      && exchange.pointee.flags.isDisjoint(with: [.upstreamPaused, .hasStrangersDeadline])
   }
 
   /// Tells breakers and outlier detection what came of an exchange; the second time there is nothing
@@ -159,6 +231,9 @@ extension Worker {
     settleEndpoint(exchange, outcome)
     exchange.pointee.health.isWatched = false
     exchange.pointee.health.outcome = nil
+    let passage = exchange.pointee.health.outage
+    exchange.pointee.health.outage = .none
+    if passage != .none, let outcome { noteOutage(exchange, outcome, isProbe: passage == .probe) }
     let ticket = exchange.pointee.health.service
     exchange.pointee.health.service = .none
     guard ticket.isHeld, let (policy, service) = policy(exchange) else { return }
@@ -174,9 +249,37 @@ extension Worker {
       )
   }
 
+  private func noteOutage(
+    _ exchange: UnsafeMutablePointer<Exchange>,
+    _ outcome: AttemptOutcome,
+    isProbe: Bool
+  ) {
+    guard let (_, service) = policy(exchange) else { return }
+    let outage = shared.health.service(service.pointee.place).outage
+    guard isProbe || outage.word.isDoubted else { return }
+    let now = reactor.now
+    outage.update { $0.ended(isSuccess: !outcome.isGatewayFailure, isProbe: isProbe, at: now) }
+  }
+
   private func latency(_ exchange: UnsafeMutablePointer<Exchange>) -> Nanoseconds {
     guard exchange.pointee.headAt != .never else { return .zero }
     return exchange.pointee.headAt - exchange.pointee.attemptStarted
+  }
+
+  /// The attempt is given up for one that may go elsewhere, and nobody's fault.
+  ///
+  /// Before the exchange forgets which endpoint it was: a probe that nobody ends would be waited for.
+  func forgetAttempt(_ exchange: UnsafeMutablePointer<Exchange>) {
+    if exchange.pointee.health.isWatched { settleEndpoint(exchange, nil) }
+  }
+
+  /// A client holds an attempt up: others are asked in its place where it was a probe, on which all
+  /// would have to wait.
+  func giveUpProbes(_ exchange: UnsafeMutablePointer<Exchange>) {
+    guard exchange.pointee.health.isWatched, exchange.pointee.health.outcome == nil,
+      exchange.pointee.health.service.isProbe || exchange.pointee.health.endpoint.isProbe
+    else { return }
+    settleHealth(exchange)
   }
 
   /// Ends what the present attempt owes its endpoint.
@@ -251,22 +354,18 @@ extension Worker {
   func notePenalty(_ exchange: UnsafeMutablePointer<Exchange>, _ view: ResponseView) {
     guard exchange.pointee.endpoint >= 0 else { return }
     endpoints[Int(exchange.pointee.endpoint)]
-      .refused(retryAfter: Self.retryAfter(view), at: reactor.now)
+      .refused(retryAfter: retryAfter(view), at: reactor.now)
   }
 
-  /// The seconds of Retry-After; a date, which the field may have as well, counts as none.
-  private static func retryAfter(_ view: ResponseView) -> Int? {
+  /// What the first Retry-After says, `nil` where that is nothing.
+  private func retryAfter(_ view: ResponseView) -> Nanoseconds? {
     for index in 0..<Int(view.head.fieldCount) where view.fields[index].known == .retryAfter {
-      let value = view.bytes + Int(view.fields[index].valueStart)
-      let count = Int(view.fields[index].valueLength)
-      // More digits are beyond what is believed in any case.
-      guard (1...9).contains(count) else { return nil }
-      var seconds = 0
-      for place in 0..<count {
-        guard (0x30...0x39).contains(value[place]) else { return nil }
-        seconds = seconds * 10 + Int(value[place] - 0x30)
-      }
-      return seconds
+      let field = view.fields[index]
+      return RetryAfter.read(
+        view.bytes + Int(field.valueStart),
+        Int(field.valueLength),
+        wallClock: date.wallClock(at: reactor.now)
+      )
     }
     return nil
   }

@@ -23,14 +23,10 @@ final class EdgeLoad: @unchecked Sendable {
 
   init(workers: Int) {
     self.workers = workers
-    cells = .allocate(capacity: workers * Self.stride)
-    for index in 0..<(workers * Self.stride) { (cells + index).initialize(to: Atomic(0)) }
+    cells = zeroedMemory(Atomic<UInt64>.self, workers * Self.stride)
   }
 
-  deinit {
-    cells.deinitialize(count: workers * Self.stride)
-    cells.deallocate()
-  }
+  deinit { free(cells) }
 
   @inline(__always)
   private func store(_ worker: Int, _ cell: Cell, _ value: UInt64) {

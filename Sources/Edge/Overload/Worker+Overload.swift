@@ -64,6 +64,13 @@ extension Worker {
     overload.longestTurn = .zero
     overload.nextLook = reactor.now + WorkerOverload.interval
     if overload.isWidening { widenSessions() }
+    // Else one peak of traffic would keep a small machine short of memory for ever.
+    if overload.pressure[.memory] > WorkerOverload.shortOfMemory {
+      reactor.pool.giveBack(
+        sparing: WorkerOverload.spareBlocks,
+        atMost: WorkerOverload.blocksGivenBack
+      )
+    }
   }
 
   // MARK: - Requests

@@ -22,6 +22,12 @@ struct WorkerOverload {
   static let interval = Nanoseconds.milliseconds(10)
   /// The same while nothing happens but something is refused.
   static let idleInterval = Nanoseconds.milliseconds(50)
+  /// Pressure of memory above which blocks that nobody holds are given back to the kernel.
+  static let shortOfMemory = 0.5
+  /// Free blocks that a worker keeps even then.
+  static let spareBlocks = 64
+  /// Blocks that one look gives back at most.
+  static let blocksGivenBack = 32
   /// Sessions asked and told in one look: telling one costs a write.
   static let sessionsAsked: Int32 = 8_192
   static let sessionsTold = 256

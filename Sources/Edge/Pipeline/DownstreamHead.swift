@@ -11,6 +11,8 @@ enum DownstreamHead {
     var connection: StaticString?
     /// Upgrade fields are passed on: this is the 101.
     var isUpgrade: Bool
+    /// There is no body, which the service has not said in the head and HTTP/1.1 has no other way to.
+    var isEmpty = false
   }
 
   /// Writes the head, through its empty line.
@@ -51,6 +53,7 @@ enum DownstreamHead {
     if runStart >= 0 { writer.bytes(bytes + runStart, Int(head.headLength) - 2 - runStart) }
     if lacksDate { writer.bytes(date, DateField.length) }
     if framing.body == .chunked { writer.text("transfer-encoding: chunked\r\n") }
+    if framing.isEmpty { writer.text("content-length: 0\r\n") }
     writer.text("via: ")
     writer.text(view.version)
     writer.text(" spillway\r\n")

@@ -2,14 +2,15 @@ internal import HTTPCodec
 
 /// The few media types that change how a response is relayed.
 enum MediaType {
-  /// Whether the response is a stream that may last for hours: server-sent events, gRPC.
-  static func isStream(_ view: ResponseView) -> Bool {
+  /// The kind of a response that may last for hours; `nil` for any other.
+  static func stream(_ view: ResponseView) -> StreamKind? {
     for index in 0..<Int(view.head.fieldCount) where view.fields[index].known == .contentType {
       let value = view.bytes + Int(view.fields[index].valueStart)
       let count = Int(view.fields[index].valueLength)
-      return begins(value, count, "text/event-stream") || begins(value, count, "application/grpc")
+      if begins(value, count, "text/event-stream") { return .eventStream }
+      return begins(value, count, "application/grpc") ? .call : nil
     }
-    return false
+    return nil
   }
 
   /// Whether it is a call of gRPC: `application/grpc`, or that with a `+` and the encoding.

@@ -16,6 +16,8 @@ public enum ChildReport: Equatable, Sendable {
   case reloaded
   /// It was itself asked to be replaced.
   case upgrade
+  /// What its limits have learned, for a successor; the descriptor travels along.
+  case learned
 
   public var text: String {
     switch self {
@@ -28,6 +30,7 @@ public enum ChildReport: Equatable, Sendable {
     case .reloading: "reloading"
     case .reloaded: "reloaded"
     case .upgrade: "upgrade"
+    case .learned: "learned"
     }
   }
 
@@ -48,6 +51,7 @@ public enum ChildReport: Equatable, Sendable {
     case ("reloading", _, _): self = .reloading
     case ("reloaded", _, _): self = .reloaded
     case ("upgrade", _, _): self = .upgrade
+    case ("learned", _, _): self = .learned
     default: return nil
     }
   }

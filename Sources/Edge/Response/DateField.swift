@@ -19,6 +19,12 @@ struct DateField: ~Copyable {
 
   deinit { bytes.deallocate() }
 
+  /// Nanoseconds since 1970 at a time of the monotonic clock.
+  mutating func wallClock(at now: Instant) -> Int64 {
+    refresh(at: now)
+    return now.rawValue &+ wallOffset
+  }
+
   /// Brings the line up to date; cheap when it is.
   mutating func refresh(at now: Instant) {
     guard now >= validUntil else { return }

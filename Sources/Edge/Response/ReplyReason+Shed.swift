@@ -13,6 +13,8 @@ extension ReplyReason {
       shed("shed-queue-timeout", "Waited too long", "The request waited as long as its class may.")
     case .shedEdgeOverload:
       shed("shed-edge-overload", "The edge is overloaded", "The edge has no capacity left.")
+    case .shedOpenStreams:
+      shed("shed-open-streams", "Too many streams", "The service has as many streams as it may.")
     default:
       shed("shed-queue-full", "The queue is full", "The service has as much to do as it can.")
     }

@@ -38,7 +38,9 @@ enum ReplyReason: UInt8, CaseIterable {
   case shedEvicted
   case shedQueueTimeout
   case shedEdgeOverload
+  case shedOpenStreams
   case breakerOpen
+  case noHealthyEndpoint
 
   struct Wording {
     var status: UInt16
@@ -61,7 +63,7 @@ enum ReplyReason: UInt8, CaseIterable {
       .upstreamMalformed, .upstreamRefused, .upgradeRefused, .buffersExhausted,
       .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused, .upstreamNoHTTP2,
       .shedQueueFull, .shedClass, .shedDeadline, .shedEvicted, .shedQueueTimeout,
-      .shedEdgeOverload, .breakerOpen:
+      .shedEdgeOverload, .shedOpenStreams, .breakerOpen, .noHealthyEndpoint:
       14
     case .malformedRequest, .codingNotImplemented, .versionNotSupported, .malformedBody,
       .pathRefused, .tlsRequired:
@@ -187,10 +189,10 @@ enum ReplyReason: UInt8, CaseIterable {
     case .noEndpoint, .connectFailed, .connectTimeout, .connectionLimit, .upstreamReset,
       .upstreamMalformed, .upstreamTimeout, .perTryTimeout, .upstreamRefused, .upgradeRefused,
       .buffersExhausted, .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused,
-      .upstreamNoHTTP2, .breakerOpen:
+      .upstreamNoHTTP2, .breakerOpen, .noHealthyEndpoint:
       upstreamWording
     case .shedQueueFull, .shedClass, .shedDeadline, .shedEvicted, .shedQueueTimeout,
-      .shedEdgeOverload:
+      .shedEdgeOverload, .shedOpenStreams:
       shedWording
     }
   }
@@ -307,6 +309,14 @@ enum ReplyReason: UInt8, CaseIterable {
         token: "breaker-open",
         title: "The service is given time to recover",
         detail: "The service failed too often, so it is not asked for a while.",
+        proxyError: "destination_unavailable"
+      )
+    case .noHealthyEndpoint:
+      Wording(
+        status: 503,
+        token: "no-healthy-endpoint",
+        title: "No endpoint works",
+        detail: "Health checks find no endpoint of the service that works.",
         proxyError: "destination_unavailable"
       )
     case .upgradeRefused:

@@ -92,6 +92,7 @@ extension Worker {
   /// `retryAfter`: When it is worth trying again, for refusals by admission.
   func fail(_ index: Int32, _ reason: ReplyReason, retryAfter: Nanoseconds = .zero) {
     let exchange = exchanges[index]
+    if exchange.pointee.flags.contains(.isHedged) { return loseLeg(index, reason) }
     if exchange.pointee.flags.contains(.mayRetry), retriesFailure(index, reason) { return }
     noteFailure(exchange, reason)
     if exchange.pointee.health.isWatched { judgeFailure(exchange, reason) }

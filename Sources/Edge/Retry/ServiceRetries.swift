@@ -18,12 +18,7 @@ final class ServiceRetries: @unchecked Sendable {
     self.name = name
     self.workers = workers
     budget = RetryBudget(workers: workers)
-    // Zero bytes are an atomic of zero.
-    let count = workers * Self.stride
-    guard let memory = calloc(count, MemoryLayout<Atomic<UInt64>>.stride) else {
-      fatalError("out of memory for the counters of a service")
-    }
-    cells = memory.bindMemory(to: Atomic<UInt64>.self, capacity: count)
+    cells = zeroedMemory(Atomic<UInt64>.self, workers * Self.stride)
   }
 
   deinit { free(cells) }

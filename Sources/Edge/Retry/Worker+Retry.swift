@@ -28,6 +28,8 @@ extension Worker {
       rule.takes(cause) || rule.takes(status: Int(reason.wording.status))
         || rule.namesCalls && rule.takes(call: reason.grpcStatus) && isCall(exchange)
     else { return false }
+    // A client that takes its time to send is not helped by another attempt.
+    guard cause != .timeout || exchange.pointee.request.isComplete else { return false }
     // What was not sent, or not processed, is not repeated: it is done for the first time.
     let isHarmless = phase == .connecting || cause == .refusedStream
     guard let wait = grantRetry(exchange, cause, .unsaid, isHarmless: isHarmless) else {
@@ -47,8 +49,7 @@ extension Worker {
       settleRetries(exchange, .succeeded)
       return false
     }
-    date.refresh(at: reactor.now)
-    let delay = RetryDelay(view, wallClock: reactor.now.rawValue &+ date.wallOffset)
+    let delay = RetryDelay(view, wallClock: date.wallClock(at: reactor.now))
     guard let wait = grantRetry(exchange, cause, delay, isHarmless: false) else {
       settleRetries(exchange, .failed)
       return false
@@ -62,7 +63,7 @@ extension Worker {
   }
 
   /// Tells breakers and outlier detection of a response that nobody gets.
-  private func judgeDropped(_ exchange: UnsafeMutablePointer<Exchange>, _ view: ResponseView) {
+  func judgeDropped(_ exchange: UnsafeMutablePointer<Exchange>, _ view: ResponseView) {
     if exchange.pointee.admission.outcome == .dropped { notePenalty(exchange, view) }
     guard exchange.pointee.health.isWatched else { return }
     exchange.pointee.headAt = reactor.now
@@ -137,25 +138,27 @@ extension Worker {
     if exchange.pointee.retries >= retryPolicy(exchange).pointee.rule.retries { return .limit }
     if !isHarmless, !flags.contains(.isIdempotent) { return .notIdempotent }
     if !flags.contains(.canReplay) { return .bodyNotKept }
-    if exchange.pointee.interims > 0, !flags.contains(.isHTTP10) { return .begun }
+    if flags.contains(.hasBegun) { return .begun }
     guard let wait else { return .told }
     if reactor.now + wait >= exchange.pointee.deadline { return .deadline }
-    if isLimited(exchange.pointee.admission) { return .limited }
+    if isLimited(exchange.pointee.admission, isEnding: true) { return .limited }
     let snapshot = snapshots[exchange.pointee.snapshot]
     let allowance = snapshot.service(exchange.pointee.service).pointee.retryAllowance
     let isReserved = withRetries(exchange) { $0.budget.reserve(allowance, at: reactor.now) }
     return isReserved == true ? nil : .budget
   }
 
-  /// Whether the service has no room for one more, beside what the exchange itself holds of it.
-  private func isLimited(_ place: AdmissionPlace) -> Bool {
+  /// Whether the service has no room for one more.
+  ///
+  /// `isEnding`: Whether what the exchange itself holds of it is about to be free.
+  func isLimited(_ place: AdmissionPlace, isEnding: Bool) -> Bool {
     guard place.slot >= 0, !place.isShadow else { return false }
     return admissions[place.slot].pointee.admission
-      .isLimited(besides: place.state == .permitted ? 1 : 0)
+      .isLimited(besides: isEnding && place.state == .permitted ? 1 : 0)
   }
 
   @discardableResult
-  private func withRetries<Result>(
+  func withRetries<Result>(
     _ exchange: UnsafeMutablePointer<Exchange>,
     _ body: (ServiceRetries) -> Result
   ) -> Result? {
@@ -185,8 +188,9 @@ extension Worker {
     exchange.pointee.admission = place
     exchange.pointee.phase = .backoff
     exchange.pointee.flags.remove([
-      .hasResponse, .isReused, .wantsFresh, .upstreamPaused, .upstreamCloses, .onlyHTTP1,
+      .hasResponse, .isReused, .wantsFresh, .upstreamPaused, .upstreamCloses, .onlyHTTP1, .mayHedge,
     ])
+    exchange.pointee.hedgeAt = .never
     exchange.pointee.roomUntil = .never
     // The client owes nothing now; what it sends all the same is held.
     stopJudging(connection)
@@ -197,7 +201,7 @@ extension Worker {
   /// Drops a response that has come whole.
   ///
   /// - Returns: Whether its connection may carry another request.
-  private func skipResponse(
+  func skipResponse(
     _ exchange: UnsafeMutablePointer<Exchange>,
     _ view: ResponseView
   ) -> Bool {
@@ -272,7 +276,9 @@ extension Worker {
     }
     let bytes = reactor.pool.bytes(exchange.pointee.requestBlock)
     if exchange.pointee.attemptStart > 0 {
-      bytes[Int(exchange.pointee.attemptStart)] = UInt8(ascii: "1") + exchange.pointee.retries
+      let hedges: UInt8 = exchange.pointee.flags.contains(.wasHedged) ? 1 : 0
+      let digit = UInt8(ascii: "1") + exchange.pointee.retries + hedges
+      bytes[Int(exchange.pointee.attemptStart)] = digit
     }
     DemandFields.refresh(bytes, exchange, now: reactor.now)
     return true

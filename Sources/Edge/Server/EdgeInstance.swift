@@ -50,6 +50,7 @@ public final class EdgeInstance: Sendable {
     )
     endpoints.registerStandard(metrics: server.registry, readiness: readiness)
     let (report, overload) = (server.admissionReport, server.overloadReport)
+    let hedges = server.hedgeReport
     readiness.watch { overload.unreadiness() }
     endpoints.register(
       "GET",
@@ -57,8 +58,10 @@ public final class EdgeInstance: Sendable {
       summary: "what the edge itself and the admission of each service do, and why"
     ) {
       $0.query == "format=text"
-        ? .text(overload.text + "\n" + report.text)
-        : .json("{\"edge\":\(overload.json),\"services\":\(report.json)}\n")
+        ? .text(overload.text + hedges.text + "\n" + report.text)
+        : .json(
+          "{\"edge\":\(overload.json),\"hedges\":\(hedges.json),\"services\":\(report.json)}\n"
+        )
     }
     HealthOrders(
       report: server.healthReport,

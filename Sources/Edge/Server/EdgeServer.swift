@@ -22,6 +22,8 @@ public final class EdgeServer: Sendable {
     public var snapshots = SnapshotTable.defaultCapacity
     /// Where the memory in use is read from.
     public var memory = MemoryUse()
+    /// A descriptor of what the process before had learned; it is read at the start and stays open.
+    public var handedState: Int32?
     /// Hears of certificates that were replaced, or could not be.
     public var logger: Logger?
 
@@ -51,6 +53,7 @@ public final class EdgeServer: Sendable {
   let admissionReport: AdmissionReport
   let overloadReport: OverloadReport
   let retryReport = RetryReport()
+  let hedgeReport = HedgeReport()
   let healthReport: HealthReport
   let inherited: InheritedSockets
   let options: Options
@@ -59,6 +62,7 @@ public final class EdgeServer: Sendable {
   let resolved = Locked<[String: [IPBytes]]>([:])
   let certificates: CertificateStore
   private let upkeep = Upkeep()
+  private let keeper: LearnedKeeper
   /// Held while a configuration takes effect, which several threads may want at once.
   private let changes = Locked<Void>(())
 
@@ -84,11 +88,17 @@ public final class EdgeServer: Sendable {
     self.rings = rings
     edge = EdgeMetrics(registry)
     counters = EdgeCounters(registry, edge)
+    let found = LearnedBeginning.find(
+      directory: loaded.settings.stateDirectory,
+      handed: options.handedState
+    )
+    let admissions = AdmissionDirectory(workers: count, classes: classes, offer: found.offer)
     compiler = SnapshotCompiler(
       edge: edge,
       names: names,
-      admissions: AdmissionDirectory(workers: count, classes: classes),
+      admissions: admissions,
       retries: RetryDirectory(workers: count),
+      hedges: HedgeDirectory(workers: count),
       health: shared.health
     )
     overloadReport = OverloadReport(shared.load, classes: classes)
@@ -107,7 +117,19 @@ public final class EdgeServer: Sendable {
     )
     let sockets = try Self.takeSockets(loaded.settings, count, inherited, [:])
     certificates.commit(contexts)
-    running = Locked(Running(loaded: loaded, sockets: sockets, snapshot: snapshot))
+    let running = Locked(Running(loaded: loaded, sockets: sockets, snapshot: snapshot))
+    self.running = running
+    var beginning = found.beginning
+    beginning.adopt(admissions.closeOffer())
+    keeper = LearnedKeeper(
+      admissionReport,
+      before: beginning.services,
+      directory: { running.withLock { $0.loaded.settings.stateDirectory } },
+      logger: options.logger
+    )
+    beginning.log(to: options.logger)
+    beginning.register(in: registry)
+    keeper.register(in: registry)
     registerCertificates()
     admissionReport.adopt(loaded.settings, snapshot.admissions)
     admissionReport.register(in: registry)
@@ -115,6 +137,8 @@ public final class EdgeServer: Sendable {
     overloadReport.register(in: registry)
     retryReport.adopt(loaded.settings, snapshot.retries)
     retryReport.register(in: registry)
+    hedgeReport.adopt(loaded.settings, snapshot.hedges)
+    hedgeReport.register(in: registry)
     healthReport.adopt(snapshot.roster)
     healthReport.register(in: registry)
   }
@@ -141,6 +165,13 @@ public final class EdgeServer: Sendable {
       running.withLock { $0.threads.append(thread) }
     }
     try upkeep.start(for: self)
+    try keeper.start()
+  }
+
+  /// From now on what limits have learned goes to `handOver` every few seconds while it changes, as a
+  /// descriptor that is closed when it returns.
+  public func handOverLearned(to handOver: @escaping @Sendable (_ descriptor: Int32) -> Void) {
+    keeper.handOver(to: handOver)
   }
 
   /// Takes a new configuration for all requests that begin from now on.
@@ -186,6 +217,7 @@ public final class EdgeServer: Sendable {
     admissionReport.adopt(loaded.settings, snapshot.admissions)
     adoptOverload(loaded.settings, snapshot)
     retryReport.adopt(loaded.settings, snapshot.retries)
+    hedgeReport.adopt(loaded.settings, snapshot.hedges)
     healthReport.adopt(snapshot.roster)
     shared.graveyard.clear()
   }
@@ -201,6 +233,7 @@ public final class EdgeServer: Sendable {
   ///
   /// Returns once every worker knows, or after a worker hung for a second.
   public func beginDrain() {
+    keeper.finish()
     for mailbox in mailboxes { mailbox.advance(to: .draining) }
     for _ in 0..<1_000 where !mailboxes.allSatisfy(\.isUpToDate) { usleep(1_000) }
   }
@@ -218,6 +251,7 @@ public final class EdgeServer: Sendable {
   /// Ends all workers, whatever they do, and waits for them.
   public func stop() {
     upkeep.stop()
+    keeper.stop()
     for mailbox in mailboxes { mailbox.advance(to: .stopped) }
     let (threads, sockets) = running.withLock { running in
       defer { running.threads = [] }

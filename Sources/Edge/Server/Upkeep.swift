@@ -6,7 +6,7 @@ internal import Units
 internal import Upstream
 
 /// The server's own thread: publishes answers to names, replaces certificates and the keys of
-/// tickets, looks how much memory is in use, and frees what workers left behind.
+/// tickets, logs what health checks found, looks how much memory is in use, and frees what workers left behind.
 final class Upkeep: Sendable {
   /// Wait between two looks at what can be freed; an idle process wakes no more often.
   private static let idleMilliseconds: Int32 = 1_000
@@ -48,6 +48,7 @@ final class Upkeep: Sendable {
       changed.answer()
       let didPublish = server.publishAnswers()
       server.tidy()
+      server.shared.healthNews.tell(server.options.logger)
       server.certificates.rotateTickets()
       let memory = server.options.memory.share
       server.shared.load.publish(memory: memory)

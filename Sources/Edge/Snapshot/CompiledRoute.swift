@@ -22,6 +22,8 @@ struct CompiledRoute {
   var admissionRoute: Int32 = 0
   /// The place of what it has repeated, or -1.
   var retry: Int32 = -1
+  /// The place of what it says of hedges, or -1.
+  var hedge: Int32 = -1
 }
 
 /// A service as the request path sees it.
@@ -47,7 +49,7 @@ struct CompiledService {
   var admission: Int32 = -1
   /// Admission decides and counts, and enforces nothing.
   var isShadow = false
-  /// `nil` where no route has anything repeated; the snapshot keeps it alive.
+  /// `nil` where no route has anything repeated or hedged; the snapshot keeps it alive.
   var retries: Unmanaged<ServiceRetries>?
   var retryAllowance = RetryAllowance(ratio: 0, minimumPerSecond: 0)
   /// The place of its `ServicePolicy` in the snapshot, or -1 where it has none.

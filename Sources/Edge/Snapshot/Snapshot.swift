@@ -19,11 +19,15 @@ final class Snapshot: @unchecked Sendable {
   let classes: ClassNames
   /// Its services for those who ask about them, each once.
   let roster: [HealthReport.Service]
+  /// What endpoints are asked by health checks, for services that have them.
+  let checks: [CheckPlan]
   /// The admissions of its services, each once.
   let admissions: [AdmissionSlot]
   /// Of services that have retries, each once, and what routes have repeated.
   let retries: [ServiceRetries]
   let retryPolicies: RetryPolicies
+  /// Of routes that have hedges, each once.
+  let hedges: [RouteHedges]
   let configVersion: Int
   /// At which pressures the process sheds.
   let overload: EdgePressure.Settings
@@ -38,6 +42,7 @@ final class Snapshot: @unchecked Sendable {
   private let placeTable: UnsafeMutablePointer<Int32>
   private let addressTable: UnsafeMutablePointer<KernelAddress>
   private let nameTable: UnsafeMutablePointer<NameID>
+  private let hedgeTable: UnsafeMutablePointer<CompiledHedge>
   private let routeCount: Int
   private let serviceCount: Int
   /// What services say of their endpoints, and who holds the memory of that.
@@ -62,6 +67,8 @@ final class Snapshot: @unchecked Sendable {
     /// How it is spoken to over TLS.
     var target: SecureTarget?
     var traits = EndpointTraits()
+    /// As the configuration names it: what checks ask it for.
+    var authority = ""
   }
 
   init(
@@ -77,8 +84,12 @@ final class Snapshot: @unchecked Sendable {
     overload: EdgePressure.Settings = EdgePressure.Settings(),
     retries: [ServiceRetries] = [],
     retryPolicies: RetryPolicies = RetryPolicies([]),
-    roster: [HealthReport.Service] = []
+    hedged: [CompiledHedge] = [],
+    hedges: [RouteHedges] = [],
+    roster: [HealthReport.Service] = [],
+    checks: [CheckPlan] = []
   ) {
+    self.checks = checks
     self.roster = roster
     self.routes = routes
     finder = routes.finder
@@ -89,6 +100,9 @@ final class Snapshot: @unchecked Sendable {
     self.overload = overload
     self.retries = retries
     self.retryPolicies = retryPolicies
+    self.hedges = hedges
+    hedgeTable = .allocate(capacity: max(1, hedged.count))
+    hedgeTable.initialize(from: hedged, count: hedged.count)
     self.listeners = listeners
     self.sampling = sampling
     routeCount = compiled.count
@@ -141,6 +155,7 @@ final class Snapshot: @unchecked Sendable {
     addressTable.deallocate()
     nameTable.deallocate()
     policyTable.deallocate()
+    hedgeTable.deallocate()
     classes.deallocate()
   }
 
@@ -151,6 +166,10 @@ final class Snapshot: @unchecked Sendable {
 
   func route(_ index: Int32) -> UnsafePointer<CompiledRoute> {
     UnsafePointer(routeTable + Int(index))
+  }
+
+  func hedge(_ index: Int32) -> UnsafePointer<CompiledHedge> {
+    UnsafePointer(hedgeTable + Int(index))
   }
 
   func policy(_ index: Int32) -> UnsafePointer<ServicePolicy> {

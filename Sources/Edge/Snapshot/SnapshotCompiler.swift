@@ -16,6 +16,7 @@ final class SnapshotCompiler: Sendable {
   let services = ServiceDirectory()
   let admissions: AdmissionDirectory
   let retries: RetryDirectory
+  let hedges: HedgeDirectory
   let health: HealthTable
   private let listenerPlaces = Locked<[String: Int]>([:])
 
@@ -24,6 +25,7 @@ final class SnapshotCompiler: Sendable {
     names: NameTable,
     admissions: AdmissionDirectory,
     retries: RetryDirectory,
+    hedges: HedgeDirectory,
     health: HealthTable
   ) {
     self.health = health
@@ -31,6 +33,7 @@ final class SnapshotCompiler: Sendable {
     self.names = names
     self.admissions = admissions
     self.retries = retries
+    self.hedges = hedges
   }
 
   /// Compiles a configuration.
@@ -66,12 +69,22 @@ final class SnapshotCompiler: Sendable {
     var slots: [AdmissionSlot?] = []
     for service in settings.services {
       let isOff = service.admission.mode == .off
-      slots.append(isOff ? nil : try admissions.slot(of: service.name, service.admission))
+      guard !isOff else {
+        slots.append(nil)
+        continue
+      }
+      slots.append(
+        try admissions.slot(of: service.name, service.admission) {
+          settings.routes.filter { $0.serviceName == service.name }.map(\.name)
+        }
+      )
     }
     var routes: [CompiledRoute] = []
     var answers: [RouteAnswer] = []
     var repeated: [RetrySetting] = []
     var retries: [String: ServiceRetries] = [:]
+    var hedged: [CompiledHedge] = []
+    var hedges: [RouteHedges] = []
     for route in settings.routes {
       var compiled = compile(route, settings, places, &variants, &answers)
       if case .service(let name, _) = route.action {
@@ -83,11 +96,30 @@ final class SnapshotCompiler: Sendable {
           repeated.append(route.retry)
           retries[name] = try self.retries.retries(of: name)
         }
+        if let hedge = route.hedge {
+          let record = try self.hedges.hedges(of: route.name)
+          // Without retries of its own it is the usual conditions that cost an answer its win.
+          if compiled.retry < 0 { repeated.append(RetrySetting()) }
+          let judge = compiled.retry < 0 ? Int32(repeated.count - 1) : compiled.retry
+          compiled.hedge = Int32(hedged.count)
+          hedged.append(
+            CompiledHedge(
+              place: record.place,
+              judge: judge,
+              share: hedge.percentile,
+              record: .passUnretained(record)
+            )
+          )
+          hedges.append(record)
+          // Hedges are paid from the same budget.
+          retries[name] = try self.retries.retries(of: name)
+        }
       }
       routes.append(compiled)
     }
     var services: [Snapshot.ServiceEndpoints] = []
     var roster: [HealthReport.Service] = []
+    var checks: [CheckPlan] = []
     for variant in variants.all {
       services.append(
         try compile(
@@ -102,7 +134,8 @@ final class SnapshotCompiler: Sendable {
     }
     // The first ones are the services, whole; parts of them by port come behind.
     for (setting, compiled) in zip(settings.services, services) {
-      roster.append(Self.member(setting, compiled))
+      roster.append(HealthReport.Service(setting, compiled))
+      if let plan = CheckPlan(setting, compiled) { checks.append(plan) }
     }
     let common = Self.commonMaximum(settings, descriptors: descriptors)
     var listeners: [ListenerSettings] = []
@@ -132,24 +165,10 @@ final class SnapshotCompiler: Sendable {
       overload: EdgePressure.Settings(settings, descriptors: descriptors, common: common),
       retries: Array(retries.values),
       retryPolicies: RetryPolicies(repeated),
-      roster: roster
-    )
-  }
-
-  /// A service for those who ask about it.
-  private static func member(
-    _ setting: ServiceSetting,
-    _ compiled: Snapshot.ServiceEndpoints
-  ) -> HealthReport.Service {
-    HealthReport.Service(
-      name: setting.name,
-      place: compiled.service.place,
-      breaker: setting.breaker.map(BreakerSettings.init),
-      outlier: setting.outlier.map(OutlierSettings.init),
-      balance: setting.balance.rawValue,
-      endpoints: compiled.endpoints.map {
-        HealthReport.Endpoint(name: $0.address.description, lease: $0.lease, traits: $0.traits)
-      }
+      hedged: hedged,
+      hedges: hedges,
+      roster: roster,
+      checks: checks
     )
   }
 
@@ -259,7 +278,8 @@ final class SnapshotCompiler: Sendable {
             address: address,
             name: names.lease(for: text),
             target: target,
-            traits: traits
+            traits: traits,
+            authority: endpoint.authority
           )
         )
       }
@@ -368,49 +388,9 @@ final class SnapshotCompiler: Sendable {
   }
 }
 
-extension EdgePressure.Settings {
-  /// What is full pressure by validated settings.
-  ///
-  /// `common`: Connections of all listeners that state no maximum.
-  init(_ settings: Settings, descriptors: Int, common: Int) {
-    let stated = settings.listeners.reduce(0) { $0 + ($1.maximumConnections ?? 0) }
-    let isShared = settings.listeners.contains { $0.maximumConnections == nil }
-    self.init(
-      loopDelay: settings.overload.loopDelay,
-      memory: settings.overload.memory,
-      descriptors: descriptors,
-      connections: stated + (isShared ? common : 0),
-      inFlight: settings.overload.inFlight
-    )
-  }
-}
-
-extension EndpointHTTP {
-  init(_ setting: ServiceProtocol) {
-    switch setting {
-    case .http1, .https: self = .http1
-    case .h2c, .h2: self = .http2
-    case .auto: self = .either
-    }
-  }
-}
-
-extension ClientPrelude {
-  init(_ setting: ProxyPreludeVersion?) {
-    switch setting {
-    case nil: self = .none
-    case .v1: self = .version1
-    case .v2: self = .version2
-    }
-  }
-}
-
-extension AddressRange {
-  /// The range of a validated setting.
-  init?(_ range: CIDR) {
-    guard let address = KernelAddress(ip: range.address, port: 0) else { return nil }
-    // A range in the mapped form counts its bits from the front already.
-    let isV4 = address.ip.isIPv4 && !range.address.contains(":")
-    self.init(base: address.ip, prefix: isV4 ? range.prefix + 96 : range.prefix)
+extension RouteSetting {
+  /// The service that it leads to.
+  fileprivate var serviceName: String? {
+    if case .service(let name, _) = action { name } else { nil }
   }
 }

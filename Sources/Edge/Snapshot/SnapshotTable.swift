@@ -76,6 +76,9 @@ struct SnapshotTable: ~Copyable {
     return Int32(current)
   }
 
+  /// Counts another user of a snapshot that is in use.
+  mutating func use(_ slot: Int32) { slots[Int(slot)].users += 1 }
+
   mutating func release(_ slot: Int32) {
     slots[Int(slot)].users -= 1
     if slots[Int(slot)].users == 0, Int(slot) != current { retire(Int(slot)) }

@@ -20,6 +20,8 @@ final class SharedState: Sendable {
   let sockets: InheritedSockets
   /// Breakers, ejections and orders of services and endpoints.
   let health = HealthTable(services: ServiceDirectory.capacity)
+  /// What health checks found out, for the log.
+  let healthNews = HealthNews()
   /// Priority classes of the process.
   let classes: Int
   /// What presses on this process.

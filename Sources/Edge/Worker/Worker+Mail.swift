@@ -42,6 +42,7 @@ extension Worker {
     deferred = nil
     meter.isBehind(false)
     adoptEndpoints(snapshot)
+    adoptChecks(snapshot)
     for slot in snapshot.admissions { admissions.adopt(slot, worker: number, seed: random.next()) }
     for settings in snapshot.listeners {
       if let index = listener(at: settings.place) {
@@ -236,6 +237,7 @@ extension Worker {
     for index in 0..<Int32(upstreams.capacity) where upstreams.generation(index) & 1 == 1 {
       if upstreams[index].pointee.phase == .idle { idleBroken(index) }
     }
+    closeChecks()
     closeAdmissions()
     shared.graveyard.bury(snapshots.takeRetired())
   }

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import HTTPCodec
 internal import Reactor
 internal import Routing
@@ -16,6 +17,7 @@ final class Worker {
   enum OwnerKind: UInt8 {
     case none, listener, connection, connectionTimer, upstream, upstreamTimer, exchangeTimer
     case housekeeping, listenerTimer, resolver, resolverTimer, session, sessionTimer, secure
+    case check, checkTimer
   }
 
   let number: Int
@@ -98,6 +100,8 @@ final class Worker {
   var overload: WorkerOverload
   /// What is remembered of services whose choice is more than plain, by their places.
   let views: UnsafeMutablePointer<ChoiceView>
+  /// How long routes take that have hedges, by their places.
+  let hedgeEstimates: UnsafeMutablePointer<HedgeEstimate>
   /// This worker's sides of the admissions of services.
   var admissions = AdmissionTable()
   /// By name, in the order they were first seen; connections name them by their index.
@@ -110,6 +114,8 @@ final class Worker {
   var ledgers: [Int32: Ledger] = [:]
   /// A snapshot that found no slot, with the sockets that go with it.
   var deferred: (snapshot: Snapshot, sockets: [WorkerSocket]?)?
+  /// The health checks that are this worker's.
+  var checks = CheckTable()
   /// Endpoints of the newest snapshot.
   var knownPlaces: [Int32] = []
   var random: SplitMix64
@@ -179,6 +185,7 @@ final class Worker {
     cursors.initialize(repeating: 0, count: ServiceDirectory.capacity)
     views = .allocate(capacity: ServiceDirectory.capacity)
     views.initialize(repeating: ChoiceView(), count: ServiceDirectory.capacity)
+    hedgeEstimates = zeroedMemory(HedgeEstimate.self, HedgeDirectory.capacity)
     serviceHandshakes = .allocate(capacity: ServiceDirectory.capacity)
     serviceHandshakes.initialize(repeating: 0, count: ServiceDirectory.capacity)
     self.snapshots = SnapshotTable(capacity: snapshots)
@@ -207,6 +214,7 @@ final class Worker {
     endpoints.deallocate()
     cursors.deallocate()
     views.deallocate()
+    free(hedgeEstimates)
     serviceHandshakes.deallocate()
     requestFields.deallocate()
     responseFields.deallocate()
@@ -264,6 +272,8 @@ final class Worker {
     case .session: handleSession(index, event)
     case .sessionTimer: sessionTimerFired(index)
     case .secure: handleSecure(index, event)
+    case .check: handleCheck(index, event)
+    case .checkTimer: checkTimerFired(index)
     case .none: break
     }
   }

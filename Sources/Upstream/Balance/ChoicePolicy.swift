@@ -10,6 +10,8 @@ public struct ChoicePolicy: BitwiseCopyable, Sendable {
   public var breaker = BreakerSettings()
   public var hasOutlier = false
   public var outlier = OutlierSettings()
+  /// Whether endpoints are checked, whatever requests come to.
+  public var hasChecks = false
   /// Time in which an endpoint that joins others gets its whole share, zero for at once.
   public var slowStart = Nanoseconds.zero
   /// With `ringHash`: how much busier than the mean the owner of a key may be.
@@ -32,6 +34,8 @@ public struct ChoiceView: BitwiseCopyable, Sendable {
   /// The endpoints that are chosen from, by priority, and whether all of them are.
   var tier: Int32 = 0
   public internal(set) var isPanic = false
+  /// Whether checks found somebody: who was never checked waits for that then.
+  var knowsUp = false
   /// Until when that holds while nothing changes.
   var validUntil = Instant(.min)
   var changes: UInt64 = 0

@@ -1,7 +1,7 @@
 public import Units
 
 /// Chooses an endpoint of a service that says more than how to balance: with breakers, outlier
-/// detection, weights, priorities, a slow start or a key.
+/// detection, checks, weights, priorities, a slow start or a key.
 ///
 /// ```
 /// tier:  the first priority of which half or more are healthy; else the first one, and all of it
@@ -57,7 +57,12 @@ public struct Chooser {
       look(&view)
     }
     let tier = table.tiers + Int(view.tier)
-    let turn = Turn(tier: tier, avoiding: avoiding, isPanic: view.isPanic)
+    let turn = Turn(
+      tier: tier,
+      avoiding: avoiding,
+      isPanic: view.isPanic,
+      knowsUp: view.knowsUp
+    )
     var found = -1
     switch policy.pointee.balance {
     case .twoChoices: found = twoChoices(turn, &random)
@@ -74,6 +79,7 @@ public struct Chooser {
     let tier: UnsafePointer<ChoiceTable.Tier>
     let avoiding: Int32
     let isPanic: Bool
+    let knowsUp: Bool
     var count: Int { tier.pointee.count }
     /// Draws that favour the heavy.
     var turns: Int { tier.pointee.schedule == nil ? count : tier.pointee.scheduleCount }
@@ -89,6 +95,7 @@ public struct Chooser {
   /// Looks who is healthy, and so which tier is chosen from.
   private func look(_ view: inout ChoiceView) {
     view.validUntil = now + Self.viewTime
+    view.knowsUp = policy.pointee.hasChecks && isAnyUp
     var fallback: Int32 = -1
     for tier in 0..<table.tierCount {
       var (known, healthy) = (0, 0)
@@ -96,7 +103,7 @@ public struct Chooser {
         let place = table.places[table.tiers[tier].first + offset]
         if health.record(place).isDrained { continue }
         known += 1
-        if isHealthy(place) { healthy += 1 }
+        if isHealthy(place, knowsUp: view.knowsUp) { healthy += 1 }
       }
       if known > 0, Double(healthy) >= ChoicePolicy.panicThreshold * Double(known) {
         view.tier = Int32(tier)
@@ -109,24 +116,47 @@ public struct Chooser {
     view.isPanic = true
   }
 
-  private func isHealthy(_ place: Int32) -> Bool {
+  private var isAnyUp: Bool {
+    for index in 0..<table.count where health.record(table.places[index]).check.verdict == .up {
+      return true
+    }
+    return false
+  }
+
+  /// Whether checks let it be asked.
+  ///
+  /// One that was never checked serves only while nobody is known to work: those that do can carry
+  /// the load for the moment that its first check takes.
+  private func passesChecks(_ place: Int32, knowsUp: Bool) -> Bool {
+    switch health.record(place).check.verdict {
+    case .up: true
+    case .unknown: !knowsUp
+    case .down: false
+    }
+  }
+
+  private func isHealthy(_ place: Int32, knowsUp: Bool) -> Bool {
+    if policy.pointee.hasChecks, !passesChecks(place, knowsUp: knowsUp) { return false }
     if policy.pointee.hasBreaker, !health.breaker(place).word.isHealthy { return false }
     return !policy.pointee.hasOutlier || !health.record(place).isEjected(at: now)
   }
 
   private func isUsable(_ place: Int32, _ turn: Turn) -> Bool {
     guard place != turn.avoiding, !states[Int(place)].isBackedOff(at: now) else { return false }
-    return mayBeAsked(place, turn.isPanic)
+    return mayBeAsked(place, turn, isPanic: turn.isPanic)
   }
 
   /// Whether it is in the choice at all: what an operator took out never is.
-  private func mayBeAsked(_ place: Int32, _ isPanic: Bool) -> Bool {
+  private func mayBeAsked(_ place: Int32, _ turn: Turn, isPanic: Bool) -> Bool {
     let record = health.record(place)
     guard !record.isDrained else { return false }
     if policy.pointee.hasBreaker {
       let word = health.breaker(place).word
       guard word.order != .open else { return false }
       if !isPanic, !word.mayAdmit(at: now, policy.pointee.breaker) { return false }
+    }
+    if !isPanic, policy.pointee.hasChecks, !passesChecks(place, knowsUp: turn.knowsUp) {
+      return false
     }
     return isPanic || !policy.pointee.hasOutlier || !record.isEjected(at: now)
   }
@@ -145,6 +175,7 @@ public struct Chooser {
     if policy.pointee.hasOutlier {
       share = min(share, health.record(place).share(at: now, policy.pointee.outlier))
     }
+    if policy.pointee.hasChecks { share = min(share, health.record(place).checkShare(at: now)) }
     if policy.pointee.slowStart > .zero, states[Int(place)].joinedAt.rawValue != .min {
       let age = (now - states[Int(place)].joinedAt).seconds / policy.pointee.slowStart.seconds
       // From a tenth, as Envoy's, in a straight line.
@@ -267,7 +298,7 @@ public struct Chooser {
       let offset = (start + step) % turn.count
       let place = place(turn, offset)
       if isUsable(place, turn) { return offset }
-      guard mayBeAsked(place, true) else { continue }
+      guard mayBeAsked(place, turn, isPanic: true) else { continue }
       guard best >= 0 else {
         best = offset
         continue
@@ -281,7 +312,7 @@ public struct Chooser {
   private func preference(_ offset: Int, _ turn: Turn) -> (Int, Int, Int64) {
     let place = place(turn, offset)
     return (
-      place == turn.avoiding ? 1 : 0, mayBeAsked(place, turn.isPanic) ? 0 : 1,
+      mayBeAsked(place, turn, isPanic: turn.isPanic) ? 0 : 1, place == turn.avoiding ? 1 : 0,
       states[Int(place)].backedOffUntil.rawValue
     )
   }

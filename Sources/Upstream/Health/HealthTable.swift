@@ -16,21 +16,13 @@ public final class HealthTable: @unchecked Sendable {
 
   /// `count`: Services that the process may ever have had.
   public init(services count: Int) {
-    endpoints = Self.zeroed(EndpointDirectory.capacity * Self.perEndpoint)
-    services = Self.zeroed(count * Self.perService)
+    endpoints = zeroedMemory(Atomic<UInt64>.self, EndpointDirectory.capacity * Self.perEndpoint)
+    services = zeroedMemory(Atomic<UInt64>.self, count * Self.perService)
   }
 
   deinit {
     free(endpoints)
     free(services)
-  }
-
-  /// Zero bytes are an atomic of zero.
-  private static func zeroed(_ count: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
-    guard let memory = calloc(count, MemoryLayout<Atomic<UInt64>>.stride) else {
-      fatalError("out of memory for the health of endpoints")
-    }
-    return memory.bindMemory(to: Atomic<UInt64>.self, capacity: count)
   }
 
   /// The breaker of an endpoint.

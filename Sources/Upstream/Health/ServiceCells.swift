@@ -14,6 +14,8 @@ public struct ServiceCells: @unchecked Sendable {
   private static let changesCell = 2
   private static let overflowCell = 3
   private static let ejections = 4
+  private static let outageCell = 9
+  private static let checks = 10
 
   public init(_ base: UnsafeMutablePointer<Atomic<UInt64>>) { self.base = base }
 
@@ -50,6 +52,18 @@ public struct ServiceCells: @unchecked Sendable {
 
   /// Times that somebody was to be left out and too many were already.
   public var overflows: UInt64 { base[Self.overflowCell].load(ordering: .relaxed) }
+
+  /// What becomes of requests while checks find nobody.
+  public var outage: SharedOutage { SharedOutage(base + Self.outageCell) }
+
+  func count(_ result: CheckResult) {
+    base[Self.checks + Int(result.rawValue)].add(1, ordering: .relaxed)
+  }
+
+  /// Checks of its endpoints that came to a result, ever.
+  public func checkCount(_ result: CheckResult) -> UInt64 {
+    base[Self.checks + Int(result.rawValue)].load(ordering: .relaxed)
+  }
 
   /// Changes whenever an endpoint goes, so that workers look anew at who is left.
   public var changes: UInt64 { base[Self.changesCell].load(ordering: .relaxed) }

@@ -23,6 +23,9 @@ public struct EndpointRecord: @unchecked Sendable {
   /// An operator keeps requests from it.
   private static let drainCell = 8
   private static let seenCell = 9
+  /// What checks say of it, and since when.
+  private static let checkCell = 10
+  private static let checkedCell = 11
 
   public init(_ base: UnsafeMutablePointer<Atomic<UInt64>>) { self.base = base }
 
@@ -79,6 +82,31 @@ public struct EndpointRecord: @unchecked Sendable {
   public var isDrained: Bool { load(Self.drainCell) != 0 }
 
   public func drain(_ isDrained: Bool) { store(Self.drainCell, isDrained ? 1 : 0) }
+
+  // MARK: - Checks
+
+  /// What checks say of it.
+  public var check: CheckState {
+    // Of two that write last each has to see the other: see `CheckFleet.isOut`.
+    CheckState(rawValue: base[Self.checkCell].load(ordering: .sequentiallyConsistent))
+  }
+
+  /// When that changed last; the start of the clock when it never did.
+  public var checkChangedAt: Instant { Instant(Int64(bitPattern: load(Self.checkedCell))) }
+
+  /// Notes what checks say; only the worker that checks it.
+  func store(_ state: CheckState, changedAt instant: Instant?) {
+    if let instant { store(Self.checkedCell, UInt64(bitPattern: instant.rawValue)) }
+    base[Self.checkCell].store(state.rawValue, ordering: .sequentiallyConsistent)
+  }
+
+  /// Share of its requests that it gets after checks found it again, from a tenth, in `0...1`.
+  public func checkShare(at now: Instant) -> Double {
+    let state = check
+    guard state.hasReturned, state.verdict == .up else { return 1 }
+    let done = (now - checkChangedAt).seconds / OutageWord.rampTime.seconds
+    return done >= 1 ? 1 : 0.1 + 0.9 * max(0, done)
+  }
 
   // MARK: - Counts
 

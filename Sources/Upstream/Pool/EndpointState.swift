@@ -63,16 +63,16 @@ public struct EndpointState: BitwiseCopyable {
   /// The endpoint answered 429 or 503.
   ///
   /// - Parameters:
-  ///   - retryAfter: Seconds that it asked for, at most 300 of which are believed, or `nil`.
+  ///   - retryAfter: What it asked for, at most 300 s of which are believed, or `nil`.
   ///   - now: When it did.
-  public mutating func refused(retryAfter: Int?, at now: Instant) {
-    let seconds = min(max(1, retryAfter ?? Self.usualPenalty), Self.longestPenalty)
-    penalisedUntil = max(penalisedUntil, now + .seconds(Int64(seconds)))
+  public mutating func refused(retryAfter: Nanoseconds?, at now: Instant) {
+    let span = min(max(.seconds(1), retryAfter ?? Self.usualPenalty), Self.longestPenalty)
+    penalisedUntil = max(penalisedUntil, now + span)
   }
 
-  /// Seconds, as linkerd's: without a word of its own, and at most whatever it says.
-  private static let usualPenalty = 5
-  private static let longestPenalty = 300
+  /// As linkerd's: without a word of its own, and at most whatever it says.
+  private static let usualPenalty = Nanoseconds.seconds(5)
+  private static let longestPenalty = Nanoseconds.seconds(300)
 
   /// Notes that a connection was made.
   public mutating func connected() {

@@ -48,12 +48,7 @@ public final class RetryBudget: @unchecked Sendable {
   public init(workers: Int) {
     precondition(workers >= 1, "no workers")
     self.workers = workers
-    // Zero bytes are an atomic of zero.
-    let count = Self.lineCells + workers * Self.stride
-    guard let memory = calloc(count, MemoryLayout<Atomic<UInt64>>.stride) else {
-      fatalError("out of memory for a budget of retries")
-    }
-    cells = memory.bindMemory(to: Atomic<UInt64>.self, capacity: count)
+    cells = zeroedMemory(Atomic<UInt64>.self, Self.lineCells + workers * Self.stride)
   }
 
   deinit { free(cells) }

@@ -95,6 +95,7 @@ struct RouteCommand: ParsableCommand {
       let perTry = route.perTryTimeout.map { ", \(written($0)) for each attempt" } ?? ""
       print("timeout  \(written(route.timeout))\(perTry)")
       print("retries  \(retries(route, service))")
+      print("hedge    \(hedge(route, service))")
     case .respond(let response):
       print("answers  \(response.status), \(response.body.utf8.count) bytes")
     }
@@ -108,6 +109,13 @@ struct RouteCommand: ParsableCommand {
     return "\(route.retry.retries) on \(conditions); idempotent methods, others with an "
       + "Idempotency-Key; at most \(budget.ratio) of the service's requests and "
       + "\(budget.minimumPerSecond) a second"
+  }
+
+  private static func hedge(_ route: RouteSetting, _ service: ServiceSetting?) -> String {
+    guard let hedge = route.hedge else { return "none" }
+    guard service?.admission.mode != .shadow else { return "none while admission is in shadow" }
+    return "GET and HEAD without a body that take longer than \(hedge.percentile) of the route's, "
+      + "at least 5 ms; at most 0.05 of them, within the budget of retries"
   }
 
   private static func written(_ time: Nanoseconds) -> String {

@@ -12,6 +12,9 @@ enum ProcessEnvironment {
   /// Milliseconds that a child may take until it serves, where the default is too little.
   static let patience = "SPILLWAY_READY_MS"
 
+  /// The descriptor of what the child before had learned.
+  static let learned = "SPILLWAY_LEARNED"
+
   static func current() -> [String: String] {
     var result: [String: String] = [:]
     guard var entry = clinux_environment() else { return result }
@@ -26,7 +29,7 @@ enum ProcessEnvironment {
   /// The environment of a child: what is meant for the parent alone is left out.
   static func forChild(of base: [String: String], adding: [String: String]) -> [String] {
     var result = base
-    for key in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", channel, parent, alive] {
+    for key in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", channel, parent, alive, learned] {
       result[key] = nil
     }
     result.merge(adding) { $1 }

@@ -33,6 +33,8 @@ final class EdgeHandle: Sendable {
     options.backend = try forcedBackend()
     options.descriptors = DescriptorLimit.raise()
     options.logger = logger
+    options.handedState = handedState()
+    defer { if let descriptor = options.handedState { close(descriptor) } }
     if let fault = DescriptorLimit.fault(loaded.settings, limit: options.descriptors) {
       throw StartFault(code: ExitCode.cannotStart, lines: [fault])
     }
@@ -45,6 +47,15 @@ final class EdgeHandle: Sendable {
     let handle = EdgeHandle(path: path, logger: logger, edge: edge, version: loaded.version)
     if !loaded.fromLastGood { handle.keep(loaded) }
     return handle.serverHandle()
+  }
+
+  /// What the child before had learned, where the parent has it.
+  private static func handedState() -> Int32? {
+    guard let value = getenv(ProcessEnvironment.learned),
+      let descriptor = Int32(String(cString: value)), descriptor > 2,
+      fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0
+    else { return nil }
+    return descriptor
   }
 
   private static func load(
@@ -118,6 +129,7 @@ final class EdgeHandle: Sendable {
       waitUntilDrained: { self.edge.waitUntilDrained() },
       stop: { self.edge.stop() },
       reopenLogs: { self.edge.reopenLogs() },
+      handOverLearned: { self.edge.server.handOverLearned(to: $0) },
       listeningSockets: { self.edge.listeningSockets },
       makeWatchdog: { self.edge.makeWatchdog($0) },
       drainLimit: {

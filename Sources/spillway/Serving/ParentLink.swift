@@ -3,7 +3,7 @@ internal import Glibc
 internal import Units
 
 /// A serving process's way to the parent that holds its sockets.
-struct ParentLink {
+struct ParentLink: Sendable {
   /// What the parent says to a child whose successor serves.
   static let replaced = "replaced"
 

@@ -86,6 +86,9 @@ final class ServingLoop {
     reportSockets()
     let (drain, pidFile) = terms
     parent?.send(.ready(drainMilliseconds: drain, pidFile: pidFile))
+    if let parent {
+      server.handOverLearned { descriptor in parent.send(.learned, passing: descriptor) }
+    }
     notifier.ready(status: "serving")
     if parent?.aliveInterval != nil || notifier.watchdogInterval != nil { aliveAt = Poller.now }
     logger.notice("serving", metadata: ["process": "\(getpid())"])

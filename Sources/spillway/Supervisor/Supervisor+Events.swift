@@ -74,6 +74,11 @@ extension Supervisor {
         close(descriptor)
       }
       return
+    case .learned:
+      guard isCurrent, current?.isReady == true, let descriptor else { break }
+      if learned >= 0 { close(learned) }
+      learned = descriptor
+      return
     case .ready(let drain, let path):
       update(id) {
         $0.phase = .ready(since: Poller.now)

@@ -37,6 +37,8 @@ final class Supervisor {
   let notifier: ServiceNotifier
   let given: [Int32]
   var held = HeldSockets()
+  /// What the child that serves has learned, as a descriptor that is passed on unread; -1 for none.
+  var learned: Int32 = -1
   var current: ChildProcess?
   var candidate: ChildProcess?
   var draining: [ChildProcess] = []
@@ -123,6 +125,8 @@ final class Supervisor {
     if let interval = notifier.watchdogInterval {
       adding[ProcessEnvironment.alive] = "\(max(1, interval / 4_000_000))"
     }
+    if learned >= 0 { adding[ProcessEnvironment.learned] = "\(learned)" }
+    let passed = learned >= 0 ? given + [learned] : given
     for path in [program.path, ProgramPath.running] {
       let result = ChildProcess.start(
         path: path,
@@ -131,7 +135,7 @@ final class Supervisor {
           adding[ProcessEnvironment.channel] = "\(channel)"
           return ProcessEnvironment.forChild(of: self.options.environment, adding: adding)
         },
-        descriptors: sockets.map(\.descriptor) + given
+        descriptors: sockets.map(\.descriptor) + passed
       )
       switch result {
       case .success(var child):

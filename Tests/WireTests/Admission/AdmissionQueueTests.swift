@@ -102,13 +102,17 @@ extension WireTests {
       try Scene.play(backend, hanging, settings: settings) { scene in
         let clients = try (0..<3).map { _ in try scene.client() }
         for client in clients {
-          try client.send("POST /normal HTTP/1.1\r\nHost: edge.test\r\nContent-Length: 5\r\n\r\nab")
+          // A block of it is enough to get a permit.
+          try client.send(
+            "POST /normal HTTP/1.1\r\nHost: edge.test\r\nContent-Length: 20000\r\n\r\n"
+          )
+          try client.send(Array(repeating: 97, count: 17_000))
         }
         let held = "spillway_concurrency_inflight"
         try eventually("their permits go back") {
           try scene.upstream.openConnections == 3 && scene.metric(held) == 0
         }
-        for client in clients { try client.send("cde") }
+        for client in clients { try client.send(Array(repeating: 98, count: 3_000)) }
         try eventually("they count again") { try scene.metric(held) == 3 }
         for client in clients { client.close() }
         try AdmissionScene.expectNothingHeld(scene)
@@ -125,14 +129,16 @@ extension WireTests {
       let settings = AdmissionScene.settings(limit: 1)
       try Scene.play(backend, upstream, settings: settings) { scene in
         let slow = try scene.client()
-        try slow.send("POST /slow HTTP/1.1\r\nHost: edge.test\r\nContent-Length: 5\r\n\r\nab")
+        // A block of it is enough to get a permit, and from then on it has to keep its pace.
+        try slow.send("POST /slow HTTP/1.1\r\nHost: edge.test\r\nContent-Length: 20000\r\n\r\n")
+        try slow.send(Array(repeating: 97, count: 17_000))
         try eventually("its head is there") { upstream.requests.count == 1 }
 
         try eventually("another is served") {
           try scene.client().exchange("GET", "/critical").status == 200
         }
         #expect(try scene.metric("spillway_concurrency_inflight") == 0)
-        try slow.send("cde")
+        try slow.send(Array(repeating: 98, count: 3_000))
         #expect(try slow.response().text == "/slow")
         try AdmissionScene.expectNothingHeld(scene)
       }

@@ -62,12 +62,10 @@ enum AdmissionScene {
 
   /// The object that `/admin/services` has for the service `backend`.
   static func explanation(_ scene: Scene) throws -> [String: Any] {
-    let answer = try scene.admin("/admin/services")
-    guard answer.status == 200,
-      let root = try JSONSerialization.jsonObject(with: Data(answer.body)) as? [String: Any],
-      let services = root["services"] as? [[String: Any]],
+    let root = try scene.explanation()
+    guard let services = root["services"] as? [[String: Any]],
       let backend = services.first(where: { $0["name"] as? String == "backend" })
-    else { throw WireFailure("no explanation: \(answer.text)") }
+    else { throw WireFailure("no explanation of the service: \(root)") }
     return backend
   }
 }

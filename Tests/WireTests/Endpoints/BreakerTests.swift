@@ -135,6 +135,29 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `a response that stands still until its time is up is a failure`(
+      backend: Backend
+    ) throws {
+      let gate = Gate()
+      let stuck = try ScriptedUpstream { peer, _ in
+        try peer.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+        gate.wait()
+      }
+      var settings = Self.settings("breaker: {consecutiveFailures: 2, open: 600s}")
+      settings.policies = "timeoutMs: 300"
+      try Scene.play(backend, stuck, settings: settings) { (scene: Scene) throws in
+        defer { gate.open() }
+        for _ in 0..<2 {
+          let client = try scene.client()
+          try client.request("GET", "/")
+          _ = try client.rest()
+        }
+        try Self.expect([503], in: scene)
+        #expect(try scene.metric("spillway_timeouts_total{kind=\"request\"}") == 2)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `plain 500s, clients that leave and a client's own deadline open nothing`(
       backend: Backend
     ) throws {

@@ -33,6 +33,30 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `RFC 9112 6.3: a response that ends with its head has a length for HTTP/1.1`(
+      backend: Backend
+    ) throws {
+      let service = try HTTP2Upstream { peer, request, moment in
+        guard moment == .end else { return }
+        let status = Int(request.target.dropFirst()) ?? 200
+        try peer.respond(request, status)
+      }
+      try Scene.play(backend, h2c: service) { scene in
+        let client = try scene.client()
+        for status in [200, 404, 503, 204, 304] {
+          let answer = try client.exchange("GET", "/\(status)")
+          let hasBody = status != 204 && status != 304
+          #expect(answer.status == status && answer.body.isEmpty)
+          #expect(answer.head.all("content-length") == (hasBody ? ["0"] : []), "\(status)")
+          #expect(!answer.saysClose)
+        }
+        let head = try client.exchange("HEAD", "/200")
+        #expect(head["content-length"] == nil, "nobody knows it")
+        #expect(try scene.http2().exchange("GET", "/200").status == 200)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `one connection carries what clients of both protocols ask for`(backend: Backend) throws {
       try Scene.play(backend, h2c: .echo()) { scene in
         let old = try scene.client()

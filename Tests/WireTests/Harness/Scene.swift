@@ -191,6 +191,15 @@ final class Scene {
     return try client.response()
   }
 
+  /// The object that `/admin/services` answers with.
+  func explanation() throws -> [String: Any] {
+    let answer = try admin("/admin/services")
+    guard answer.status == 200,
+      let root = try JSONSerialization.jsonObject(with: Data(answer.body)) as? [String: Any]
+    else { throw WireFailure("no explanation: \(answer.text)") }
+    return root
+  }
+
   /// Everything that the edge counts, now.
   func metrics() throws -> Exposition {
     let response = try admin("/metrics")

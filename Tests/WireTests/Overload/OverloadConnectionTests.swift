@@ -77,8 +77,7 @@ extension WireTests {
     @Test(arguments: Backend.allCases)
     func `without memory nothing more is accepted until there is some`(backend: Backend) throws {
       let memory = try MemoryStage()
-      var settings = AdmissionScene.settings(limit: 10_000)
-      settings.overload = "loopDelay: 60s, memory: 50%"
+      let settings = OverloadScene.bounded()
       try Scene.play(backend, .echoingTarget(), settings: settings, memory: memory.source) {
         scene in
         let client = try scene.client()

@@ -68,6 +68,13 @@ enum OverloadScene {
     for socket in sockets { socket.close() }
   }
 
+  /// Settings of an edge that sheds when half of its memory is in use, and for nothing else.
+  static func bounded() -> EdgeSettings {
+    var settings = AdmissionScene.settings(limit: 10_000)
+    settings.overload = "loopDelay: 60s, memory: 50%"
+    return settings
+  }
+
   static func pressure(_ scene: Scene, _ kind: String) throws -> Double {
     try scene.metric("spillway_edge_pressure{kind=\"\(kind)\"}")
   }
@@ -78,11 +85,10 @@ enum OverloadScene {
 
   /// What `/admin/services` says of the edge itself.
   static func explanation(_ scene: Scene) throws -> [String: Any] {
-    let answer = try scene.admin("/admin/services")
-    guard answer.status == 200,
-      let root = try JSONSerialization.jsonObject(with: Data(answer.body)) as? [String: Any],
-      let edge = root["edge"] as? [String: Any]
-    else { throw WireFailure("no explanation: \(answer.text)") }
+    let root = try scene.explanation()
+    guard let edge = root["edge"] as? [String: Any] else {
+      throw WireFailure("no explanation of the edge: \(root)")
+    }
     return edge
   }
 

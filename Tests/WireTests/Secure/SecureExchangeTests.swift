@@ -116,7 +116,7 @@ extension WireTests {
       let upstream = try ScriptedUpstream(readsBody: false) { peer, request in
         try peer.readBody(of: request)
       }
-      try Scene.play(backend, upstream, settings: .secure()) { scene in
+      try Scene.play(backend, upstream, settings: EdgeSettings.secure().withoutAdmission) { scene in
         let (client, tunnel) = try scene.secureClient()
         try client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf of it")
         try eventually("it began") { scene.upstream.requests.count == 1 }

@@ -1,0 +1,19 @@
+/// What makes an exchange outlast its permit.
+enum StreamKind: UInt8, CaseIterable {
+  case upgrade
+  case eventStream
+  /// A call of gRPC; most of them end at once.
+  case call
+  /// It waits for its client to send or to read.
+  case slowClient
+
+  /// The value of the label `kind`.
+  var label: String {
+    switch self {
+    case .upgrade: "upgrade"
+    case .eventStream: "event-stream"
+    case .call: "grpc"
+    case .slowClient: "slow-client"
+    }
+  }
+}

@@ -1,0 +1,198 @@
+internal import Admission
+internal import CLinux
+internal import Glibc
+internal import Logging
+internal import Synchronization
+internal import Telemetry
+internal import Units
+
+/// Keeps what limits have learned where the next process finds it: in the state directory, and with
+/// the parent process.
+///
+/// A thread of its own, as a slow disk must not keep the upkeep of the server from its work. Ends with
+/// the drain: from then on the traffic goes away, and what is learned of that is of no use.
+final class LearnedKeeper: Sendable {
+  /// How often the parent is handed a copy: so old is what an upgrade begins with.
+  private static let handMilliseconds: Int32 = 2_000
+  /// How often the file is written.
+  private static let writeInterval = Nanoseconds.seconds(10)
+
+  /// Where a copy goes.
+  enum Target: String, CaseIterable {
+    case file
+    case parent
+  }
+
+  typealias HandOver = @Sendable (_ descriptor: Int32) -> Void
+
+  private struct State {
+    /// What was seen last, with the moment when each service had learned something new.
+    var services: [LearnedState.Service] = []
+    var isRetired = false
+    var handed: [LearnedState.Service] = []
+    var written: [LearnedState.Service] = []
+    var directory: String?
+    var writtenAt = Instant(.min)
+    /// The error number of the last write, which is logged when it changes.
+    var failure: Int32 = 0
+    var handOver: HandOver?
+  }
+
+  private let report: AdmissionReport
+  private let directory: @Sendable () -> String?
+  private let logger: Logger?
+  private let ending = Doorbell()
+  private let isEnding = Atomic(false)
+  private let thread = Locked<BackgroundThread?>(nil)
+  /// Held while something is saved.
+  private let state: Locked<State>
+  /// Apart from it, so that a scrape waits for no disk.
+  private let counts = Locked<[Target: (saved: Int, failed: Int)]>([:])
+  /// Makes names of memory unique in this process.
+  private static let copies = Atomic<UInt64>(0)
+
+  /// - Parameters:
+  ///   - report: Knows the services and what they have learned.
+  ///   - before: What the process began with.
+  ///   - directory: The state directory now, `nil` for none.
+  ///   - logger: Hears of files that cannot be written.
+  init(
+    _ report: AdmissionReport,
+    before: [LearnedState.Service],
+    directory: @escaping @Sendable () -> String?,
+    logger: Logger?
+  ) {
+    self.report = report
+    self.directory = directory
+    self.logger = logger
+    state = Locked(State(services: before))
+  }
+
+  func start() throws(EdgeError) {
+    let started = BackgroundThread(name: "learned") { [self] in run() }
+    guard let started else {
+      throw EdgeError(.resources, "cannot start the thread of learned state")
+    }
+    thread.withLock { $0 = started }
+  }
+
+  /// Ends the thread and waits for it.
+  func stop() {
+    isEnding.store(true, ordering: .sequentiallyConsistent)
+    ending.wake()
+    let running = thread.withLock { thread in
+      defer { thread = nil }
+      return thread
+    }
+    running?.join()
+  }
+
+  /// From now on each copy goes to `handOver` as well, which may keep a duplicate of its descriptor.
+  func handOver(to handOver: @escaping HandOver) {
+    state.withLock {
+      $0.handOver = handOver
+      $0.handed = []
+    }
+    ending.wake()
+  }
+
+  /// Saves once more; after that nothing is saved.
+  func finish() {
+    state.withLock { state in
+      guard !state.isRetired else { return }
+      save(&state, isLast: true)
+      state.isRetired = true
+    }
+  }
+
+  private func run() {
+    while !isEnding.load(ordering: .sequentiallyConsistent) {
+      ending.answer()
+      state.withLock { state in
+        if !state.isRetired { save(&state, isLast: false) }
+      }
+      var entry = pollfd(fd: ending.descriptor, events: Int16(POLLIN), revents: 0)
+      poll(&entry, 1, Self.handMilliseconds)
+    }
+  }
+
+  // MARK: - Saving
+
+  private func save(_ state: inout State, isLast: Bool) {
+    let now = clinux_wall_now() / 1_000_000_000
+    state.services = report.learned(since: state.services, now: now)
+    let copy = LearnedState(savedAt: now, services: state.services)
+    if let handOver = state.handOver, state.handed != copy.services {
+      state.handed = copy.services
+      count(.parent, hand(copy.text, to: handOver))
+    }
+    let directory = directory()
+    let isDue =
+      isLast || directory != state.directory
+      || Instant(clinux_monotonic_now()) >= state.writtenAt + Self.writeInterval
+    guard let directory, isDue else { return }
+    guard isLast || directory != state.directory || state.written != copy.services else { return }
+    // With nothing to say, what lies there may be what another process has to say.
+    guard !copy.services.isEmpty else { return }
+    state.directory = directory
+    state.written = copy.services
+    state.writtenAt = Instant(clinux_monotonic_now())
+    let path = "\(directory)/\(LearnedSource.fileName)"
+    let code = FileText.replace(path, with: copy.text, mode: 0o600)
+    count(.file, code == 0)
+    guard code != state.failure else { return }
+    state.failure = code
+    guard code != 0 else { return }
+    logger?.warning(
+      "what limits have learned cannot be saved",
+      metadata: ["path": "\(path)", "error": "\(systemText(code))"]
+    )
+  }
+
+  private func count(_ target: Target, _ isSaved: Bool) {
+    counts.withLock { counts in
+      var count = counts[target] ?? (0, 0)
+      if isSaved { count.saved += 1 } else { count.failed += 1 }
+      counts[target] = count
+    }
+  }
+
+  /// Puts a text into memory that has no name, and gives its descriptor away.
+  private func hand(_ text: String, to handOver: HandOver) -> Bool {
+    let number = Self.copies.wrappingAdd(1, ordering: .relaxed).newValue
+    let name = "/spillway-learned-\(getpid())-\(number)"
+    let descriptor = shm_open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+    // One that is left can only be of a process that had our number before.
+    shm_unlink(name)
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    let bytes = Array(text.utf8)
+    var done = 0
+    while done < bytes.count {
+      let part = bytes[done...].withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+      if part < 0, errno == EINTR { continue }
+      guard part > 0 else { return false }
+      done += part
+    }
+    handOver(descriptor)
+    return true
+  }
+
+  // MARK: - Metrics
+
+  func register(in registry: MetricRegistry) {
+    registry.register(
+      "spillway_learned_state_saves_total",
+      help: "Copies of what limits have learned, by where they went and whether they arrived.",
+      .counter
+    ) { [self] in
+      let counts = counts.withLock { $0 }
+      return Target.allCases.flatMap { target in
+        let (saved, failed) = counts[target] ?? (0, 0)
+        return [("saved", saved), ("failed", failed)].map {
+          MetricSample(Double($0.1), ["target": target.rawValue, "outcome": $0.0])
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,101 @@
+import Foundation
+import Testing
+import Units
+
+extension WireTests {
+  /// Random requests against services that are slow and fail at random, hedged and repeated.
+  struct HedgeStormTests {
+    private static func behave(
+      _ peer: UpstreamPeer,
+      _ request: UpstreamRequest,
+      _ random: inout SplitMix64
+    ) throws {
+      // Now and then slow enough for a hedge.
+      if random.next() % 4 == 0 { usleep(UInt32(random.next() % 40_000)) }
+      switch random.next() % 16 {
+      case 0: peer.reset()
+      case 1: peer.close()
+      case 2: try peer.respond(503, "x")
+      case 3:
+        try peer.respond(502, "", "Connection: close")
+        peer.close()
+      case 4:
+        try peer.send("HTTP/1.1 200 OK\r\nContent-Le")
+        peer.close()
+      case 5:
+        try peer.send("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+        try peer.respond(200, request.target)
+      default: try peer.respond(200, request.target)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `what is not idempotent and has no key comes at most once, and each has its answer`(
+      backend: Backend
+    ) throws {
+      let seed = UInt64.random(in: 0 ... .max)
+      let arrivals = Locked<[String: Int]>([:])
+      @Sendable func service() throws -> ScriptedUpstream {
+        try ScriptedUpstream { peer, request in
+          let count = arrivals.withLock { arrivals in
+            arrivals[request.target, default: 0] += 1
+            return arrivals[request.target] ?? 0
+          }
+          let name = UInt64(request.target.dropFirst(3)) ?? 0
+          var random = SplitMix64(seed: seed ^ name &* 1_000 &+ UInt64(count))
+          try Self.behave(peer, request, &random)
+        }
+      }
+      var settings = HedgeScene.settings(
+        "timeoutMs: 30000, retries: 2, retryOn: [connect-failure, reset, 5xx]"
+      )
+      settings.policies = settings.policies.replacing("0.99", with: "0.5")
+      settings.workers = 2
+      try Scene.play(backend, service(), service(), service(), settings: settings) { scene in
+        let port = try scene.edge.port("public")
+        let names = Locked(UInt64(0))
+        let failures = try storm(seed: seed, rounds: 150) { random in
+          let client = try RawClient(port: port)
+          defer { client.close() }
+          let number = names.withLock { names in
+            names += 1
+            return names
+          }
+          // The target's first letter says whether it may come again.
+          let isRead = random.next() % 4 != 0
+          let mark = isRead ? "m" : "o"
+          let method = isRead ? "GET" : "POST"
+          let body = isRead ? "" : "Content-Length: 3\r\n\r\nabc"
+          let end = isRead ? "\r\n" : body
+          client.trySend("\(method) /\(mark)/\(number) HTTP/1.1\r\nHost: edge.test\r\n\(end)")
+          // Some leave at once.
+          if random.next() % 16 == 0 { return }
+          let answer = try client.response()
+          guard [200, 502, 503].contains(answer.status) else {
+            throw WireFailure("\(answer.status)")
+          }
+          guard answer.status != 200 || answer.text == "/\(mark)/\(number)" else {
+            throw WireFailure("/\(mark)/\(number) got \(answer.text)")
+          }
+        }
+
+        #expect(failures == [], "seed \(seed)")
+        let seen = arrivals.withLock { $0 }
+        let twice = seen.filter { $0.key.hasPrefix("/o") && $0.value > 1 }
+        #expect(twice.isEmpty, "seed \(seed): \(twice)")
+        // Two retries, a hedge, and one repeat where a kept connection was closed.
+        let often = seen.filter { $0.value > 5 }
+        #expect(often.isEmpty, "seed \(seed): \(often)")
+        let sent = try HedgeScene.count(scene, "sent")
+        #expect(sent > 0, "seed \(seed): nothing was hedged")
+        // A client may have left with its two attempts still out.
+        try eventually("each hedge has its end") {
+          let ends = try ["won", "lost", "failed", "took-over", "left"].map {
+            try HedgeScene.count(scene, $0)
+          }
+          return ends.reduce(0, +) == sent
+        }
+      }
+    }
+  }
+}
