@@ -56,10 +56,10 @@ lint: ## Check the format of every Swift file
 format: ## Format every Swift file in place
 	swift format --in-place --recursive $(SWIFT_SOURCES)
 
-sanitize: ## Tests under the thread and the address sanitizer
+sanitize: ## All tests of threads, pointers and sockets under both sanitizers
 	@scripts/setup.sh test
-	@scripts/sanitize.sh thread
-	@scripts/sanitize.sh address
+	@scripts/sanitize.sh thread whole
+	@scripts/sanitize.sh address whole
 
 smoke: build ## Drive the release binary through start, reload and drain
 	@scripts/smoke.sh

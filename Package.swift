@@ -4,6 +4,12 @@ import PackageDescription
 /// True when a sanitizer or a fuzzer needs the C library's own allocator in place of jemalloc.
 let plainAllocator = Context.environment["SPILLWAY_PLAIN_MALLOC"] == "1"
 
+/// Names of targets, with spaces between them, that are not built: sanitizers leave out what they do
+/// not test.
+let leftOut = Set(
+  (Context.environment["SPILLWAY_WITHOUT"] ?? "").split(separator: " ").map(String.init)
+)
+
 let house: [SwiftSetting] = [
   .swiftLanguageMode(.v6),
   .enableUpcomingFeature("ExistentialAny"),
@@ -221,3 +227,6 @@ let package = Package(
     ),
   ]
 )
+
+package.targets.removeAll { leftOut.contains($0.name) }
+package.products.removeAll { leftOut.contains($0.name) }

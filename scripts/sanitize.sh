@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# Tests under one sanitizer: scripts/sanitize.sh thread|address
+# Tests under one sanitizer: scripts/sanitize.sh thread|address short|whole
 #
-# Each has a build folder of its own, and the C library's allocator instead of jemalloc, since a
-# sanitizer must see every allocation.
+# Short is what `make test` has time for: a part of the wire tests, on one reactor. Whole is for
+# `make sanitize`: all of them, on both.
+#
+# Each sanitizer has a build folder of its own, and the C library's allocator instead of jemalloc,
+# since it must see every allocation.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -10,29 +13,49 @@ cd "$root"
 
 export SPILLWAY_PLAIN_MALLOC=1
 export SWIFT_BACKTRACE=enable=no
-# HousePlanTests reads source files only, and ConfigurationTests and UnitsTests work on plain values.
+usage() {
+  echo "usage: sanitize.sh thread|address short|whole" >&2
+  exit 2
+}
+# These work on plain values or read source files only.
+plain="HousePlanTests ConfigurationTests UnitsTests LoadKitTests LoadEngineTests"
+harness="loadtest LoadEngine LoadKit admission-sim"
+wire='^WireTests\.WireTests/'
 case ${1:-} in
   thread)
     # What threads share. A connection belongs to one worker for its life: of the wire tests only
     # those count in which threads meet, over reloads, drains, names, pools, counters and storms.
+    SPILLWAY_WITHOUT="$plain $harness HTTPCodecTests RoutingTests FuzzTests"
     tests='^(TelemetryTests|ReactorTests|TLSTests|UpstreamTests|EdgeTests|ProcessTests)\.'
-    tests+='|^WireTests\.WireTests/([A-Za-z0-9]*(Reload|Storm)|Drain|Observation|Count|Name|Pool'
-    tests+='|ConnectionLimit|LongRequest)Tests/'
+    tests+='|^AdmissionTests\.StressTests'
+    met='([A-Za-z0-9]*(Reload|Storm)|Drain|Observation|Count|Name|Pool|ConnectionLimit|LongRequest)'
+    short=("any:$tests" "epoll:$wire${met}Tests/")
+    whole=("any:$tests" "epoll:$wire" "io_uring:$wire")
     export TSAN_OPTIONS="halt_on_error=1 ${TSAN_OPTIONS:-}"
     scratch=.build-tsan ;;
   address)
-    # All that have raw pointers or sockets; whole processes are the thread sanitizer's.
+    # All that have raw pointers or sockets; of the wire tests in short those in which a peer is
+    # hostile, breaks off, or sends more than is taken.
+    SPILLWAY_WITHOUT="$plain $harness AdmissionTests Simulation ProcessTests spillway demo"
     tests='^(TelemetryTests|ReactorTests|TLSTests|HTTPCodecTests|RoutingTests|UpstreamTests'
-    tests+='|EdgeTests|WireTests|FuzzTests)\.'
-    # Two minutes of waiting for limits to grow and times to pass, on paths that the others take, too.
-    skipped='(AdmissionCalm|LimitStatus|HTTP2Care)Tests'
+    tests+='|EdgeTests|FuzzTests)\.'
+    hostile='(HTTP2(Abuse|Rules|Exchange|End|Flow|HeldBody|Storm|WebSocket)'
+    hostile+='|[A-Za-z]*(Storm|Body|Hostile|Stream|Prelude)|Secure(Service)?Exchange|Service(End|Flow)'
+    hostile+='|Smuggling|Framing|Chunk|Tail|Pipelining|Backpressure|BrokenUpstream|Upgrade|Continue'
+    hostile+='|EarlyResponse)'
+    short=("any:$tests" "io_uring:$wire${hostile}Tests/")
+    whole=("any:$tests" "epoll:$wire" "io_uring:$wire")
     # The Swift runtime keeps metadata for the life of the process: leaks are counted elsewhere,
     # by the soak run's gauges.
     export ASAN_OPTIONS="detect_leaks=0 ${ASAN_OPTIONS:-}"
     scratch=.build-asan ;;
-  *)
-    echo "usage: sanitize.sh thread|address" >&2
-    exit 2 ;;
+  *) usage ;;
 esac
-swift test --sanitize="$1" --scratch-path "$scratch" --filter "$tests" \
-  ${skipped:+--skip "$skipped"}
+case ${2:-} in
+  short) shards=("${short[@]}") ;;
+  whole) shards=("${whole[@]}") ;;
+  *) usage ;;
+esac
+export SPILLWAY_WITHOUT
+swift build --build-tests --sanitize="$1" --scratch-path "$scratch" --disable-index-store
+scripts/run-tests.sh "$scratch/debug" "${shards[@]}"

@@ -17,7 +17,7 @@ stage() {
   printf '\n== %s\n' "$name"
   if ! "$@" 2>&1 | tee "$log"; then
     printf '\n== What failed\n'
-    grep -E "recorded an issue|error:|warning:|Sanitizer|Fatal|unexpected signal| failed after" "$log" |
+    grep -E "recorded an issue|error:|warning:|Sanitizer|Fatal|unexpected signal| failed after|ended with status" "$log" |
       tail -n 40 || true
     printf '\nmake test: FAILED at: %s\n' "$name" >&2
     exit 1
@@ -28,15 +28,14 @@ stage() {
 stage "format" swift format lint --strict --recursive Sources Tests loadtest Package.swift
 stage "packaging" scripts/check-packaging.sh
 stage "scripts" scripts/check-scripts.sh
-stage "debug build, warnings are errors" swift build --build-tests
-stage "tests" swift test --skip-build
+stage "debug build, warnings are errors" swift build --build-tests --disable-index-store
+stage "tests" scripts/run-tests.sh .build/debug \
+  'any:^(?!WireTests)' 'epoll:^WireTests\.' 'io_uring:^WireTests\.'
 stage "release build of the edge" swift build -c release --product spillway
 stage "release build of the demo service" swift build -c release --product demo
 stage "smoke run of the release binary" scripts/smoke.sh
 stage "heap allocations per request" bench/allocations.sh
 stage "dashboards in a real Prometheus" scripts/check-dashboards.py
-# All tests have run on both reactors by now; with a sanitizer each runs on one of them, for the
-# sake of time. `make sanitize` runs both.
-stage "thread sanitizer" env WIRE_TESTS_REACTOR=epoll scripts/sanitize.sh thread
-stage "address sanitizer" env WIRE_TESTS_REACTOR=io_uring scripts/sanitize.sh address
+stage "thread sanitizer" scripts/sanitize.sh thread short
+stage "address sanitizer" scripts/sanitize.sh address short
 printf '\nmake test: everything passed in %d s\n' "$SECONDS"

@@ -4,7 +4,6 @@ import Reactor
 import Testing
 import Units
 
-@Suite(.timeLimit(.minutes(2)))
 struct BackendTests {
   private static let get = "GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 

@@ -5,7 +5,6 @@ import Reactor
 import Testing
 import Units
 
-@Suite(.timeLimit(.minutes(2)))
 struct LoadClientTests {
   private static let answers: [(String, ScriptedTarget.End, String)] = [
     ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", .hold, "good "),

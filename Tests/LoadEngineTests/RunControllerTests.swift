@@ -6,7 +6,6 @@ import Testing
 import Units
 
 /// Whole runs: capacity, load, the service's own counters, judgement.
-@Suite(.timeLimit(.minutes(2)))
 struct RunControllerTests {
   private func run(
     _ service: RunningBackend,

@@ -7,7 +7,6 @@ import Testing
 import Units
 
 /// TLS towards targets, and what it is to be believed by.
-@Suite(.timeLimit(.minutes(2)))
 struct SecureTests {
   private func run(
     _ front: SecureFront,

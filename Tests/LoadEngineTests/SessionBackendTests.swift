@@ -5,7 +5,6 @@ import Testing
 import Units
 
 /// The simulated service over HTTP/2, spoken to by the harness's own client.
-@Suite(.timeLimit(.minutes(2)))
 struct SessionBackendTests {
   private func run(
     _ service: RunningBackend,

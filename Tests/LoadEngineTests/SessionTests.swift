@@ -6,7 +6,6 @@ import Testing
 import Units
 
 /// HTTP/2 towards targets of every kind.
-@Suite(.timeLimit(.minutes(2)))
 struct SessionTests {
   private static func answer(
     _ status: String,

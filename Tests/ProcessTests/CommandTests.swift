@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// Commands that read a configuration and say something about it.
-@Suite(.serialized, .timeLimit(.minutes(2)))
+@Suite(.serialized)
 struct CommandTests {
   private static let text = """
     environment: test

@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// `spillway explain`, asked of a running edge as an operator would.
-@Suite(.serialized, .timeLimit(.minutes(2)))
+@Suite(.serialized)
 struct ExplainTests {
   private static func text(port: UInt16, admin: UInt16, to upstream: UInt16) -> String {
     """

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// What limits have learned outlives the process that learned it.
-@Suite(.serialized, .timeLimit(.minutes(2)))
+@Suite(.serialized)
 struct LearnedProcessTests {
   private static let limit = "spillway_concurrency_limit{service=\"origin\"}"
 

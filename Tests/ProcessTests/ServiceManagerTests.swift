@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// What systemd, a container or an administrator expects of the process.
-@Suite(.serialized, .timeLimit(.minutes(2)))
+@Suite(.serialized)
 struct ServiceManagerTests {
   @Test func `a service manager hears of the start, a reload, life and the end`() throws {
     let port = try FreePort.find()

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// Starting that must fail clearly, and stopping that must be orderly, in both ways to run.
-@Suite(.serialized, .timeLimit(.minutes(2)))
+@Suite(.serialized)
 struct StartAndStopTests {
   static let ways: [[String]] = [[], ["--no-supervise"]]
 

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// The parent and its children, seen from outside.
-@Suite(.serialized, .timeLimit(.minutes(2)))
+@Suite(.serialized)
 struct SupervisorTests {
   @Test(arguments: RunningEdge.reactors)
   func `a crashed child is replaced on the same sockets`(reactor: String) throws {

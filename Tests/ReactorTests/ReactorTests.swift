@@ -7,7 +7,6 @@ import Units
 
 private func name(_ value: UInt64) -> Owner { Owner(rawValue: value) }
 
-@Suite(.timeLimit(.minutes(1)))
 struct ReactorTests {
   @Test(arguments: Reactor.Backend.allowed)
   func `events of a socket that another event closed are never given`(

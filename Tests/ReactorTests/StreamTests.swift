@@ -6,7 +6,6 @@ import Units
 
 private func name(_ value: UInt64) -> Owner { Owner(rawValue: value) }
 
-@Suite(.timeLimit(.minutes(1)))
 struct StreamTests {
   @Test(arguments: Reactor.Backend.allowed)
   func `a slow reader gets more than its buffer holds, in order`(
