@@ -13,14 +13,7 @@ import Testing
   }
 
   private static func faults(_ admission: String) -> [String] {
-    do {
-      _ = try parse(admission)
-      return []
-    } catch let error as ConfigurationError {
-      return error.faults.map { "\($0.line > 1 ? "" : "no place: ")\($0.path)" }
-    } catch {
-      return ["\(error)"]
-    }
+    report({ "\($0.line > 1 ? "" : "no place: ")\($0.path)" }, of: { try parse(admission) })
   }
 
   @Test func `a service that says nothing is protected by the learned limit`() throws {

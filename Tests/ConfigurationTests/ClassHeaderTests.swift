@@ -9,14 +9,7 @@ import Testing
   }
 
   private static func faults(_ header: String) -> [String] {
-    do {
-      _ = try parse(header)
-      return []
-    } catch let error as ConfigurationError {
-      return error.faults.map { "\($0.line > 1 ? "" : "no place: ")\($0.path)" }
-    } catch {
-      return ["\(error)"]
-    }
+    report({ "\($0.line > 1 ? "" : "no place: ")\($0.path)" }, of: { try parse(header) })
   }
 
   @Test(arguments: [

@@ -13,14 +13,7 @@ import Units
   }
 
   private static func faults(_ http2: String) -> [String] {
-    do {
-      _ = try parse(http2)
-      return []
-    } catch let error as ConfigurationError {
-      return error.faults.map { "\($0.line):\($0.column) \($0.path)" }
-    } catch {
-      return ["\(error)"]
-    }
+    report({ "\($0.line):\($0.column) \($0.path)" }, of: { try parse(http2) })
   }
 
   @Test func `what is left out has the defaults of the field`() throws {

@@ -16,14 +16,7 @@ import Units
   }
 
   private static func faults(_ fields: String) -> [String] {
-    do {
-      _ = try parse(fields)
-      return []
-    } catch let error as ConfigurationError {
-      return error.faults.map { "\($0.line > 1 ? "" : "no place: ")\($0.path)" }
-    } catch {
-      return ["\(error)"]
-    }
+    report({ "\($0.line > 1 ? "" : "no place: ")\($0.path)" }, of: { try parse(fields) })
   }
 
   @Test func `a service that says nothing is not checked`() throws {

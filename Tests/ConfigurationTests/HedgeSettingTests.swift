@@ -28,14 +28,10 @@ import Testing
     match: String = "pathPrefix: /v1",
     action: String = "upstream: {service: shop}"
   ) -> [String] {
-    do {
-      _ = try parse(policies, match: match, action: action)
-      return []
-    } catch let error as ConfigurationError {
-      return error.faults.map { "\($0.line):\($0.column): \($0.path): \($0.message)" }
-    } catch {
-      return ["\(error)"]
-    }
+    report(
+      { "\($0.line):\($0.column): \($0.path): \($0.message)" },
+      of: { try parse(policies, match: match, action: action) }
+    )
   }
 
   @Test func `nothing is hedged unless it is asked for`() throws {

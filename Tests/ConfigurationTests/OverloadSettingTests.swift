@@ -10,14 +10,10 @@ import Units
   }
 
   private static func faults(_ overload: String) -> [String] {
-    do {
-      _ = try parse(overload)
-      return []
-    } catch let error as ConfigurationError {
-      return error.faults.map { "\($0.line > 1 && $0.column > 1 ? "" : "no place: ")\($0.path)" }
-    } catch {
-      return ["\(error)"]
-    }
+    report(
+      { "\($0.line > 1 && $0.column > 1 ? "" : "no place: ")\($0.path)" },
+      of: { try parse(overload) }
+    )
   }
 
   @Test func `what CONFIGURATION shows means what it says, and is the default`() throws {

@@ -31,14 +31,10 @@ import Units
     budget: String = "",
     match: String = "host: shop.example.com, pathPrefix: /v1"
   ) -> [String] {
-    do {
-      _ = try parse(policies: policies, budget: budget, match: match)
-      return []
-    } catch let error as ConfigurationError {
-      return error.faults.map { "\($0.line):\($0.column): \($0.path): \($0.message)" }
-    } catch {
-      return ["\(error)"]
-    }
+    report(
+      { "\($0.line):\($0.column): \($0.path): \($0.message)" },
+      of: { try parse(policies: policies, budget: budget, match: match) }
+    )
   }
 
   @Test func `nothing is repeated unless it is asked for`() throws {

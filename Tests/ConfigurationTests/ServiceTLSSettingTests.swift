@@ -22,14 +22,7 @@ import Testing
   }
 
   private static func faults(_ service: String, endpoints: String = "[10.0.0.1:443]") -> [String] {
-    do {
-      _ = try parse(service, endpoints: endpoints)
-      return []
-    } catch let error as ConfigurationError {
-      return error.faults.map { "\($0.line) \($0.path)" }
-    } catch {
-      return ["\(error)"]
-    }
+    report({ "\($0.line) \($0.path)" }, of: { try parse(service, endpoints: endpoints) })
   }
 
   @Test func `a service in clear has no TLS, and one that speaks TLS has defaults`() throws {

@@ -14,14 +14,7 @@ import Testing
   }
 
   private static func faults(_ tls: String) -> [String] {
-    do {
-      _ = try parse(tls)
-      return []
-    } catch let error as ConfigurationError {
-      return error.faults.map { "\($0.line):\($0.column) \($0.path)" }
-    } catch {
-      return ["\(error)"]
-    }
+    report({ "\($0.line):\($0.column) \($0.path)" }, of: { try parse(tls) })
   }
 
   @Test func `paths begin at the folder of the file`() throws {

@@ -7,15 +7,9 @@ extension WireTests {
     private static let ask =
       "GET /chat HTTP/1.1\r\nHost: edge.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
       + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    private static let agree =
-      "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-      + "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
 
     private static func echoing(farewell: String = "") throws -> ScriptedUpstream {
-      try ScriptedUpstream { peer, _ in
-        try peer.send(agree)
-        try peer.echo(farewell: farewell)
-      }
+      try ScriptedUpstream { peer, _ in try peer.acceptWebSocket(farewell: farewell) }
     }
 
     @Test(arguments: Backend.allCases)
@@ -85,7 +79,7 @@ extension WireTests {
     ) throws {
       let messages = 20_000
       let upstream = try ScriptedUpstream { peer, _ in
-        try peer.send(Self.agree)
+        try peer.send(UpstreamPeer.webSocketAgreement)
         // Each is read by the edge on its own: it is sent when the one before has left.
         for _ in 0..<messages { try peer.send([UInt8](repeating: 0x6D, count: 512)) }
       }
@@ -104,7 +98,7 @@ extension WireTests {
     @Test(arguments: Backend.allCases)
     func `no tunnel opens in the middle of a request's body`(backend: Backend) throws {
       let upstream = try ScriptedUpstream(readsBody: false) { peer, _ in
-        try peer.send(Self.agree)
+        try peer.send(UpstreamPeer.webSocketAgreement)
         try peer.hang()
       }
       try Scene.play(backend, upstream) { scene in
@@ -137,7 +131,7 @@ extension WireTests {
       backend: Backend
     ) throws {
       let upstream = try ScriptedUpstream { peer, _ in
-        try peer.send(Self.agree + "first")
+        try peer.send(UpstreamPeer.webSocketAgreement + "first")
         try peer.echo()
       }
       try Scene.play(backend, upstream) { scene in
@@ -243,7 +237,7 @@ extension WireTests {
     @Test(arguments: Backend.allCases)
     func `each side of a tunnel hears when the other is gone`(backend: Backend) throws {
       let upstream = try ScriptedUpstream { peer, request in
-        try peer.send(Self.agree)
+        try peer.send(UpstreamPeer.webSocketAgreement)
         if request.target == "/leave" { peer.close() } else { try peer.hang() }
       }
       try Scene.play(backend, upstream) { scene in

@@ -1,63 +1,44 @@
 internal import Configuration
-internal import Glibc
-internal import Synchronization
 internal import Units
 internal import Upstream
 
 /// What became of a route's second attempts, and when they go out now, by worker.
-final class RouteHedges: @unchecked Sendable {
-  // Safe to share: every cell is an atomic with one writer.
+final class RouteHedges: Sendable {
   let name: String
   /// The route's place in each worker's table of estimates.
   let place: Int32
-  private let workers: Int
-  private let cells: UnsafeMutablePointer<Atomic<UInt64>>
+  private let cells: WorkerCells
 
   private static let delayCell = HedgeResult.allCases.count
   private static let sampleCell = delayCell + 1
-  /// Whole cache lines, so that workers do not share one.
-  private static let stride = (sampleCell + 8) / 8 * 8
 
   init(name: String, place: Int32, workers: Int) {
     self.name = name
     self.place = place
-    self.workers = workers
-    cells = zeroedMemory(Atomic<UInt64>.self, workers * Self.stride)
+    cells = WorkerCells(workers: workers, count: Self.sampleCell + 1)
   }
-
-  deinit { free(cells) }
 
   /// Counts a result; the worker's own thread only.
   func count(_ result: HedgeResult, worker: Int) {
-    let cell = cells + worker * Self.stride + Int(result.rawValue)
-    cell.pointee.store(cell.pointee.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
+    cells.increment(Int(result.rawValue), worker: worker)
   }
 
   /// Says when second attempts go out; the worker's own thread only.
   func publish(_ delay: Nanoseconds?, samples: Float, worker: Int) {
-    let cells = cells + worker * Self.stride
-    cells[Self.delayCell].store(UInt64(max(0, delay?.rawValue ?? 0)), ordering: .relaxed)
-    cells[Self.sampleCell].store(UInt64(max(0, samples)), ordering: .relaxed)
+    cells.set(Self.delayCell, to: UInt64(max(0, delay?.rawValue ?? 0)), worker: worker)
+    cells.set(Self.sampleCell, to: UInt64(max(0, samples)), worker: worker)
   }
 
   /// A result over all workers.
-  func count(_ result: HedgeResult) -> UInt64 {
-    (0..<workers).reduce(0) { sum, worker in
-      sum &+ cells[worker * Self.stride + Int(result.rawValue)].load(ordering: .relaxed)
-    }
-  }
+  func count(_ result: HedgeResult) -> UInt64 { cells.sum(Int(result.rawValue)) }
 
   /// What workers that know enough wait before a second attempt, and the samples of all.
   var estimate: (delays: [Nanoseconds], samples: UInt64) {
-    var delays: [Nanoseconds] = []
-    var samples: UInt64 = 0
-    for worker in 0..<workers {
-      let cells = cells + worker * Self.stride
-      let delay = cells[Self.delayCell].load(ordering: .relaxed)
-      if delay > 0 { delays.append(Nanoseconds(Int64(clamping: delay))) }
-      samples &+= cells[Self.sampleCell].load(ordering: .relaxed)
-    }
-    return (delays, samples)
+    let delays = (0..<cells.workers)
+      .map { cells.value(Self.delayCell, worker: $0) }
+      .filter { $0 > 0 }
+      .map { Nanoseconds(Int64(clamping: $0)) }
+    return (delays, cells.sum(Self.sampleCell))
   }
 }
 

@@ -41,9 +41,7 @@ final class LearnedKeeper: Sendable {
   private let report: AdmissionReport
   private let directory: @Sendable () -> String?
   private let logger: Logger?
-  private let ending = Doorbell()
-  private let isEnding = Atomic(false)
-  private let thread = Locked<BackgroundThread?>(nil)
+  private let thread = StoppableThread()
   /// Held while something is saved.
   private let state: Locked<State>
   /// Apart from it, so that a scrape waits for no disk.
@@ -69,23 +67,13 @@ final class LearnedKeeper: Sendable {
   }
 
   func start() throws(EdgeError) {
-    let started = BackgroundThread(name: "learned") { [self] in run() }
-    guard let started else {
+    guard thread.start(name: "learned", run: { [self] in run() }) else {
       throw EdgeError(.resources, "cannot start the thread of learned state")
     }
-    thread.withLock { $0 = started }
   }
 
   /// Ends the thread and waits for it.
-  func stop() {
-    isEnding.store(true, ordering: .sequentiallyConsistent)
-    ending.wake()
-    let running = thread.withLock { thread in
-      defer { thread = nil }
-      return thread
-    }
-    running?.join()
-  }
+  func stop() { thread.stop() }
 
   /// From now on each copy goes to `handOver` as well, which may keep a duplicate of its descriptor.
   func handOver(to handOver: @escaping HandOver) {
@@ -93,7 +81,7 @@ final class LearnedKeeper: Sendable {
       $0.handOver = handOver
       $0.handed = []
     }
-    ending.wake()
+    thread.bell.wake()
   }
 
   /// Saves once more; after that nothing is saved.
@@ -106,12 +94,12 @@ final class LearnedKeeper: Sendable {
   }
 
   private func run() {
-    while !isEnding.load(ordering: .sequentiallyConsistent) {
-      ending.answer()
+    while !thread.isStopping {
+      thread.bell.answer()
       state.withLock { state in
         if !state.isRetired { save(&state, isLast: false) }
       }
-      var entry = pollfd(fd: ending.descriptor, events: Int16(POLLIN), revents: 0)
+      var entry = pollfd(fd: thread.bell.descriptor, events: Int16(POLLIN), revents: 0)
       poll(&entry, 1, Self.handMilliseconds)
     }
   }

@@ -1,27 +1,21 @@
 internal import Configuration
-internal import Glibc
-internal import Synchronization
 internal import Units
 internal import Upstream
 
 /// What is known of a service's retries: their budget, and what became of them.
-final class ServiceRetries: @unchecked Sendable {
-  // Safe to share: every cell is an atomic with one writer.
+final class ServiceRetries: Sendable {
   let name: String
   let budget: RetryBudget
-  private let workers: Int
-  private let cells: UnsafeMutablePointer<Atomic<UInt64>>
-
-  private static let stride = RetryCause.allCases.count * RetryOutcome.allCases.count
+  private let counts: WorkerCells
 
   init(name: String, workers: Int) {
     self.name = name
-    self.workers = workers
     budget = RetryBudget(workers: workers)
-    cells = zeroedMemory(Atomic<UInt64>.self, workers * Self.stride)
+    counts = WorkerCells(
+      workers: workers,
+      count: RetryCause.allCases.count * RetryOutcome.allCases.count
+    )
   }
-
-  deinit { free(cells) }
 
   private static func place(_ cause: RetryCause, _ outcome: RetryOutcome) -> Int {
     Int(cause.rawValue) * RetryOutcome.allCases.count + Int(outcome.rawValue)
@@ -29,15 +23,12 @@ final class ServiceRetries: @unchecked Sendable {
 
   /// Counts what became of a failure; the worker's own thread only.
   func count(_ cause: RetryCause, _ outcome: RetryOutcome, worker: Int) {
-    let cell = cells + worker * Self.stride + Self.place(cause, outcome)
-    cell.pointee.store(cell.pointee.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
+    counts.increment(Self.place(cause, outcome), worker: worker)
   }
 
   /// The same over all workers.
   func count(_ cause: RetryCause, _ outcome: RetryOutcome) -> UInt64 {
-    (0..<workers).reduce(0) { sum, worker in
-      sum &+ cells[worker * Self.stride + Self.place(cause, outcome)].load(ordering: .relaxed)
-    }
+    counts.sum(Self.place(cause, outcome))
   }
 }
 

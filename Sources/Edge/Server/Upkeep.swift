@@ -1,12 +1,12 @@
 internal import CLinux
 internal import Glibc
-internal import Synchronization
 internal import Telemetry
 internal import Units
 internal import Upstream
 
 /// The server's own thread: publishes answers to names, replaces certificates and the keys of
-/// tickets, logs what health checks found, looks how much memory is in use, and frees what workers left behind.
+/// tickets, logs what health checks found, looks how much memory is in use, and frees what workers left
+/// behind.
 final class Upkeep: Sendable {
   /// Wait between two looks at what can be freed; an idle process wakes no more often.
   private static let idleMilliseconds: Int32 = 1_000
@@ -18,32 +18,22 @@ final class Upkeep: Sendable {
   /// Share of the memory above which it is.
   private static let watchfulShare = 0.5
 
-  private let ending = Doorbell()
-  private let isEnding = Atomic(false)
-  private let thread = Locked<BackgroundThread?>(nil)
+  private let thread = StoppableThread()
 
   func start(for server: EdgeServer) throws(EdgeError) {
-    let started = BackgroundThread(name: "upkeep") { [self] in run(server) }
-    guard let started else { throw EdgeError(.resources, "cannot start the upkeep thread") }
-    thread.withLock { $0 = started }
+    guard thread.start(name: "upkeep", run: { [self] in run(server) }) else {
+      throw EdgeError(.resources, "cannot start the upkeep thread")
+    }
   }
 
   /// Ends the thread and waits for it; nothing is published after this.
-  func stop() {
-    isEnding.store(true, ordering: .sequentiallyConsistent)
-    ending.wake()
-    let running = thread.withLock { thread in
-      defer { thread = nil }
-      return thread
-    }
-    running?.join()
-  }
+  func stop() { thread.stop() }
 
   private func run(_ server: EdgeServer) {
     let changed = server.shared.names.changed
     var paths: [String] = []
     var watch = FileWatch(paths: paths, at: Self.now)
-    while !isEnding.load(ordering: .sequentiallyConsistent) {
+    while !thread.isStopping {
       // Answered before the look, so that what comes after it rings again.
       changed.answer()
       let didPublish = server.publishAnswers()
@@ -64,7 +54,7 @@ final class Upkeep: Sendable {
       }
       let wait = Int32(clamping: max(0, (watch.deadline - Self.now).rawValue / 1_000_000 + 1))
       var bells = [
-        pollfd(fd: ending.descriptor, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: thread.bell.descriptor, events: Int16(POLLIN), revents: 0),
         pollfd(fd: changed.descriptor, events: Int16(POLLIN), revents: 0),
         // Below 0, where there is none, poll passes it over.
         pollfd(fd: watch.descriptor, events: Int16(POLLIN), revents: 0),

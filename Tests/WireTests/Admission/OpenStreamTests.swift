@@ -82,13 +82,7 @@ extension WireTests {
     func `a WebSocket without room is refused before the service hears of it`(
       backend: Backend
     ) throws {
-      let upstream = try ScriptedUpstream { peer, _ in
-        try peer.send(
-          "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-            + "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
-        )
-        try peer.echo(farewell: "")
-      }
+      let upstream = try ScriptedUpstream { peer, _ in try peer.acceptWebSocket() }
       try Scene.play(backend, upstream, settings: Self.settings(streams: 1)) { scene in
         let first = try scene.client()
         try first.send(Self.upgrade)

@@ -19,3 +19,18 @@ func storm(
   }
   return failures.withLock { $0 }
 }
+
+/// How often things with a name have come, from any thread.
+final class Tally: Sendable {
+  private let counts = Locked<[String: Int]>([:])
+
+  /// Counts one more; its number, from 1.
+  func next(_ name: String) -> Int {
+    counts.withLock { counts in
+      counts[name, default: 0] += 1
+      return counts[name] ?? 0
+    }
+  }
+
+  var all: [String: Int] { counts.withLock { $0 } }
+}

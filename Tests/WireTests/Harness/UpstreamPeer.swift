@@ -72,6 +72,17 @@ final class UpstreamPeer {
     close()
   }
 
+  /// Agreement to a WebSocket: key and answer are those of RFC 6455 section 1.3.
+  static let webSocketAgreement =
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    + "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+
+  /// Agrees to a WebSocket and sends back what comes, then `farewell`.
+  func acceptWebSocket(farewell: String = "") throws {
+    try send(Self.webSocketAgreement)
+    try echo(farewell: farewell)
+  }
+
   func finish() { socket.finish() }
 
   func close() {

@@ -34,13 +34,10 @@ extension WireTests {
       backend: Backend
     ) throws {
       let seed = UInt64.random(in: 0 ... .max)
-      let arrivals = Locked<[String: Int]>([:])
+      let arrivals = Tally()
       @Sendable func service() throws -> ScriptedUpstream {
         try ScriptedUpstream { peer, request in
-          let count = arrivals.withLock { arrivals in
-            arrivals[request.target, default: 0] += 1
-            return arrivals[request.target] ?? 0
-          }
+          let count = arrivals.next(request.target)
           let name = UInt64(request.target.dropFirst(3)) ?? 0
           var random = SplitMix64(seed: seed ^ name &* 1_000 &+ UInt64(count))
           try Self.behave(peer, request, &random)
@@ -53,14 +50,11 @@ extension WireTests {
       settings.workers = 2
       try Scene.play(backend, service(), service(), service(), settings: settings) { scene in
         let port = try scene.edge.port("public")
-        let names = Locked(UInt64(0))
+        let clients = Tally()
         let failures = try storm(seed: seed, rounds: 150) { random in
           let client = try RawClient(port: port)
           defer { client.close() }
-          let number = names.withLock { names in
-            names += 1
-            return names
-          }
+          let number = clients.next("clients")
           // The target's first letter says whether it may come again.
           let isRead = random.next() % 4 != 0
           let mark = isRead ? "m" : "o"
@@ -80,7 +74,7 @@ extension WireTests {
         }
 
         #expect(failures == [], "seed \(seed)")
-        let seen = arrivals.withLock { $0 }
+        let seen = arrivals.all
         let twice = seen.filter { $0.key.hasPrefix("/o") && $0.value > 1 }
         #expect(twice.isEmpty, "seed \(seed): \(twice)")
         // Two retries, a hedge, and one repeat where a kept connection was closed.

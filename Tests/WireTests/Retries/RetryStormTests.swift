@@ -29,14 +29,11 @@ extension WireTests {
       backend: Backend
     ) throws {
       let seed = UInt64.random(in: 0 ... .max)
-      let arrivals = Locked<[String: Int]>([:])
+      let arrivals = Tally()
       @Sendable func service() throws -> ScriptedUpstream {
         // Heads are counted, too, whose bodies never came.
         try ScriptedUpstream(readsBody: false) { peer, request in
-          let count = arrivals.withLock { arrivals in
-            arrivals[request.target, default: 0] += 1
-            return arrivals[request.target] ?? 0
-          }
+          let count = arrivals.next(request.target)
           let name = UInt64(request.target.dropFirst(3)) ?? 0
           var random = SplitMix64(seed: seed ^ name &* 1_000 &+ UInt64(count))
           // Some fail before they have read the body.
@@ -52,14 +49,11 @@ extension WireTests {
       settings.workers = 2
       try Scene.play(backend, service(), service(), settings: settings) { scene in
         let port = try scene.edge.port("public")
-        let names = Locked(UInt64(0))
+        let clients = Tally()
         let failures = try storm(seed: seed, rounds: 40) { random in
           let client = try RawClient(port: port)
           defer { client.close() }
-          let number = names.withLock { names in
-            names += 1
-            return names
-          }
+          let number = clients.next("clients")
           // The target's first letter says whether it may come again.
           let isIdempotent = random.next() % 2 == 0
           let hasKey = random.next() % 3 == 0
@@ -79,7 +73,7 @@ extension WireTests {
         }
 
         #expect(failures == [], "seed \(seed)")
-        let seen = arrivals.withLock { $0 }
+        let seen = arrivals.all
         let twice = seen.filter { $0.key.hasPrefix("/o") && $0.value > 1 }
         #expect(twice.isEmpty, "seed \(seed): \(twice)")
         // Two retries, and one repeat where a kept connection was closed.

@@ -129,13 +129,7 @@ extension WireTests {
         "GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         + "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
       for spoken in [ApplicationProtocol.http1, .http2] {
-        let upstream = try ScriptedUpstream { peer, _ in
-          try peer.send(
-            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-              + "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
-          )
-          try peer.echo(farewell: "bye")
-        }
+        let upstream = try ScriptedUpstream { peer, _ in try peer.acceptWebSocket(farewell: "bye") }
         let service = try HTTP2Upstream { peer, request, moment in
           switch moment {
           case .head: try peer.respond(request, 200, isLast: false)

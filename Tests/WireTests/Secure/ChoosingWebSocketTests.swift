@@ -20,13 +20,7 @@ extension WireTests {
     func `a WebSocket to a service without extended CONNECT goes over HTTP/1.1`(
       backend: Backend
     ) throws {
-      let upstream = try ScriptedUpstream { peer, _ in
-        try peer.send(
-          "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-            + "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
-        )
-        try peer.echo(farewell: "bye")
-      }
+      let upstream = try ScriptedUpstream { peer, _ in try peer.acceptWebSocket(farewell: "bye") }
       let service = try Self.withoutConnect()
       let front = try TLSFront(before: upstream) {
         $0.tls = { $0.applicationProtocols = [.http2, .http1] }
