@@ -83,6 +83,19 @@ final class TestWorker {
     }
   }
 
+  /// The same for what is of use only at once.
+  func askNow(_ handle: UInt64, _ priority: UInt8 = 0, deadline: Instant = .never) -> StoredPermit?
+  {
+    let request = AdmissionRequest(
+      handle: handle,
+      priority: PriorityClass(priority),
+      tenant: 0,
+      route: 0,
+      deadline: deadline
+    )
+    return admission.admitNow(request, now: at(0))?.stored()
+  }
+
   /// Takes all events; permits of dispatched requests are added to `permits`.
   func events(_ permits: inout [StoredPermit]) -> [Happened] {
     var happened: [Happened] = []

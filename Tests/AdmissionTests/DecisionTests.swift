@@ -23,6 +23,26 @@ struct DecisionTests {
     #expect(service.inFlight == 0)
   }
 
+  @Test func `an attempt that nobody waits for takes what is free, and nobody's place`() {
+    let service = makeService(limit: 1)
+    service.cells.store(UInt64(1), ServiceCells.Place.queueBound)
+    let worker = TestWorker(service, 0)
+    var permits: [StoredPermit] = []
+    let free = worker.askNow(1)
+    #expect(free != nil && service.inFlight == 1)
+    #expect(worker.ask(2, 3).isQueued)
+
+    #expect(worker.askNow(3, 0) == nil)
+    #expect(worker.events(&permits) == [])
+    #expect(service.inFlight == 1 && service.waiting == 1)
+    worker.finish(free)
+    #expect(worker.events(&permits) == [.dispatched(2)])
+    #expect(worker.askNow(4) == nil)
+    worker.finish(permits[0])
+    #expect(worker.askNow(5, deadline: at(-1)) == nil)
+    #expect(service.inFlight == 0 && service.waiting == 0)
+  }
+
   @Test func `service is strict by class and first come first served inside one`() {
     let service = makeService(limit: 1)
     let worker = TestWorker(service, 0)

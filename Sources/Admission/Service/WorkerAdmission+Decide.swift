@@ -24,6 +24,22 @@ extension WorkerAdmission {
     return enqueue(request, bucket)
   }
 
+  /// A permit for an attempt that is of use only if it goes out at once, and of which nobody hears when
+  /// it does not: no place in the queue, and nobody gives way to it.
+  ///
+  /// - Parameters:
+  ///   - request: What is known of it.
+  ///   - now: The time of this turn.
+  /// - Returns: `nil` where the limit is reached, others wait, or its time is too short.
+  public mutating func admitNow(_ request: AdmissionRequest, now: Instant) -> Permit? {
+    advance(now)
+    guard mayFinish(request), let gate = cells.admit() else { return nil }
+    let bucket = TenantShares.bucket(request.tenant, seed: service.settings.tenantSeed)
+    sums.add(1, to: .arrivals)
+    cells.hold(bucket)
+    return dispatch(request.route, bucket, isLimited: !gate.hasRoom)
+  }
+
   /// The slow half: the limit is reached, or others wait.
   private mutating func enqueue(_ request: AdmissionRequest, _ bucket: UInt8) -> Decision {
     var request = request

@@ -34,8 +34,9 @@ extension Worker {
     place.isShadow = service.pointee.isShadow
     place.tenant = RequestTenant.number(view)
     if view.head.wantsUpgrade, let refusal = refuseTunnel(view, place) { return refusal }
-    guard place.isShadow || hasBody(connection, view) else {
+    guard place.isShadow || gathering >= overload.mostGathering || hasBody(connection, view) else {
       place.state = .gathering
+      gathering += 1
       return nil
     }
     return decide(connection, demand.deadline, &place)
@@ -47,13 +48,7 @@ extension Worker {
   func decide(_ connection: Int32, _ deadline: Instant, _ place: inout AdmissionPlace) -> Refusal? {
     place.since = reactor.now
     let entry = admissions[place.slot]
-    let request = AdmissionRequest(
-      handle: UInt64(connections.generation(connection)) << 32 | UInt64(UInt32(connection)),
-      priority: PriorityClass(place.priority),
-      tenant: place.tenant,
-      route: place.route,
-      deadline: deadline
-    )
+    let request = admissionRequest(connection, deadline, place)
     defer { admissions.touch(place.slot, at: reactor.now) }
     switch entry.pointee.admission.decide(request, now: reactor.now) {
     case .dispatched(let permit):
@@ -69,6 +64,20 @@ extension Worker {
       note(refusal, place)
       return place.isShadow ? nil : refusal
     }
+  }
+
+  func admissionRequest(
+    _ connection: Int32,
+    _ deadline: Instant,
+    _ place: AdmissionPlace
+  ) -> AdmissionRequest {
+    AdmissionRequest(
+      handle: UInt64(connections.generation(connection)) << 32 | UInt64(UInt32(connection)),
+      priority: PriorityClass(place.priority),
+      tenant: place.tenant,
+      route: place.route,
+      deadline: deadline
+    )
   }
 
   /// Counts a refusal and keeps the numbers that it was made on.
@@ -128,6 +137,11 @@ extension Worker {
     guard !exchange.pointee.admission.isShadow else {
       // It went out when it came: what is left of its time is no measure.
       exchange.pointee.admission.isLearned = false
+      if exchange.pointee.phase == .waiting, !exchange.pointee.request.isComplete,
+        connections[exchange.pointee.connection].pointee.input.isEmpty
+      {
+        waitForClient(exchange)
+      }
       return
     }
     DemandFields.refresh(
@@ -186,7 +200,10 @@ extension Worker {
   func leaveAdmission(_ place: AdmissionPlace, head: Instant = .never) {
     let entry = admissions[place.slot]
     switch place.state {
-    case .none, .gathering: return
+    case .none: return
+    case .gathering:
+      gathering -= 1
+      return
     case .streaming: return entry.pointee.admission.closeStream()
     case .queued:
       entry.pointee.admission.cancel(place.ticket, now: reactor.now)

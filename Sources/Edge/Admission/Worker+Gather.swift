@@ -17,7 +17,8 @@ internal import Units
 /// - Calls of gRPC without a length are asked for at once, since most of them are such conversations.
 /// - Who waits for 100 is asked for at once, too: it is the service that sends it, as a proxy has to
 ///   pass the expectation on (RFC 9110 section 10.1.1).
-/// - In shadow nobody is made to wait, and nothing is gathered while blocks are short.
+/// - In shadow nobody is made to wait, and nothing is gathered while blocks are short, or so many are
+///   gathered that they alone would make an eighth of the edge's own overload.
 extension Worker {
   /// Bytes of a body that are enough.
   private static let enough = Int64(BlockPool.blockSize)
@@ -133,7 +134,7 @@ extension Worker {
     stopJudging(connection)
     setAttemptDeadline(exchange, .never)
     exchange.pointee.response = BodyReader(.none, length: 0)
-    exchange.pointee.admission.state = .none
+    leaveAdmission(exchange)
     if let refusal = decide(
       exchange.pointee.connection,
       exchange.pointee.deadline,

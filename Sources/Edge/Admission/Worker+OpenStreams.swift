@@ -35,8 +35,8 @@ extension Worker {
     guard place.slot >= 0, place.state != .streaming else { return true }
     let entry = admissions[place.slot]
     if !entry.pointee.admission.openStream() {
-      entry.pointee.tally.countRefused(kind, isShadow: place.isShadow)
       guard place.isShadow, entry.pointee.admission.openStream(isForced: true) else { return false }
+      entry.pointee.tally.countRefused(kind, isShadow: true)
     }
     leaveAdmission(exchange)
     exchange.pointee.admission.state = .streaming
@@ -50,7 +50,7 @@ extension Worker {
     let exchange = exchanges[index]
     if becomeStream(exchange, kind) { return true }
     guard kind == .call else {
-      refuseStream(index)
+      refuseStream(index, kind)
       return false
     }
     exchange.pointee.admission.isCrowded = true
@@ -60,8 +60,9 @@ extension Worker {
   }
 
   /// Ends an exchange that found no room, visibly.
-  private func refuseStream(_ index: Int32) {
+  private func refuseStream(_ index: Int32, _ kind: StreamKind) {
     let exchange = exchanges[index]
+    admissions[exchange.pointee.admission.slot].pointee.tally.countRefused(kind, isShadow: false)
     let refusal = admissions[exchange.pointee.admission.slot].pointee.admission.streamRefusal()
     keepRecord(refusal, exchange.pointee.admission)
     switch exchange.pointee.phase {
@@ -83,8 +84,9 @@ extension Worker {
     let isCall = exchange.pointee.admission.isCrowded
     // What the exchange takes from now on is not the service's doing.
     if !isCall { exchange.pointee.admission.isLearned = false }
-    guard becomeStream(exchange, isCall ? .call : .slowClient) else {
-      refuseStream(index)
+    let kind = isCall ? StreamKind.call : .slowClient
+    guard becomeStream(exchange, kind) else {
+      refuseStream(index, kind)
       return false
     }
     exchange.pointee.admission.wasSlow = !isCall

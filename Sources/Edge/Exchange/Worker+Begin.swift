@@ -250,7 +250,11 @@ extension Worker {
     // A tunnel is never repeated, nor what a tier before us repeats.
     let mayRetry = compiled.pointee.retry >= 0 && !demand.isRetry && !isUpgrade
     let mayHedge =
-      compiled.pointee.hedge >= 0 && !demand.isRetry && !isUpgrade && Self.mayHedge(view)
+      compiled.pointee.hedge >= 0 && !demand.isRetry && !isUpgrade
+      && Self.mayHedge(
+        view,
+        hasEnded: !view.isHTTP2 || connections[index].pointee.flags.contains(.peerEnded)
+      )
     guard
       let layout = UpstreamHead.write(
         view,

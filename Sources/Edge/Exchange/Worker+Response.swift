@@ -179,11 +179,21 @@ extension Worker {
       return true
     }
     exchange.pointee.flags.insert(.hasBegun)
-    return writeHead(
+    let isWritten = writeHead(
       index,
       view,
       DownstreamHead.Framing(body: .none, keepsLength: false, connection: nil, isUpgrade: false)
     )
+    if isWritten, view.head.status == 100 { awaitExpectedBody(exchange) }
+    return isWritten
+  }
+
+  /// The service has said that it takes the body: from now on it is the client that owes a word.
+  private func awaitExpectedBody(_ exchange: UnsafeMutablePointer<Exchange>) {
+    let connection = connections[exchange.pointee.connection]
+    guard !exchange.pointee.request.isComplete, connection.pointee.input.isEmpty else { return }
+    waitForClient(exchange)
+    if connection.pointee.deadline != .never { judgePaceFromNow(connection) }
   }
 
   /// Interim responses of one exchange: early hints come once or twice, more would be a way to fill

@@ -22,9 +22,11 @@ extension Worker {
   // MARK: - Before
 
   /// Whether a request may have a second attempt at all: one that reads, and has been sent whole.
-  static func mayHedge(_ view: RequestView) -> Bool {
+  ///
+  /// `hasEnded`: Nothing more comes of it, not even the end of its stream.
+  static func mayHedge(_ view: RequestView, hasEnded: Bool) -> Bool {
     (view.head.method == .get || view.head.method == .head) && view.body.isComplete
-      && !view.head.expectsContinue
+      && !view.head.expectsContinue && hasEnded
   }
 
   /// The first attempt begins: when there would be a second one.
@@ -178,12 +180,24 @@ extension Worker {
     copy.pointee.endpoint = place
     guard place != exchange.pointee.endpoint, !endpoints[Int(place)].isBackedOff(at: reactor.now)
     else { return .noEndpoint }
-    guard copy.pointee.admission.slot >= 0 else { return nil }
-    var permit = copy.pointee.admission
-    let refusal = decide(copy.pointee.connection, copy.pointee.deadline, &permit)
-    copy.pointee.admission = permit
-    // What had to wait would be of no use; the place in the queue is given up with the twin.
-    return refusal == nil && permit.state == .permitted ? nil : .limited
+    return hasPermitNow(copy) ? nil : .limited
+  }
+
+  /// Takes a permit for an attempt that nobody waits for: none is refused one or made to wait for it.
+  private func hasPermitNow(_ copy: UnsafeMutablePointer<Exchange>) -> Bool {
+    let place = copy.pointee.admission
+    guard place.slot >= 0 else { return true }
+    let entry = admissions[place.slot]
+    let request = admissionRequest(copy.pointee.connection, copy.pointee.deadline, place)
+    guard let permit = entry.pointee.admission.admitNow(request, now: reactor.now) else {
+      return false
+    }
+    copy.pointee.admission.since = reactor.now
+    copy.pointee.admission.state = .permitted
+    copy.pointee.admission.permit = permit.stored()
+    entry.pointee.tally.count(copy.pointee.admission, .admitted)
+    admissions.touch(place.slot, at: reactor.now)
+    return true
   }
 
   // MARK: - The end of two

@@ -9,13 +9,16 @@ internal import Units
 /// Keeps what limits have learned where the next process finds it: in the state directory, and with
 /// the parent process.
 ///
-/// A thread of its own, as a slow disk must not keep the upkeep of the server from its work. Ends with
-/// the drain: from then on the traffic goes away, and what is learned of that is of no use.
+/// A thread of its own does all writing, as a disk may take its time: neither the upkeep of the server
+/// nor a drain waits for it. Ends with the drain: from then on the traffic goes away, and what is
+/// learned of that is of no use.
 final class LearnedKeeper: Sendable {
   /// How often the parent is handed a copy: so old is what an upgrade begins with.
   private static let handMilliseconds: Int32 = 2_000
   /// How often the file is written.
   private static let writeInterval = Nanoseconds.seconds(10)
+  /// How long the end waits for the last copy.
+  private static let patience = Nanoseconds.seconds(2)
 
   /// Where a copy goes.
   enum Target: String, CaseIterable {
@@ -23,28 +26,36 @@ final class LearnedKeeper: Sendable {
     case parent
   }
 
-  typealias HandOver = @Sendable (_ descriptor: Int32) -> Void
+  /// Gives a descriptor away, which may be duplicated; whether it arrived.
+  typealias HandOver = @Sendable (_ descriptor: Int32) -> Bool
 
+  /// What others tell the thread.
   private struct State {
     /// What was seen last, with the moment when each service had learned something new.
     var services: [LearnedState.Service] = []
-    var isRetired = false
+    var isFinal = false
+    var handOver: HandOver?
+    /// How often `handOver` was set.
+    var handOvers = 0
+  }
+
+  /// What the thread has done.
+  private struct Done {
     var handed: [LearnedState.Service] = []
+    var handOvers = 0
     var written: [LearnedState.Service] = []
     var directory: String?
     var writtenAt = Instant(.min)
     /// The error number of the last write, which is logged when it changes.
     var failure: Int32 = 0
-    var handOver: HandOver?
   }
 
   private let report: AdmissionReport
   private let directory: @Sendable () -> String?
   private let logger: Logger?
   private let thread = StoppableThread()
-  /// Held while something is saved.
+  /// Never held while something is saved.
   private let state: Locked<State>
-  /// Apart from it, so that a scrape waits for no disk.
   private let counts = Locked<[Target: (saved: Int, failed: Int)]>([:])
   /// Makes names of memory unique in this process.
   private static let copies = Atomic<UInt64>(0)
@@ -72,33 +83,48 @@ final class LearnedKeeper: Sendable {
     }
   }
 
-  /// Ends the thread and waits for it.
-  func stop() { thread.stop() }
+  /// Ends the thread, and waits for a moment for what it is writing.
+  func stop() {
+    guard !thread.stop(within: Self.patience) else { return }
+    logger?.warning("what limits have learned is still being saved")
+  }
 
-  /// From now on each copy goes to `handOver` as well, which may keep a duplicate of its descriptor.
+  /// From now on each copy goes to `handOver` as well.
   func handOver(to handOver: @escaping HandOver) {
     state.withLock {
       $0.handOver = handOver
-      $0.handed = []
+      $0.handOvers += 1
     }
     thread.bell.wake()
   }
 
-  /// Saves once more; after that nothing is saved.
+  /// Has what is known now saved, and nothing after that; does not wait for it.
   func finish() {
     state.withLock { state in
-      guard !state.isRetired else { return }
-      save(&state, isLast: true)
-      state.isRetired = true
+      guard !state.isFinal else { return }
+      look(&state)
+      state.isFinal = true
     }
+    thread.bell.wake()
   }
 
+  private func look(_ state: inout State) {
+    state.services = report.learned(since: state.services, now: Self.now)
+  }
+
+  private static var now: Int64 { clinux_wall_now() / 1_000_000_000 }
+
   private func run() {
-    while !thread.isStopping {
+    var done = Done()
+    while true {
       thread.bell.answer()
-      state.withLock { state in
-        if !state.isRetired { save(&state, isLast: false) }
+      let state = state.withLock { state in
+        if !state.isFinal { look(&state) }
+        return state
       }
+      if thread.isStopping, !state.isFinal { return }
+      save(state, &done)
+      if state.isFinal { return }
       var entry = pollfd(fd: thread.bell.descriptor, events: Int16(POLLIN), revents: 0)
       poll(&entry, 1, Self.handMilliseconds)
     }
@@ -106,30 +132,29 @@ final class LearnedKeeper: Sendable {
 
   // MARK: - Saving
 
-  private func save(_ state: inout State, isLast: Bool) {
-    let now = clinux_wall_now() / 1_000_000_000
-    state.services = report.learned(since: state.services, now: now)
-    let copy = LearnedState(savedAt: now, services: state.services)
-    if let handOver = state.handOver, state.handed != copy.services {
-      state.handed = copy.services
-      count(.parent, hand(copy.text, to: handOver))
+  private func save(_ state: State, _ done: inout Done) {
+    let copy = LearnedState(savedAt: Self.now, services: state.services)
+    if let handOver = state.handOver,
+      done.handOvers != state.handOvers || done.handed != copy.services
+    {
+      let hasArrived = hand(copy.text, to: handOver)
+      count(.parent, hasArrived)
+      if hasArrived { (done.handed, done.handOvers) = (copy.services, state.handOvers) }
     }
-    let directory = directory()
-    let isDue =
-      isLast || directory != state.directory
-      || Instant(clinux_monotonic_now()) >= state.writtenAt + Self.writeInterval
-    guard let directory, isDue else { return }
-    guard isLast || directory != state.directory || state.written != copy.services else { return }
     // With nothing to say, what lies there may be what another process has to say.
-    guard !copy.services.isEmpty else { return }
-    state.directory = directory
-    state.written = copy.services
-    state.writtenAt = Instant(clinux_monotonic_now())
+    guard let directory = directory(), !copy.services.isEmpty else { return }
+    let isNew = directory != done.directory
+    let isDue = Instant(clinux_monotonic_now()) >= done.writtenAt + Self.writeInterval
+    guard state.isFinal || isNew || isDue && done.written != copy.services else { return }
     let path = "\(directory)/\(LearnedSource.fileName)"
     let code = FileText.replace(path, with: copy.text, mode: 0o600)
     count(.file, code == 0)
-    guard code != state.failure else { return }
-    state.failure = code
+    done.directory = directory
+    done.writtenAt = Instant(clinux_monotonic_now())
+    // A copy that did not arrive is tried again after the interval.
+    if code == 0 { done.written = copy.services }
+    guard code != done.failure else { return }
+    done.failure = code
     guard code != 0 else { return }
     logger?.warning(
       "what limits have learned cannot be saved",
@@ -162,8 +187,7 @@ final class LearnedKeeper: Sendable {
       guard part > 0 else { return false }
       done += part
     }
-    handOver(descriptor)
-    return true
+    return handOver(descriptor)
   }
 
   // MARK: - Metrics

@@ -19,6 +19,11 @@ extension Worker {
   /// Another configuration took effect.
   func adoptOverload(_ settings: EdgePressure.Settings) {
     overload.pressure.adopt(settings)
+    overload.setGathering(
+      blocks: reactor.pool.capacity,
+      inFlight: settings.inFlight,
+      workers: mailboxes.count
+    )
     lookAtPressure()
   }
 

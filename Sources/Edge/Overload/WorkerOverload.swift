@@ -9,6 +9,9 @@ struct WorkerOverload {
   var mark = Int.max
   /// Those from which on all are counted anew.
   var countMark = Int.max
+  /// Exchanges that may wait for their bodies before a permit is asked for: each holds a block, and
+  /// counts as in flight.
+  private(set) var mostGathering = 0
   /// The longest turn since the last look, and when the present one began.
   var longestTurn = Nanoseconds.zero
   var turnBegan = Instant(.min)
@@ -55,6 +58,11 @@ struct WorkerOverload {
     guard share < 1 else { return .zero }
     guard share > 0 else { return Self.acceptRetry }
     return Nanoseconds(Int64(Double(Self.acceptInterval.rawValue) * (1 / share - 1)))
+  }
+
+  /// Takes the bound of exchanges that wait for their bodies.
+  mutating func setGathering(blocks: Int, inFlight: Int, workers: Int) {
+    mostGathering = max(1, min(blocks, inFlight / max(workers, 1)) / 8)
   }
 
   /// Takes the marks for what was read just now.

@@ -170,7 +170,9 @@ public final class EdgeServer: Sendable {
 
   /// From now on what limits have learned goes to `handOver` every few seconds while it changes, as a
   /// descriptor that is closed when it returns.
-  public func handOverLearned(to handOver: @escaping @Sendable (_ descriptor: Int32) -> Void) {
+  ///
+  /// `handOver` says whether it arrived.
+  public func handOverLearned(to handOver: @escaping @Sendable (_ descriptor: Int32) -> Bool) {
     keeper.handOver(to: handOver)
   }
 

@@ -93,6 +93,8 @@ final class Worker {
   /// Entries of `connections` that are streams, and streams of all sessions.
   var streamConnections = 0
   var streamCount = 0
+  /// Exchanges that wait for their bodies before a permit is asked for.
+  var gathering = 0
   let endpoints: UnsafeMutablePointer<EndpointState>
   /// Round-robin cursors by the service's place.
   let cursors: UnsafeMutablePointer<UInt32>

@@ -24,7 +24,9 @@ struct ParentLink: Sendable {
     aliveInterval = alive.map { Nanoseconds.milliseconds(min(max($0, 1), 60_000)) }
   }
 
-  func send(_ report: ChildReport, passing descriptor: Int32? = nil) {
+  /// Whether it went out.
+  @discardableResult
+  func send(_ report: ChildReport, passing descriptor: Int32? = nil) -> Bool {
     channel.send(report.text, passing: descriptor)
   }
 }

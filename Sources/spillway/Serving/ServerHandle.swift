@@ -19,7 +19,7 @@ struct ServerHandle: Sendable {
   var reopenLogs: @Sendable () -> Void
   /// Has what limits have learned given away every few seconds, as a descriptor that is closed when
   /// the call returns.
-  var handOverLearned: @Sendable (@escaping @Sendable (Int32) -> Void) -> Void
+  var handOverLearned: @Sendable (@escaping @Sendable (Int32) -> Bool) -> Void
   var listeningSockets: @Sendable () -> [ListeningSocket]
   /// What watches over the workers, not started yet.
   var makeWatchdog: @Sendable (Logger) -> StallWatchdog

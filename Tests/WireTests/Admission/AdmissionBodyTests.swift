@@ -19,6 +19,7 @@ extension WireTests {
         }
         // The answer says that what came before it on this connection was looked at.
         #expect(try streams.exchange("GET", "/on").status == 200)
+        try eventually("all wait") { try scene.metric("spillway_exchanges_active") == 8 }
 
         let other = try scene.client()
         for number in 0..<20 {
@@ -27,10 +28,15 @@ extension WireTests {
         }
         #expect(upstream.requests.allSatisfy { $0.method == "GET" })
 
-        for client in slow { try client.send("cde") }
-        for client in slow { #expect(try client.response().text == "POST /slow abcde") }
-        for token in tokens { try streams.send([99, 100, 101], on: token, isLast: true) }
-        for token in tokens { #expect(try streams.answer(token).text == "POST /stream abcde") }
+        // One after the other, so that none waits in the queue.
+        for client in slow {
+          try client.send("cde")
+          #expect(try client.response().text == "POST /slow abcde")
+        }
+        for token in tokens {
+          try streams.send([99, 100, 101], on: token, isLast: true)
+          #expect(try streams.answer(token).text == "POST /stream abcde")
+        }
         try AdmissionScene.expectNothingHeld(scene)
       }
     }
@@ -120,6 +126,9 @@ extension WireTests {
         try eventually("it is held") { upstream.requests.count == 1 }
         let client = try scene.client()
         try client.send("POST / HTTP/1.1\r\nHost: edge.test\r\nContent-Length: 5\r\n\r\nab")
+        try eventually("its head was seen") {
+          try scene.metric("spillway_exchanges_active") == 2
+        }
         #expect(try scene.metric("spillway_queue_depth") == 0)
         try client.send("cde")
 
@@ -223,6 +232,70 @@ extension WireTests {
         for _ in 0..<2 { try client.send(Array(repeating: 98, count: 4_000), on: token) }
         try client.send(Array(repeating: 99, count: 999), on: token, isLast: true)
         #expect(try client.answer(token).text == "9000")
+        try AdmissionScene.expectNothingHeld(scene)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `a client that was told to continue and says nothing gives its permit back`(
+      backend: Backend
+    ) throws {
+      let upstream = try ScriptedUpstream(readsBody: false) { peer, request in
+        if request["expect"] != nil { try peer.send("HTTP/1.1 100 Continue\r\n\r\n") }
+        try peer.respond(200, try peer.readBody(of: request).text)
+      }
+      let settings = AdmissionScene.settings(limit: 1)
+      try Scene.play(backend, upstream, settings: settings) { scene in
+        let silent = try scene.client()
+        try silent.send(
+          "POST /slow HTTP/1.1\r\nHost: edge.test\r\nContent-Length: 5\r\n"
+            + "Expect: 100-continue\r\n\r\n"
+        )
+        #expect(try silent.head().status == 100)
+        try eventually("it counts among the streams") {
+          try scene.metric("spillway_open_streams") == 1
+            && scene.metric("spillway_concurrency_inflight") == 0
+        }
+
+        #expect(try scene.client().exchange("GET", "/on").status == 200)
+        try silent.send("hello")
+        #expect(try silent.response().text == "hello")
+        try AdmissionScene.expectNothingHeld(scene)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `heads that would be a part of the edge's own load are decided about at once`(
+      backend: Backend
+    ) throws {
+      var settings = AdmissionScene.settings(limit: 100)
+      settings.overload += ", inFlight: 32"
+      try Scene.play(backend, .echo(), settings: settings) { scene in
+        func begin(_ count: Int) throws -> [RawClient] {
+          try (0..<count).map { _ in
+            let client = try scene.client()
+            try client.send("POST /slow HTTP/1.1\r\nHost: edge.test\r\nContent-Length: 5\r\n\r\nab")
+            return client
+          }
+        }
+        func decisions() throws -> Double {
+          try scene.metrics().sum("spillway_admission_decisions_total") ?? 0
+        }
+        // Four of them are an eighth.
+        let slow = try begin(6)
+        try eventually("all are there") { try scene.metric("spillway_exchanges_active") == 6 }
+        #expect(try decisions() == 2)
+        for client in slow { client.reset() }
+        try eventually("all have left") { try scene.metric("spillway_exchanges_active") == 0 }
+
+        let others = try begin(4)
+        try eventually("they wait") { try scene.metric("spillway_exchanges_active") == 4 }
+        #expect(try decisions() == 2)
+        for client in others {
+          try client.send("cde")
+          #expect(try client.response().text == "POST /slow abcde")
+        }
+        #expect(try decisions() == 6)
         try AdmissionScene.expectNothingHeld(scene)
       }
     }

@@ -173,11 +173,13 @@ extension WireTests {
           let answer = client.answers[token]
           return answer?.body == [1, 2, 3] && answer?.trailers.first?.value == "0"
         }
+        let counted = "\(Self.refused){kind=\"grpc\"}"
+        let before = try scene.metric(counted)
         let second = try client.request("POST", "/stream", fields, body: [0])
         try client.wait("its end") { $0.answers[second]?.closed != nil }
         #expect(client.answers[second]?.isComplete == false)
         #expect(client.answers[first]?.closed == nil)
-        #expect(try scene.metric("\(Self.refused){kind=\"grpc\"}") >= 1)
+        #expect(try scene.metric(counted) == before + 1)
         #expect(try scene.metric(Self.open) == 1)
         #expect(try scene.metric("spillway_concurrency_inflight") == 0)
         try client.reset(first)

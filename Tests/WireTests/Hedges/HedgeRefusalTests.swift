@@ -123,8 +123,11 @@ extension WireTests {
         gate.wait()
         try peer.respond(200, "\(attempt)")
       }
-      try HedgeScene.play(backend, script) { scene in
+      let settings = HedgeScene.settings()
+      let (one, other) = (try HedgeScene.service(script), try HedgeScene.service(script))
+      try Scene.play(backend, one, other, settings: settings) { scene in
         defer { gate.open() }
+        let warmed = try HedgeScene.warm(scene)
         func decided() throws -> (sent: Int, refused: Int) {
           let metrics = try scene.metrics()
           let refused = "spillway_hedges_total{result=\"refused\",reason=\"share-used\"}"
@@ -141,7 +144,7 @@ extension WireTests {
           return now.sent - before.sent + now.refused - before.refused == tokens.count
         }
         let sent = try decided().sent
-        let requests = scene.upstreams.reduce(0) { $0 + $1.requests.count } - sent
+        let requests = warmed + tokens.count
         #expect(sent * 20 <= requests, "\(sent) of \(requests)")
         #expect(sent > before.sent)
         gate.open()
@@ -181,6 +184,31 @@ extension WireTests {
           #expect(HedgeScene.attempts(scene, at: target) == [1])
           return true
         }
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `a stream that has yet to end has one attempt`(backend: Backend) throws {
+      let gate = Gate()
+      let script = HedgeScene.script { peer, _, attempt in
+        gate.wait()
+        try peer.respond(200, "\(attempt)")
+      }
+      try HedgeScene.play(backend, script) { scene in
+        defer { gate.open() }
+        let client = try scene.http2()
+        let length = [("content-length", "0")]
+        let open = try client.request("GET", "/open", length, body: [], isLast: false)
+        try eventually("it is there") { HedgeScene.requests(scene, at: "/open").count == 1 }
+        let plain = try client.request("GET", "/plain")
+        try HedgeScene.expect(2, of: "/plain", scene)
+
+        // It came first: its second attempt would have gone out before.
+        #expect(HedgeScene.requests(scene, at: "/open").count == 1)
+        try client.send([], on: open, isLast: true)
+        gate.open()
+        #expect(try client.answer(open).status == 200)
+        #expect(try client.answer(plain).status == 200)
       }
     }
   }

@@ -27,26 +27,42 @@ enum HedgeScene {
   ///
   /// Half of the samples would do, as one counts half after 30 s. Where the machine is uneven the
   /// route hedges meanwhile, so it goes on until that was a few times at most: then six are left.
-  static func warm(_ scene: Scene) throws {
+  ///
+  /// - Returns: The requests that it took.
+  @discardableResult
+  static func warm(_ scene: Scene) throws -> Int {
     let client = try scene.client()
     let deadline = Deadline(after: .seconds(120))
     var used = 0
+    var asked = 0
     repeat {
       guard !deadline.hasPassed else { throw WireFailure("the machine is too uneven") }
       let before = try count(scene, "sent")
       // An answer may be late on a machine that hangs.
       for _ in 0..<200 { _ = try client.exchange("GET", "/warm") }
+      asked += 200
       used = try count(scene, "sent") - before
-    } while try used > 4 || delay(scene) == nil
+    } while try used > 4 || !knowsEnough(scene)
     client.close()
+    return asked
   }
 
   /// Milliseconds after which the route `all` hedges now; `nil` while it does not.
   static func delay(_ scene: Scene) throws -> Double? {
+    try hedges(scene)["delayMs"] as? Double
+  }
+
+  /// Whether the route `all` goes on hedging when half of what it has seen is forgotten.
+  private static func knowsEnough(_ scene: Scene) throws -> Bool {
+    let hedges = try hedges(scene)
+    return hedges["delayMs"] is Double && (hedges["samples"] as? Int ?? 0) >= 199
+  }
+
+  private static func hedges(_ scene: Scene) throws -> [String: Any] {
     guard let hedges = try scene.explanation()["hedges"] as? [[String: Any]],
       let all = hedges.first(where: { $0["route"] as? String == "all" })
     else { throw WireFailure("no explanation of the route's hedges") }
-    return all["delayMs"] as? Double
+    return all
   }
 
   /// Which attempt of a request this is, as the edge tells it.

@@ -40,7 +40,7 @@ struct HTTP1Check {
           start,
           count: buffer.count,
           request: .get,
-          limits: HeadLimits(),
+          limits: Worker.responseLimits,
           fields: fields,
           into: &head
         )

@@ -19,7 +19,11 @@ final class HTTP2Check {
   /// Begins a session; `nil` when memory is short.
   init?(_ plan: CheckPlan, _ workspace: H2Workspace) {
     guard
-      let session = H2Session(isServer: false, settings: H2Settings(), workspace: workspace)
+      let session = H2Session(
+        isServer: false,
+        settings: H2Settings(limits: Worker.responseLimits),
+        workspace: workspace
+      )
     else { return nil }
     self.session = session
     self.workspace = workspace
