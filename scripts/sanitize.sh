@@ -57,5 +57,5 @@ case ${2:-} in
   *) usage ;;
 esac
 export SPILLWAY_WITHOUT
-swift build --build-tests --sanitize="$1" --scratch-path "$scratch" --disable-index-store
+swift build --build-tests --sanitize="$1" --scratch-path "$scratch"
 scripts/run-tests.sh "$scratch/debug" "${shards[@]}"

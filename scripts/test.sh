@@ -28,7 +28,7 @@ stage() {
 stage "format" swift format lint --strict --recursive Sources Tests loadtest Package.swift
 stage "packaging" scripts/check-packaging.sh
 stage "scripts" scripts/check-scripts.sh
-stage "debug build, warnings are errors" swift build --build-tests --disable-index-store
+stage "debug build, warnings are errors" swift build --build-tests
 stage "tests" scripts/run-tests.sh .build/debug \
   'any:^(?!WireTests)' 'epoll:^WireTests\.' 'io_uring:^WireTests\.'
 stage "release build of the edge" swift build -c release --product spillway

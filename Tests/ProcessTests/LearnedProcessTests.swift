@@ -22,7 +22,6 @@ struct LearnedProcessTests {
   /// A state directory with a copy, and a configuration with and without it.
   private struct Stage {
     let folder: URL
-    let admin: UInt16
     let plain: String
     var text: String { "stateDirectory: \(folder.path)\n" + plain }
     var copy: URL { folder.appendingPathComponent("learned") }
@@ -31,20 +30,19 @@ struct LearnedProcessTests {
       folder = FileManager.default.temporaryDirectory
         .appendingPathComponent("spillway-state-\(UUID().uuidString)")
       try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-      admin = try FreePort.find()
-      plain = EdgeText.proxying(port: try FreePort.find(), to: try FreePort.find())
-        .replacing("admin: {address: 127.0.0.1:0}", with: "admin: {address: 127.0.0.1:\(admin)}")
+      // Nobody asks for anything: neither port is used.
+      plain = EdgeText.proxying(port: 0, to: 1)
       try kept.write(to: copy, atomically: true, encoding: .utf8)
     }
 
     func end() { try? FileManager.default.removeItem(at: folder) }
+  }
 
-    /// The value of a metric, 0 where it is not there.
-    func metric(_ name: String) throws -> Double {
-      let answer = try TestSocket.get(port: admin, "/metrics")
-      let line = answer.split(whereSeparator: \.isNewline).first { $0.hasPrefix(name + " ") }
-      return line?.split(separator: " ").last.flatMap { Double($0) } ?? 0
-    }
+  /// The value of a metric, 0 where it is not there.
+  private static func metric(_ name: String, _ edge: RunningEdge) throws -> Double {
+    let answer = try TestSocket.get(port: edge.adminPort(), "/metrics")
+    let line = answer.split(whereSeparator: \.isNewline).first { $0.hasPrefix(name + " ") }
+    return line?.split(separator: " ").last.flatMap { Double($0) } ?? 0
   }
 
   @Test(arguments: RunningEdge.reactors)
@@ -54,11 +52,14 @@ struct LearnedProcessTests {
     let first = try RunningEdge(configuration: stage.text, reactor: reactor)
     defer { first.finish() }
     try first.awaitLog("message=serving")
-    #expect(try stage.metric(Self.limit) == 77)
-    #expect(try stage.metric("spillway_learned_state_services{source=\"file\"}") == 1)
+    #expect(try Self.metric(Self.limit, first) == 77)
+    #expect(try Self.metric("spillway_learned_state_services{source=\"file\"}", first) == 1)
 
     try RunningEdge.await("the first copy of its own") {
-      try stage.metric("spillway_learned_state_saves_total{target=\"file\",outcome=\"saved\"}") > 0
+      try Self.metric(
+        "spillway_learned_state_saves_total{target=\"file\",outcome=\"saved\"}",
+        first
+      ) > 0
     }
     try FileManager.default.removeItem(at: stage.copy)
     kill(first.id, SIGTERM)
@@ -66,7 +67,7 @@ struct LearnedProcessTests {
     let second = try RunningEdge(configuration: stage.text, reactor: reactor)
     defer { second.finish() }
     try second.awaitLog("message=serving")
-    #expect(try stage.metric(Self.limit) == 77)
+    #expect(try Self.metric(Self.limit, second) == 77)
   }
 
   @Test(arguments: RunningEdge.reactors)
@@ -79,7 +80,10 @@ struct LearnedProcessTests {
     defer { edge.finish() }
     try edge.awaitLog("message=serving")
     try RunningEdge.await("the parent has a copy") {
-      try stage.metric("spillway_learned_state_saves_total{target=\"parent\",outcome=\"saved\"}")
+      try Self.metric(
+        "spillway_learned_state_saves_total{target=\"parent\",outcome=\"saved\"}",
+        edge
+      )
         > 0
     }
     // From now on nobody knows of the directory.
@@ -89,15 +93,15 @@ struct LearnedProcessTests {
     kill(edge.id, SIGUSR2)
     try edge.awaitLog("old child has drained")
     let handed = "spillway_learned_state_services{source=\"handed-over\"}"
-    #expect(try stage.metric(Self.limit) == 77)
-    #expect(try stage.metric(handed) == 1)
+    #expect(try Self.metric(Self.limit, edge) == 77)
+    #expect(try Self.metric(handed, edge) == 1)
 
     let child = try #require(edge.childID)
     kill(child, SIGKILL)
     try edge.awaitLog("message=serving", count: 3)
     #expect(edge.childID != child)
-    #expect(try stage.metric(Self.limit) == 77)
-    #expect(try stage.metric(handed) == 1)
+    #expect(try Self.metric(Self.limit, edge) == 77)
+    #expect(try Self.metric(handed, edge) == 1)
   }
 
   @Test func `a damaged copy is said to be one, and the edge starts`() throws {
@@ -108,8 +112,8 @@ struct LearnedProcessTests {
     try edge.awaitLog("message=serving")
 
     #expect(edge.logText.contains("reason=damaged"))
-    #expect(try stage.metric(Self.limit) == 16)
+    #expect(try Self.metric(Self.limit, edge) == 16)
     let ignored = "spillway_learned_state_ignored_total{source=\"file\",reason=\"damaged\"}"
-    #expect(try stage.metric(ignored) == 1)
+    #expect(try Self.metric(ignored, edge) == 1)
   }
 }

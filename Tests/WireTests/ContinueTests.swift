@@ -40,7 +40,7 @@ extension WireTests {
         try peer.send("HTTP/1.1 100 Continue\r\n\r\n")
         try peer.respond(200, try peer.readBody(of: request).text)
       }
-      let settings = EdgeSettings(listener: "limits: {bodyIdle: 300ms}")
+      let settings = EdgeSettings(listener: "limits: {bodyIdle: 2s}")
       try Scene.play(backend, upstream, settings: settings) { scene in
         let waiting = try scene.client()
         try waiting.send(Self.head)

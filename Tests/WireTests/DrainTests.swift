@@ -10,7 +10,7 @@ extension WireTests {
     func `readiness fails first while requests go on, then connections are told to close`(
       backend: Backend
     ) throws {
-      let settings = EdgeSettings(root: ["drain: {grace: 500ms, deadline: 5s}"])
+      let settings = EdgeSettings(root: ["drain: {grace: 3s, deadline: 30s}"])
       try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
         let kept = try scene.client()
         #expect(try kept.exchange().status == 200)
@@ -25,7 +25,7 @@ extension WireTests {
         #expect(told.status == 200)
         #expect(told.saysClose)
         #expect(kept.isClosedSilently())
-        try eventually("it has drained", within: .seconds(10)) { scene.edge.hasDrained }
+        try eventually("it has drained", within: .seconds(60)) { scene.edge.hasDrained }
       }
     }
 

@@ -203,7 +203,7 @@ extension WireTests {
 
     @Test(arguments: Backend.allCases)
     func `a tunnel that nobody uses ends`(backend: Backend) throws {
-      let settings = EdgeSettings(listener: "limits: {upgradeIdle: 300ms}")
+      let settings = EdgeSettings(listener: "limits: {upgradeIdle: 2s}")
       try Scene.play(backend, Self.echoing(), settings: settings) { scene in
         let client = try scene.client()
         try client.send(Self.ask)
@@ -220,13 +220,13 @@ extension WireTests {
 
     @Test(arguments: Backend.allCases)
     func `a tunnel outlives the request's timeout`(backend: Backend) throws {
-      try Scene.play(backend, Self.echoing(), settings: EdgeSettings(policies: "timeoutMs: 200")) {
+      try Scene.play(backend, Self.echoing(), settings: EdgeSettings(policies: "timeoutMs: 2000")) {
         scene in
         let client = try scene.client()
         try client.send(Self.ask)
         #expect(try client.response().status == 101)
 
-        let end = Deadline(after: .milliseconds(600))
+        let end = Deadline(after: .seconds(3))
         while !end.hasPassed {
           try client.send("x")
           #expect(try client.text(1) == "x")

@@ -5,62 +5,71 @@ extension WireTests {
   @Suite(.serialized) struct AdmissionQueueTests {
     @Test(arguments: Backend.allCases)
     func `requests that wait are served in the order of their classes`(backend: Backend) throws {
-      let upstream = try ScriptedUpstream.echoingTarget()
       let settings = AdmissionScene.settings(limit: 1)
-      try Scene.play(backend, upstream, settings: settings) { scene in
-        let paths = [
-          "/first", "/best-effort/1", "/normal/1", "/important/1", "/normal/2", "/critical/1",
-          "/best-effort/2", "/critical/2",
-        ]
-        let client = try scene.http2()
-        let tokens = try AdmissionScene.burst(client, paths)
+      let paths = [
+        "/first", "/best-effort/1", "/normal/1", "/important/1", "/normal/2", "/critical/1",
+        "/best-effort/2", "/critical/2",
+      ]
+      try AdmissionScene.unhurried { judge in
+        let upstream = try ScriptedUpstream.echoingTarget()
+        try Scene.play(backend, upstream, settings: settings) { scene in
+          let client = try scene.http2()
+          let tokens = try AdmissionScene.burst(client, paths)
+          guard try judge(tokens.map { try client.answer($0) }) else { return }
 
-        for (token, path) in zip(tokens, paths) { #expect(try client.answer(token).text == path) }
-        #expect(
-          upstream.requests.map(\.target) == [
-            "/first", "/critical/1", "/critical/2", "/important/1", "/normal/1", "/normal/2",
-            "/best-effort/1", "/best-effort/2",
-          ]
-        )
-        #expect(try scene.metric("spillway_queue_wait_seconds_count{service=\"backend\"}") == 7)
-        try AdmissionScene.expectNothingHeld(scene)
+          for (token, path) in zip(tokens, paths) { #expect(try client.answer(token).text == path) }
+          #expect(
+            upstream.requests.map(\.target) == [
+              "/first", "/critical/1", "/critical/2", "/important/1", "/normal/1", "/normal/2",
+              "/best-effort/1", "/best-effort/2",
+            ]
+          )
+          #expect(try scene.metric("spillway_queue_wait_seconds_count{service=\"backend\"}") == 7)
+          try AdmissionScene.expectNothingHeld(scene)
+        }
       }
     }
 
     @Test(arguments: Backend.allCases)
     func `a service of HTTP/2 is asked in the same order`(backend: Backend) throws {
-      let service = try HTTP2Upstream.echo()
       let settings = AdmissionScene.settings(limit: 1)
-      try Scene.play(backend, h2c: service, settings: settings) { scene in
-        let paths = ["/first", "/best-effort", "/normal", "/critical"]
-        let client = try scene.http2()
-        let tokens = try AdmissionScene.burst(client, paths)
+      try AdmissionScene.unhurried { judge in
+        let service = try HTTP2Upstream.echo()
+        try Scene.play(backend, h2c: service, settings: settings) { scene in
+          let paths = ["/first", "/best-effort", "/normal", "/critical"]
+          let client = try scene.http2()
+          let tokens = try AdmissionScene.burst(client, paths)
+          guard try judge(tokens.map { try client.answer($0) }) else { return }
 
-        for token in tokens { #expect(try client.answer(token).status == 200) }
-        #expect(
-          service.requests.map(\.target) == ["/first", "/critical", "/normal", "/best-effort"]
-        )
-        try AdmissionScene.expectNothingHeld(scene)
+          for token in tokens { #expect(try client.answer(token).status == 200) }
+          #expect(
+            service.requests.map(\.target) == ["/first", "/critical", "/normal", "/best-effort"]
+          )
+          try AdmissionScene.expectNothingHeld(scene)
+        }
       }
     }
 
     @Test(arguments: Backend.allCases)
     func `in a full queue the lowest class gives way to a higher one`(backend: Backend) throws {
-      let upstream = try ScriptedUpstream.echoingTarget()
       let settings = AdmissionScene.settings(limit: 1, capacity: 2)
-      try Scene.play(backend, upstream, settings: settings) { scene in
-        let paths = ["/first", "/best-effort/1", "/best-effort/2", "/critical", "/best-effort/3"]
-        let client = try scene.http2()
-        let tokens = try AdmissionScene.burst(client, paths)
+      try AdmissionScene.unhurried { judge in
+        let upstream = try ScriptedUpstream.echoingTarget()
+        try Scene.play(backend, upstream, settings: settings) { scene in
+          let paths = ["/first", "/best-effort/1", "/best-effort/2", "/critical", "/best-effort/3"]
+          let client = try scene.http2()
+          let tokens = try AdmissionScene.burst(client, paths)
+          guard try judge(tokens.map { try client.answer($0) }) else { return }
 
-        #expect(try client.answer(tokens[1]).reason == "shed-evicted")
-        #expect(try client.answer(tokens[4]).reason == "shed-queue-full")
-        #expect(try client.answer(tokens[3]).text == "/critical")
-        #expect(try client.answer(tokens[2]).text == "/best-effort/2")
-        #expect(
-          upstream.requests.map(\.target) == ["/first", "/critical", "/best-effort/2"]
-        )
-        try AdmissionScene.expectNothingHeld(scene)
+          #expect(try client.answer(tokens[1]).reason == "shed-evicted")
+          #expect(try client.answer(tokens[4]).reason == "shed-queue-full")
+          #expect(try client.answer(tokens[3]).text == "/critical")
+          #expect(try client.answer(tokens[2]).text == "/best-effort/2")
+          #expect(
+            upstream.requests.map(\.target) == ["/first", "/critical", "/best-effort/2"]
+          )
+          try AdmissionScene.expectNothingHeld(scene)
+        }
       }
     }
 

@@ -16,6 +16,9 @@ extension WireTests {
         for client in slow {
           try client.send("POST /slow HTTP/1.1\r\nHost: edge.test\r\nContent-Length: 50\r\n\r\n")
         }
+        try eventually("their heads were seen") {
+          try scene.metric("spillway_exchanges_active") == 100
+        }
         let other = try scene.client()
         var served = 0.0
         for _ in 0..<5 {
@@ -142,7 +145,7 @@ extension WireTests {
     @Test(arguments: Backend.allCases)
     func `a body that is waited for owes the minimum rate`(backend: Backend) throws {
       var settings = AdmissionScene.settings(limit: 1)
-      settings.listener = "limits: {bodyIdle: 1s, minimumRate: 100KiB}"
+      settings.listener = "limits: {bodyIdle: 4s, minimumRate: 100KiB}"
       try Scene.play(backend, .echo(), settings: settings) { scene in
         let client = try scene.client()
         // Short enough that no permit is asked for before all of it is there.

@@ -172,7 +172,7 @@ extension WireTests {
         if moment == .end, !peer.isSilent { try peer.respond(request, 200, body: [120]) }
       }
       var settings = EdgeSettings()
-      settings.service = "connections: {pingAfter: 200ms, pingTimeout: 200ms}"
+      settings.service = "connections: {pingAfter: 200ms, pingTimeout: 3s}"
       settings.policies = "timeoutMs: 30000"
       try Scene.play(backend, h2c: service, settings: settings) { scene in
         let client = try scene.http2()

@@ -125,17 +125,22 @@ extension WireTests {
           try scene.metric("spillway_connections{side=\"upstream\"}") == 0
         }
         let before = held.map(\.connections)
+        let sent = try HedgeScene.count(scene, "sent")
+        func judged() throws -> Int {
+          try HedgeScene.count(scene, "won") + HedgeScene.count(scene, "lost")
+        }
+        let ended = try judged()
         let client = try scene.client()
         try client.request("GET", "/")
-        try eventually("both connect") {
-          zip(held, before).allSatisfy { $0.connections > $1 }
+        try eventually("the hedge is out, and both connect") {
+          try HedgeScene.count(scene, "sent") > sent
+            && zip(held, before).allSatisfy { $0.connections > $1 }
         }
         held[opened].open()
 
         #expect(try client.response().status == 200)
         #expect(upstreams[1 - opened].requests.allSatisfy { $0.target != "/" })
-        let results = try HedgeScene.count(scene, "won") + HedgeScene.count(scene, "lost")
-        #expect(results >= 1)
+        #expect(try judged() == ended + 1)
         try eventually("the other one is given up") {
           try scene.metric("spillway_upstream_tls_handshakes_active") == 0
         }

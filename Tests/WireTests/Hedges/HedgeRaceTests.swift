@@ -242,9 +242,11 @@ extension WireTests {
     @Test(arguments: Backend.allCases)
     func `hints of one attempt do not win, and nobody is told of them`(backend: Backend) throws {
       let gate = Gate()
+      let hinted = Locked(false)
       let script = HedgeScene.script { peer, _, attempt in
         guard attempt == 1 else {
           for _ in 0..<3 { try peer.send("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n") }
+          hinted.withLock { $0 = true }
           return try peer.hang()
         }
         gate.wait()
@@ -256,6 +258,9 @@ extension WireTests {
         let client = try scene.client()
         try client.request("GET", "/")
         try HedgeScene.expect(2, of: "/", scene)
+        try eventually("its hints are sent") { hinted.withLock { $0 } }
+        // An exchange behind them on the one worker: they have been read by now.
+        #expect(try scene.client().exchange("GET", "/warm").status == 200)
         gate.open()
         let answer = try client.response()
 

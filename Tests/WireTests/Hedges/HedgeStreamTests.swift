@@ -84,10 +84,11 @@ extension WireTests {
         let other = try scene.client()
         try eventually("the first is answered") {
           _ = try other.exchange("GET", "/poke")
-          return try HedgeScene.count(scene, "lost") > before
+          return held.withLock { $0.isEmpty }
         }
 
         #expect(try client.response().text == "1")
+        #expect(try HedgeScene.count(scene, "lost") > before)
         try eventually("the hedge is cancelled") {
           Self.requests(scene, at: "/").contains {
             HedgeScene.attempt($0) == 2 && $0.reset == .cancel

@@ -132,21 +132,27 @@ extension WireTests {
     @Test(arguments: Backend.allCases)
     func `draining tells a client over TLS to close`(backend: Backend) throws {
       var settings = EdgeSettings.secure()
-      settings.root = ["drain: {grace: 200ms, deadline: 5s}"]
-      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+      settings.root = ["drain: {grace: 200ms, deadline: 30s}"]
+      let gate = Gate()
+      let upstream = try ScriptedUpstream.echoingTarget(behind: gate, at: "/held")
+      try Scene.play(backend, upstream, settings: settings) { scene in
+        defer { gate.open() }
         let (kept, tunnel) = try scene.secureClient()
         let (idle, _) = try scene.secureClient()
         #expect(try kept.exchange().status == 200)
         #expect(try idle.exchange().status == 200)
+        try kept.request("GET", "/held")
+        try eventually("it runs") { upstream.requests.contains { $0.target == "/held" } }
         scene.edge.drain()
         try eventually("readiness fails") { try scene.admin("/readyz").status == 503 }
 
-        let told = try kept.exchange()
+        gate.open()
+        let told = try kept.response()
         #expect(told.status == 200 && told.saysClose)
         #expect(kept.isClosedSilently())
         #expect(tunnel.sawClose)
         #expect(idle.isClosedSilently())
-        try eventually("it has drained", within: .seconds(10)) { scene.edge.hasDrained }
+        try eventually("it has drained", within: .seconds(40)) { scene.edge.hasDrained }
       }
     }
   }

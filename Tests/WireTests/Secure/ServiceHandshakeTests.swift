@@ -17,7 +17,7 @@ extension WireTests {
       defer { front.stop() }
       var settings = EdgeSettings.secureService(
         front,
-        more: "balance: round-robin, connections: {connectTimeout: 200ms}"
+        more: "balance: round-robin, connections: {connectTimeout: 2s}"
       )
       settings.endpoints = ["127.0.0.1:\(silent.localPort)", front.endpoint]
       try Scene.play(backend, upstream, settings: settings) { scene in

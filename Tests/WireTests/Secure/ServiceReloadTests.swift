@@ -120,19 +120,24 @@ extension WireTests {
 
     @Test(arguments: Backend.allCases)
     func `draining ends connections to services that speak TLS`(backend: Backend) throws {
-      let upstream = try ScriptedUpstream.echoingTarget()
+      let gate = Gate()
+      let upstream = try ScriptedUpstream.echoingTarget(behind: gate, at: "/y")
       let front = try TLSFront(before: upstream)
       defer { front.stop() }
       var settings = EdgeSettings.secureService(front)
-      settings.root = ["drain: {grace: 200ms, deadline: 5s}"]
+      settings.root = ["drain: {grace: 200ms, deadline: 30s}"]
       try Scene.play(backend, upstream, settings: settings) { scene in
+        defer { gate.open() }
         let client = try scene.client()
         #expect(try client.exchange("GET", "/x").status == 200)
+        try client.request("GET", "/y")
+        try eventually("it runs") { upstream.requests.contains { $0.target == "/y" } }
         scene.edge.drain()
         try eventually("readiness fails") { try scene.admin("/readyz").status == 503 }
-        let told = try client.exchange("GET", "/y")
+        gate.open()
+        let told = try client.response()
         #expect(told.status == 200 && told.saysClose)
-        try eventually("it has drained", within: .seconds(10)) { scene.edge.hasDrained }
+        try eventually("it has drained", within: .seconds(40)) { scene.edge.hasDrained }
         try eventually("the service was told") { front.tunnels.allSatisfy(\.sawClose) }
       }
     }

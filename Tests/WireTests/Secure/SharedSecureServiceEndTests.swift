@@ -43,7 +43,7 @@ extension WireTests {
       var settings = EdgeSettings.secureService(
         front,
         speaks: "h2",
-        more: "connections: {pingAfter: 200ms, pingTimeout: 200ms}"
+        more: "connections: {pingAfter: 200ms, pingTimeout: 3s}"
       )
       settings.policies = "timeoutMs: 30000"
       try Scene.play(backend, nil, behind: service, settings: settings) { scene in

@@ -110,19 +110,21 @@ final class TLSFront: Sendable {
   private func run() {
     while let wire = (try? listener.accepted(by: Deadline(after: .seconds(600)))) ?? nil {
       let prelude = takesPrelude ? SentPrelude.take(from: wire) : []
-      let now = state.withLock { ($0.context, $0.service) }
-      let tunnel = try? TLSTunnel(
-        serving: wire,
-        context: now.0,
-        before: now.1,
-        http2: http2,
-        cutsAtEnd: cutsAtEnd
-      )
-      state.withLock {
-        if let tunnel { $0.tunnels.append(tunnel) }
-        if takesPrelude { $0.preludes.append(prelude) }
+      // Under the lock: whoever sees a request of a tunnel finds the tunnel listed.
+      let isServed = state.withLock { state in
+        if takesPrelude { state.preludes.append(prelude) }
+        let tunnel = try? TLSTunnel(
+          serving: wire,
+          context: state.context,
+          before: state.service,
+          http2: http2,
+          cutsAtEnd: cutsAtEnd
+        )
+        guard let tunnel else { return false }
+        state.tunnels.append(tunnel)
+        return true
       }
-      if tunnel == nil { wire.close() }
+      if !isServed { wire.close() }
     }
     listener.close()
   }
