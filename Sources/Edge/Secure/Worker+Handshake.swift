@@ -1,4 +1,6 @@
 internal import Admission
+internal import CLinux
+internal import Glibc
 internal import Reactor
 internal import TLS
 internal import Telemetry
@@ -180,6 +182,11 @@ extension Worker {
   private func step(_ index: Int32) -> Bool {
     let link = secureLinks[index]
     guard let session = link.pointee.session?.takeUnretainedValue() else { return false }
+    if hasLeft(link) {
+      noteAbandoned(index)
+      closeConnection(link.pointee.owner.index, reset: true)
+      return false
+    }
     reactor.resume(link.pointee.socket)
     var hasAnswered = false
     while true {
@@ -209,6 +216,15 @@ extension Worker {
         return true
       }
     }
+  }
+
+  /// Whether a client that was not answered yet has gone already: a flood that connects, says hello and
+  /// leaves would else cost a thousand times of what it costs to look.
+  private func hasLeft(_ link: UnsafeMutablePointer<SecureLink>) -> Bool {
+    guard !link.pointee.isUpstream, !link.pointee.flags.contains(.answered) else { return false }
+    var byte: UInt8 = 0
+    let peeked = clinux_peek(reactor.descriptor(link.pointee.socket), &byte)
+    return peeked <= 0 && peeked != -Int64(EAGAIN) && peeked != -Int64(EINTR)
   }
 
   private func established(_ index: Int32, _ session: TLSSession) {

@@ -95,6 +95,12 @@ final class Socket: Sendable {
     }
   }
 
+  /// Sends bytes and the end behind them in one segment, so that nobody sees the one without the other.
+  func sendLast(_ bytes: [UInt8]) {
+    _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_MORE) | Int32(MSG_NOSIGNAL))
+    finish()
+  }
+
   /// Says that no more bytes follow (FIN), still able to read.
   func finish() {
     state.withLock { if $0 >= 0 { _ = shutdown($0, Int32(SHUT_WR)) } }

@@ -159,6 +159,22 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `a ClientHello whose client has left is not answered`(backend: Backend) throws {
+      let narrow = try Narrow(backend) { _ in }
+      defer { narrow.stop() }
+      let client = try narrow.client([])
+      client.socket.sendLast(try HandshakeTests.hello())
+      try eventually("it is counted") { try narrow.failures("abandoned") == 1 }
+
+      // What was sent before the end would be read.
+      #expect((try? client.rest()) ?? [] == [])
+      try eventually("nothing is left of it") {
+        try narrow.metric("spillway_tls_handshakes_active") == 0
+          && narrow.metric("spillway_client_connections") == 0
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `a client that waits and talks all the same is not read without end`(
       backend: Backend
     ) throws {
