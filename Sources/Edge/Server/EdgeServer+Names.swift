@@ -28,6 +28,27 @@ extension EdgeServer {
     return hosts.sorted()
   }
 
+  /// The names to resolve: those that are served, and those of lists that wait for them.
+  ///
+  /// - Parameters:
+  ///   - settings: As an operator wrote them.
+  ///   - plan: What would be served, in place of what is.
+  /// - Returns: In lower case, each once.
+  /// - Throws: Where the names that are served alone are too many; of the others some are left out.
+  func wantedNames(
+    _ settings: Settings,
+    _ plan: Discovery.Plan? = nil
+  ) throws(EdgeError) -> [String] {
+    let served = try Self.hosts(discovery.filled(settings, plan))
+    let waiting = discovery.waitingNames(plan).subtracting(served).sorted()
+    return served + waiting.prefix(NameResolver.maximumNames - served.count)
+  }
+
+  /// Whether an endpoint can be connected to by now.
+  func hasAddress(_ endpoint: ServiceSetting.Endpoint) -> Bool {
+    !addresses(of: endpoint).isEmpty
+  }
+
   /// The addresses of an endpoint now; names that were never resolved have none.
   func addresses(of endpoint: ServiceSetting.Endpoint) -> [KernelAddress] {
     let literal = Self.literal(endpoint)
@@ -40,6 +61,7 @@ extension EdgeServer {
   func startResolving(_ hosts: [String]) throws(EdgeError) {
     shared.names.expect(hosts)
     mailboxes[0].watch(hosts)
+    watched.withLock { $0 = hosts }
     mailboxes[0].deliver(running.withLock { $0.snapshot }, sockets: nil)
     let thread = try startWorker(0)
     running.withLock { $0.threads.append(thread) }
@@ -54,22 +76,33 @@ extension EdgeServer {
     _ = takeAnswers()
   }
 
-  /// Watches the names of a configuration that has just been adopted, and forgets the others.
+  /// Watches names and no others; what others stood for is forgotten.
   func watchNames(_ hosts: [String]) {
     let kept = Set(hosts)
     resolved.withLock { table in table = table.filter { kept.contains($0.key) } }
     mailboxes[0].watch(hosts)
+    watched.withLock { $0 = hosts }
   }
 
-  /// Publishes what names stand for now, if that changed.
+  /// Publishes what names stand for and what sources list now, if that changed.
   ///
   /// - Returns: Whether it did.
   func publishAnswers() -> Bool {
-    guard takeAnswers() else { return false }
-    do {
-      try republish()
+    let hasAnswers = takeAnswers()
+    let hasLists = discovery.takeNews()
+    guard hasAnswers || hasLists || isBehind.withLock({ $0 }) else { return false }
+    do throws(EdgeError) {
+      try changes.withLock { _ throws(EdgeError) in
+        discovery.promote(hasAddress)
+        let hosts = try wantedNames(loaded.settings)
+        // A new set gives up lookups under way, so the same one is not set again.
+        if hosts != watched.withLock({ $0 }) { watchNames(hosts) }
+        try apply(loaded, readsFiles: false)
+      }
+      isBehind.withLock { $0 = false }
     } catch {
-      // The snapshot before goes on serving; the next answer or reload tries again.
+      // The snapshot before goes on serving; it is tried again with the next look.
+      isBehind.withLock { $0 = true }
       registry.add(counters.publishFailures)
     }
     return true

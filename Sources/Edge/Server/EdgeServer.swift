@@ -60,11 +60,17 @@ public final class EdgeServer: Sendable {
   let running: Locked<Running>
   /// What names stand for, by name in lower case: the port is each endpoint's own.
   let resolved = Locked<[String: [IPBytes]]>([:])
+  /// The names that are resolved.
+  let watched = Locked<[String]>([])
+  /// Whether what is known could not be published.
+  let isBehind = Locked(false)
+  let discovery: Discovery
+  private let discoveryFiles: DiscoveryFiles
   let certificates: CertificateStore
   private let upkeep = Upkeep()
   private let keeper: LearnedKeeper
   /// Held while a configuration takes effect, which several threads may want at once.
-  private let changes = Locked<Void>(())
+  let changes = Locked<Void>(())
 
   /// Compiles the configuration and takes or binds its listening sockets.
   ///
@@ -103,7 +109,14 @@ public final class EdgeServer: Sendable {
     )
     overloadReport = OverloadReport(shared.load, classes: classes)
     healthReport = HealthReport(shared.health)
-    admissionReport = AdmissionReport(classes: classes, health: healthReport)
+    discovery = Discovery(logger: options.logger)
+    discoveryFiles = DiscoveryFiles(discovery)
+    let discoveryReport = DiscoveryReport(discovery)
+    admissionReport = AdmissionReport(
+      classes: classes,
+      health: healthReport,
+      discovery: discoveryReport
+    )
     certificates = CertificateStore(logger: options.logger)
     mailboxes = (0..<count).map { _ in WorkerMailbox() }
     heartbeats = (0..<count).map { WorkerHeartbeat(worker: $0) }
@@ -141,6 +154,7 @@ public final class EdgeServer: Sendable {
     hedgeReport.register(in: registry)
     healthReport.adopt(snapshot.roster)
     healthReport.register(in: registry)
+    discoveryReport.register(in: registry)
   }
 
   /// The number of workers that settings ask for.
@@ -153,11 +167,12 @@ public final class EdgeServer: Sendable {
   ///
   /// With names among the endpoints it waits for first answers before, at most 2 s.
   public func start() throws(EdgeError) {
-    let hosts = try Self.hosts(loaded.settings)
-    if !hosts.isEmpty {
-      try startResolving(hosts)
-      try republish()
-    }
+    // Not before: the files may be readable for the user alone that the process has become.
+    let plan = discovery.plan(loaded.settings, after: Settings(), hasAddress)
+    discovery.commit(plan)
+    let hosts = try wantedNames(loaded.settings)
+    if !hosts.isEmpty { try startResolving(hosts) }
+    if !hosts.isEmpty || !discovery.isEmpty { try republish() }
     let (snapshot, sockets) = running.withLock { ($0.snapshot, $0.sockets) }
     for number in (hosts.isEmpty ? 0 : 1)..<workerCount {
       mailboxes[number].deliver(snapshot, sockets: Self.of(number, sockets, snapshot))
@@ -166,6 +181,8 @@ public final class EdgeServer: Sendable {
     }
     try upkeep.start(for: self)
     try keeper.start()
+    if plan.hasFiles { try discoveryFiles.start() }
+    discoveryFiles.watch(discovery.sources)
   }
 
   /// From now on what limits have learned goes to `handOver` every few seconds while it changes, as a
@@ -178,10 +195,15 @@ public final class EdgeServer: Sendable {
   ///
   /// It waits for no name: an endpoint that is a new one has addresses once it is answered.
   public func reload(_ loaded: LoadedConfiguration) throws(EdgeError) {
-    let hosts = try Self.hosts(loaded.settings)
     try changes.withLock { _ throws(EdgeError) in
-      try apply(loaded, readsFiles: true)
+      let served = discovery.filled(self.loaded.settings)
+      let plan = discovery.plan(loaded.settings, after: served, hasAddress)
+      let hosts = try wantedNames(loaded.settings, plan)
+      if plan.hasFiles { try discoveryFiles.start() }
+      try apply(loaded, readsFiles: true, plan)
+      discovery.commit(plan)
       watchNames(hosts)
+      discoveryFiles.watch(discovery.sources)
     }
   }
 
@@ -194,11 +216,15 @@ public final class EdgeServer: Sendable {
     }
   }
 
-  private func apply(_ loaded: LoadedConfiguration, readsFiles: Bool) throws(EdgeError) {
+  func apply(
+    _ loaded: LoadedConfiguration,
+    readsFiles: Bool,
+    _ plan: Discovery.Plan? = nil
+  ) throws(EdgeError) {
     let before = running.withLock { $0.sockets }
     let contexts = try certificates.prepare(loaded.settings, isFresh: readsFiles)
     let snapshot = try compiler.compile(
-      loaded.settings,
+      discovery.filled(loaded.settings, plan),
       version: loaded.version,
       descriptors: options.descriptors,
       contexts: contexts,
@@ -250,6 +276,7 @@ public final class EdgeServer: Sendable {
 
   /// Ends all workers, whatever they do, and waits for them.
   public func stop() {
+    discoveryFiles.stop()
     upkeep.stop()
     keeper.stop()
     for mailbox in mailboxes { mailbox.advance(to: .stopped) }
