@@ -2,11 +2,17 @@
 public enum DiscoverySetting: Sendable, Hashable {
   /// A file, as `EndpointFile` reads it, watched for changes.
   case file(path: String)
+  /// The addresses of a name, all with one port.
+  case addresses(name: String, port: UInt16)
+  /// The SRV records of a name (RFC 2782), and a port in place of theirs where one is stated.
+  case services(name: String, port: UInt16?)
 
   /// What metrics and logs call the kind.
   public var kind: String {
     switch self {
     case .file: "file"
+    case .addresses: "dns"
+    case .services: "dns-srv"
     }
   }
 
@@ -14,6 +20,9 @@ public enum DiscoverySetting: Sendable, Hashable {
   public var place: String {
     switch self {
     case .file(let path): path
+    case .addresses(let name, let port): "\(name):\(port)"
+    case .services(let name, nil): name
+    case .services(let name, let port?): "\(name):\(port)"
     }
   }
 }
@@ -22,6 +31,9 @@ extension DiscoverySetting {
   var flow: String {
     switch self {
     case .file(let path): "{file: \(YAMLWriter.quote(path))}"
+    case .addresses(let name, let port): "{dns: \(YAMLWriter.quote(name)), port: \(port), type: a}"
+    case .services(let name, let port):
+      "{dns: \(YAMLWriter.quote(name))\(port.map { ", port: \($0)" } ?? ""), type: srv}"
     }
   }
 }

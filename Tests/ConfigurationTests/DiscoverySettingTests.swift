@@ -51,6 +51,35 @@ import Testing
     #expect(back == settings)
   }
 
+  @Test(arguments: [
+    (
+      "{dns: Catalog.internal, port: 8080}",
+      DiscoverySetting.addresses(name: "catalog.internal", port: 8_080)
+    ),
+    (
+      "{dns: catalog.internal, port: 8080, type: a}",
+      .addresses(name: "catalog.internal", port: 8_080)
+    ),
+    (
+      "{dns: _http._tcp.shop.internal, type: srv}",
+      .services(name: "_http._tcp.shop.internal", port: nil)
+    ),
+    (
+      "{dns: catalog.internal, port: 8080, type: srv}",
+      .services(name: "catalog.internal", port: 8_080)
+    ),
+  ])
+  func `names of name servers read as written, and back from what is in effect`(
+    _ written: String,
+    _ setting: DiscoverySetting
+  ) throws {
+    let settings = try Self.parse("discovery: \(written)")
+
+    #expect(settings.services[0].discovery == setting)
+    let back = try ConfigurationSource.parse(settings.effectiveYAML(), file: "y.yaml").settings
+    #expect(back == settings)
+  }
+
   @Test func `a route's port is not looked for in a list that is not there yet`() throws {
     let settings = try Self.parse("discovery: {file: a}", upstream: "service: shop, port: 8080")
 
@@ -76,6 +105,31 @@ import Testing
     (
       "discovery: {consul: a}",
       "5:30: services[0].discovery.consul: is not available in this version; remove it"
+    ),
+    (
+      "discovery: {dns: a.test}",
+      "5:29: services[0].discovery: needs a port, which addresses do not have; or type: srv"
+    ),
+    (
+      "discovery: {dns: a.test, port: 1, type: mx}",
+      "5:58: services[0].discovery.type: is mx; must be a, srv"
+    ),
+    ("discovery: {dns: a/b, port: 1}", "5:35: services[0].discovery.dns: is no host name"),
+    (
+      "discovery: {dns: 10.0.0.1, port: 1}",
+      "5:35: services[0].discovery.dns: is an address; write endpoints: [\"10.0.0.1:8080\"]"
+    ),
+    (
+      "discovery: {dns: a.test, port: 0}",
+      "5:49: services[0].discovery.port: is 0; must be from 1 to 65535"
+    ),
+    (
+      "discovery: {dns: a.test, port: 1, file: a}",
+      "5:35: services[0].discovery.dns: stands beside file; keep one of the two"
+    ),
+    (
+      "discovery: {file: a, port: 1}",
+      "5:45: services[0].discovery.port: belongs to dns, the name that is asked for"
     ),
     ("discovery: {fyle: a}", "5:30: services[0].discovery.fyle: unknown field; did you mean file?"),
   ])

@@ -22,6 +22,8 @@ public final class EdgeServer: Sendable {
     public var snapshots = SnapshotTable.defaultCapacity
     /// Where the memory in use is read from.
     public var memory = MemoryUse()
+    /// Name servers in place of the system's, as `host:port` with commas between.
+    public var nameServers: String?
     /// A descriptor of what the process before had learned; it is read at the start and stays open.
     public var handedState: Int32?
     /// Hears of certificates that were replaced, or could not be.
@@ -60,8 +62,8 @@ public final class EdgeServer: Sendable {
   let running: Locked<Running>
   /// What names stand for, by name in lower case: the port is each endpoint's own.
   let resolved = Locked<[String: [IPBytes]]>([:])
-  /// The names that are resolved.
-  let watched = Locked<[String]>([])
+  /// What is asked of name servers.
+  let watched = Locked<[NameQuestion]>([])
   /// Whether what is known could not be published.
   let isBehind = Locked(false)
   let discovery: Discovery
@@ -88,7 +90,12 @@ public final class EdgeServer: Sendable {
     let count = Self.workerCount(loaded.settings)
     workerCount = count
     let classes = loaded.settings.classes
-    shared = SharedState(sockets: inherited, workers: count, classes: classes.count)
+    shared = SharedState(
+      sockets: inherited,
+      workers: count,
+      classes: classes.count,
+      nameServers: options.nameServers
+    )
     registry = MetricRegistry(shards: count)
     self.names = names
     self.rings = rings
@@ -170,11 +177,11 @@ public final class EdgeServer: Sendable {
     // Not before: the files may be readable for the user alone that the process has become.
     let plan = discovery.plan(loaded.settings, after: Settings(), hasAddress)
     discovery.commit(plan)
-    let hosts = try wantedNames(loaded.settings)
-    if !hosts.isEmpty { try startResolving(hosts) }
-    if !hosts.isEmpty || !discovery.isEmpty { try republish() }
+    let questions = try questions(loaded.settings)
+    if !questions.isEmpty { try startResolving(questions) }
+    if !questions.isEmpty || !discovery.isEmpty { try republish() }
     let (snapshot, sockets) = running.withLock { ($0.snapshot, $0.sockets) }
-    for number in (hosts.isEmpty ? 0 : 1)..<workerCount {
+    for number in (questions.isEmpty ? 0 : 1)..<workerCount {
       mailboxes[number].deliver(snapshot, sockets: Self.of(number, sockets, snapshot))
       let thread = try startWorker(number)
       running.withLock { $0.threads.append(thread) }
@@ -198,11 +205,11 @@ public final class EdgeServer: Sendable {
     try changes.withLock { _ throws(EdgeError) in
       let served = discovery.filled(self.loaded.settings)
       let plan = discovery.plan(loaded.settings, after: served, hasAddress)
-      let hosts = try wantedNames(loaded.settings, plan)
+      let questions = try questions(loaded.settings, plan)
       if plan.hasFiles { try discoveryFiles.start() }
       try apply(loaded, readsFiles: true, plan)
       discovery.commit(plan)
-      watchNames(hosts)
+      watch(questions)
       discoveryFiles.watch(discovery.sources)
     }
   }
