@@ -177,7 +177,7 @@ extension ServiceSetting {
       "name: \(name)",
       "protocol: \(wireProtocol.rawValue)",
       "exposure: \(exposure.rawValue)",
-      "endpoints: \(endpointList)",
+      discovery.map { "discovery: \($0.flow)" } ?? "endpoints: \(endpointList)",
       "balance: \(balanceFlow)",
       "slowStart: \(Quantity.text(slowStart))",
       "admission: \(admission.flow)"

@@ -174,7 +174,10 @@ public struct ServiceSetting: Sendable, Equatable {
 
   public var name: String
   public var exposure = Exposure.public
+  /// Those that the file lists; none with `discovery`.
   public var endpoints: [Endpoint]
+  /// Where they come from, `nil` where the file lists them.
+  public var discovery: DiscoverySetting?
   public var wireProtocol = ServiceProtocol.http1
   /// How TLS is spoken, exactly where `wireProtocol` is secure.
   public var tls: ServiceTLSSetting?

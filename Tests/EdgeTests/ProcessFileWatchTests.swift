@@ -43,6 +43,27 @@ struct ProcessFileWatchTests {
     #expect(!again)
   }
 
+  @Test func `of several files those that changed are told, one that is gone among them`() throws {
+    let folder = try Folder()
+    let files = ["a", "b", "c"].map { "\(folder.path)/\($0)" }
+    for file in files { FileText.replace(file, with: "one") }
+    var watch = FileWatch(paths: files, at: Instant(0))
+
+    FileText.replace(files[1], with: "two")
+    unlink(files[2])
+    let early = watch.takeChanges(at: Instant(0))
+    let late = watch.takeChanges(at: watch.deadline)
+    let again = watch.takeChanges(at: watch.deadline)
+    FileText.replace(files[2], with: "three")
+    _ = watch.takeChanges(at: watch.deadline - FileWatch.recheck)
+    let back = watch.takeChanges(at: watch.deadline)
+
+    #expect(early == nil)
+    #expect(late == [1, 2])
+    #expect(again == [])
+    #expect(back == [2])
+  }
+
   @Test func `many writes are one change, however long they go on`() throws {
     let folder = try Folder()
     let file = "\(folder.path)/edge.yaml"

@@ -91,11 +91,16 @@ struct SlowPlaneCountTests {
     #expect(!edge.server.publishAnswers())
     #expect(Self.metric(failures, edge) == 0)
 
-    edge.server.shared.names.post("many.test", addresses(EndpointDirectory.capacity + 1))
+    func answer(_ addresses: [IPBytes]) {
+      edge.server.shared.names.post(NameQuestion("many.test"), isNews: true) {
+        $0.addresses = addresses
+      }
+    }
+    answer(addresses(EndpointDirectory.capacity + 1))
     #expect(edge.server.publishAnswers())
     #expect(Self.metric(failures, edge) == 1)
 
-    edge.server.shared.names.post("many.test", addresses(3))
+    answer(addresses(3))
     #expect(edge.server.publishAnswers())
     #expect(Self.metric(failures, edge) == 1)
   }

@@ -42,6 +42,20 @@ private struct Table {
 
 struct BalanceTests {
   @Test(arguments: [Balance.twoChoices, .roundRobin])
+  func `one that has left is taken only where all have`(_ balance: Balance) {
+    var table = Table(3)
+    table.states[0].hasLeft = true
+    table.states[2].hasLeft = true
+
+    #expect(table.tally(balance, 30) == [0, 30, 0])
+    table.rest(1, for: 500)
+    #expect(table.tally(balance, 30) == [0, 30, 0])
+
+    table.states[1].hasLeft = true
+    #expect(table.tally(balance, 30).reduce(0, +) == 30)
+  }
+
+  @Test(arguments: [Balance.twoChoices, .roundRobin])
   func `a single endpoint is taken whatever it did`(_ balance: Balance) {
     var table = Table(1)
     table.rest(0, for: 500)

@@ -96,6 +96,19 @@ struct ChooserTests {
   }
 
   @Test(arguments: everyBalance)
+  func `one that has left is asked only where all have`(_ balance: Balance) {
+    let scene = Scene(balance, 4)
+    for place in [0, 1, 3] { scene.states[place].hasLeft = true }
+
+    #expect(scene.tally(40) == [0, 0, 40, 0])
+    scene.states[2].backedOffUntil = scene.now + .seconds(1)
+    #expect(scene.tally(40) == [0, 0, 40, 0])
+
+    scene.states[2].hasLeft = true
+    #expect(scene.tally(40).reduce(0, +) == 40)
+  }
+
+  @Test(arguments: everyBalance)
   func `an endpoint that failed its checks gets nothing`(_ balance: Balance) {
     let scene = Scene(balance, 4)
     scene.policy.pointee.hasChecks = true

@@ -9,6 +9,8 @@ final class FakeNameServer: Sendable {
   enum Behaviour: Sendable {
     /// Addresses in text, both families mixed.
     case answer([String], ttl: UInt32)
+    /// SRV records: priority, weight, port and target.
+    case services([(UInt16, UInt16, UInt16, String)], ttl: UInt32)
     /// NXDOMAIN.
     case unknown
     /// SERVFAIL.
@@ -110,7 +112,21 @@ final class FakeNameServer: Sendable {
     case .answer(let texts, let ttl):
       let records = texts.compactMap { record($0, isIPv6: isIPv6, ttl: ttl) }
       return head(code: 0, answers: records.count) + records.joined()
+    case .services(let services, let ttl):
+      let records = question[at + 2] == 33 ? services.map { Self.record($0, ttl: ttl) } : []
+      return head(code: 0, answers: records.count) + records.joined()
     }
+  }
+
+  private static func record(
+    _ service: (UInt16, UInt16, UInt16, String),
+    ttl: UInt32
+  ) -> [UInt8] {
+    let numbers = [service.0, service.1, service.2].flatMap { [UInt8($0 >> 8), UInt8($0 & 255)] }
+    let labels = service.3.split(separator: ".").flatMap { [UInt8($0.utf8.count)] + $0.utf8 }
+    let data = numbers + labels + [0]
+    let time = (0..<4).map { UInt8(truncatingIfNeeded: ttl >> (24 - 8 * UInt32($0))) }
+    return [0xC0, 12, 0, 33, 0, 1] + time + [0, UInt8(data.count)] + data
   }
 
   private func record(_ text: String, isIPv6: Bool, ttl: UInt32) -> [UInt8]? {

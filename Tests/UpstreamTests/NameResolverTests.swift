@@ -173,10 +173,86 @@ import Upstream
     let names = (0..<300).map { "n\($0).test" }
     for name in names { bench.server.set(name, .answer(["10.0.0.1"], ttl: 60)) }
 
-    bench.board.expect(names)
-    bench.resolver.replace(names)
+    bench.watch(names.map { NameQuestion($0) })
 
     #expect(bench.run { bench.answers.count == 300 })
     #expect(bench.board.isSettled)
+  }
+
+  // MARK: - Records of services
+
+  private static let shop = NameQuestion("_http._tcp.shop.test", .services)
+
+  @Test(arguments: Reactor.Backend.allowed)
+  func `records of a service are found, asked for again at their TTL, and their order is no change`(
+    _ backend: Reactor.Backend
+  ) throws {
+    let bench = try ResolverBench(backend) {
+      $0.bounds = .milliseconds(2)...Nanoseconds.milliseconds(5)
+    }
+    let records: [(UInt16, UInt16, UInt16, String)] = [
+      (1, 5, 8_080, "a.shop.test"), (2, 0, 81, "b.shop.test"),
+    ]
+    bench.server.set(Self.shop.name, .services(records, ttl: 60))
+
+    bench.watch([Self.shop])
+    #expect(bench.run { bench.services[Self.shop.name] != nil })
+    #expect(bench.board.isSettled)
+    bench.server.set(Self.shop.name, .services(records.reversed(), ttl: 60))
+
+    #expect(bench.run { bench.tally.unchanged >= 2 })
+    #expect(bench.tally.changed == 1)
+    #expect(
+      Set(bench.services[Self.shop.name] ?? []) == [
+        ServiceRecord(target: "a.shop.test", port: 8_080, priority: 1, weight: 5),
+        ServiceRecord(target: "b.shop.test", port: 81, priority: 2),
+      ]
+    )
+  }
+
+  @Test(arguments: Reactor.Backend.allowed)
+  func `a name server that fails says so and takes no record away`(
+    _ backend: Reactor.Backend
+  ) throws {
+    let bench = try ResolverBench(backend) {
+      $0.bounds = .milliseconds(2)...Nanoseconds.milliseconds(5)
+    }
+    bench.server.set(Self.shop.name, .services([(0, 0, 80, "a.test")], ttl: 1))
+    bench.watch([Self.shop])
+    #expect(bench.run { bench.services[Self.shop.name]?.count == 1 })
+
+    for behaviour in [.unknown, .broken, .lying, .services([], ttl: 1)]
+      as [FakeNameServer.Behaviour]
+    {
+      bench.server.set(Self.shop.name, behaviour)
+      let failed = bench.tally.failed
+      #expect(bench.run { bench.tally.failed > failed + 1 })
+      #expect(bench.problems[Self.shop.name]?.isEmpty == false)
+      #expect(bench.services[Self.shop.name]?.map(\.target) == ["a.test"])
+    }
+    bench.server.set(Self.shop.name, .services([(0, 0, 80, "b.test")], ttl: 1))
+
+    #expect(bench.run { bench.services[Self.shop.name]?.map(\.target) == ["b.test"] })
+    #expect(bench.problems[Self.shop.name] == nil)
+  }
+
+  @Test(arguments: Reactor.Backend.allowed)
+  func `one name may be asked for both, and what is known is said again to a new set`(
+    _ backend: Reactor.Backend
+  ) throws {
+    let bench = try ResolverBench(backend)
+    let both = [NameQuestion("shop.test"), NameQuestion("shop.test", .services)]
+    bench.server.set("shop.test", .answer(["10.0.0.1"], ttl: 60))
+    bench.watch([both[0]])
+    #expect(bench.run { bench.answers["shop.test"] != nil })
+    bench.server.set("shop.test", .services([(0, 0, 80, "a.test")], ttl: 60))
+    bench.watch(both)
+    #expect(bench.run { bench.services["shop.test"] != nil })
+
+    bench.forget()
+    bench.watch(both)
+
+    #expect(bench.answers["shop.test"] == ["10.0.0.1"])
+    #expect(bench.services["shop.test"]?.count == 1)
   }
 }

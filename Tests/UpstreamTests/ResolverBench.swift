@@ -14,6 +14,9 @@ final class ResolverBench {
   let resolver: NameResolver
   /// The newest answer to each name.
   private(set) var answers: [String: [String]] = [:]
+  /// The newest records of each name, and what is wrong with names at present.
+  private(set) var services: [String: [ServiceRecord]] = [:]
+  private(set) var problems: [String: String] = [:]
   private(set) var tally = NameResolver.Tally()
 
   init(_ backend: Reactor.Backend, _ change: (inout RefreshPacing) -> Void = { _ in }) throws {
@@ -38,9 +41,11 @@ final class ResolverBench {
 
   deinit { server.stop() }
 
-  func watch(_ names: String...) {
-    board.expect(names)
-    resolver.replace(names)
+  func watch(_ names: String...) { watch(names.map { NameQuestion($0) }) }
+
+  func watch(_ questions: [NameQuestion]) {
+    board.expect(questions)
+    resolver.replace(questions)
     collect()
   }
 
@@ -64,8 +69,15 @@ final class ResolverBench {
     return true
   }
 
+  /// Drops what was heard so far.
+  func forget() { (answers, services, problems) = ([:], [:], [:]) }
+
   private func collect() {
-    for (name, addresses) in board.take() { answers[name] = addresses.map(\.description).sorted() }
+    for (question, news) in board.take() {
+      if let found = news.addresses { answers[question.name] = found.map(\.description).sorted() }
+      if let found = news.services { services[question.name] = found }
+      problems[question.name] = news.problem
+    }
     let more = resolver.takeTally()
     tally.changed += more.changed
     tally.unchanged += more.unchanged

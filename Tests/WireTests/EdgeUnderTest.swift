@@ -36,7 +36,7 @@ final class EdgeUnderTest: @unchecked Sendable {
 
   /// `sockets` and `blocks` are the bounds of a worker's reactor, `snapshots` that of the
   /// configurations it holds, `descriptors` those that the process may have, `memory` where it reads
-  /// how much is in use.
+  /// how much is in use, `nameServers` those in place of the system's.
   init(
     configuration: String,
     backend: Backend,
@@ -45,7 +45,8 @@ final class EdgeUnderTest: @unchecked Sendable {
     handshakes: HandshakeBounds? = nil,
     snapshots: Int? = nil,
     descriptors: Int? = nil,
-    memory: MemoryUse? = nil
+    memory: MemoryUse? = nil,
+    nameServers: String? = nil
   ) throws {
     let loaded = try ConfigurationSource.parse(configuration, file: "wire.yaml")
     var options = EdgeServer.Options()
@@ -55,6 +56,7 @@ final class EdgeUnderTest: @unchecked Sendable {
     if let snapshots { options.snapshots = snapshots }
     if let descriptors { options.descriptors = descriptors }
     if let handshakes { options.handshakes = handshakes }
+    options.nameServers = nameServers
     if let memory { options.memory = memory }
     let sockets = InheritedSockets(environment: [:], processID: 0)
     edge = try EdgeInstance(loaded, sockets: sockets, options: options)

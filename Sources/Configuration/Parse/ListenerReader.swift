@@ -102,9 +102,9 @@ enum ListenerReader {
 enum ServiceReader {
   private static let known = [
     "name", "protocol", "exposure", "endpoints", "balance", "connections", "tls", "proxyProtocol",
-    "admission", "retryBudget", "breaker", "outlier", "slowStart", "health",
+    "admission", "retryBudget", "breaker", "outlier", "slowStart", "health", "discovery",
   ]
-  private static let later = ["discovery", "versions"]
+  private static let later = ["versions"]
 
   static func read(
     _ field: Field,
@@ -112,9 +112,8 @@ enum ServiceReader {
     _ places: inout SettingsReader.Places
   ) {
     let fields = field.map(known, later: later)
-    if fields["name"] == nil || fields["endpoints"] == nil {
-      field.fault("a service needs a name and endpoints")
-    }
+    if fields["name"] == nil { field.fault("a service needs a name") }
+    DiscoveryReader.judge(field, endpoints: fields["endpoints"], discovery: fields["discovery"])
     let list = fields["endpoints"]?.list() ?? []
     let read = list.compactMap(BalanceReader.endpoint)
     var service = ServiceSetting(
@@ -122,6 +121,7 @@ enum ServiceReader {
       endpoints: read.map(\.endpoint)
     )
     service.endpointTraits = read.map(\.traits)
+    if let field = fields["discovery"] { service.discovery = DiscoveryReader.read(field, &places) }
     if list.isEmpty { fields["endpoints"]?.fault("must name at least one endpoint") }
     if let spoken = fields["protocol"]?.choice(ServiceProtocol.self) {
       service.wireProtocol = spoken

@@ -30,9 +30,7 @@ enum ServiceTLSReader {
   ///
   /// An address is verified as such, a UNIX socket has nothing that a certificate could name.
   static func judge(_ service: ServiceSetting, _ endpoints: [Field]) {
-    guard let tls = service.tls, !tls.isInsecure, tls.serverName == nil, tls.names.isEmpty else {
-      return
-    }
+    guard !service.allowsUnixEndpoints else { return }
     for (endpoint, field) in zip(service.endpoints, endpoints) {
       guard case .unix = endpoint else { continue }
       field.fault("a UNIX socket has no name that a certificate is for; say it in tls.serverName")

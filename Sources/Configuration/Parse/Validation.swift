@@ -105,7 +105,7 @@ enum Validation {
     if service.exposure == .internal, isPublic {
       field.fault("the service \"\(name)\" is internal and this route is on a public listener")
     }
-    if let port, !service.endpoints.contains(where: { $0.port == port }) {
+    if let port, service.discovery == nil, !service.endpoints.contains(where: { $0.port == port }) {
       field.fault("no endpoint of \"\(name)\" has port \(port)")
     }
   }
@@ -172,7 +172,7 @@ extension ServiceSetting.Endpoint {
   }
 
   /// One spelling for all that mean the same.
-  fileprivate var canonical: ServiceSetting.Endpoint {
+  var canonical: ServiceSetting.Endpoint {
     guard case .host(let host, let port) = self else { return self }
     return .host(AddressReader.canonical(host), port: port)
   }

@@ -16,10 +16,12 @@ final class AdmissionReport: Sendable {
   private let services = Locked<[Service]>([])
 
   private let health: HealthReport
+  private let discovery: DiscoveryReport
 
-  init(classes: [String], health: HealthReport) {
+  init(classes: [String], health: HealthReport, discovery: DiscoveryReport) {
     self.classes = classes
     self.health = health
+    self.discovery = discovery
   }
 
   /// A configuration took effect.
@@ -195,7 +197,7 @@ final class AdmissionReport: Sendable {
   }
 
   private func tell(_ service: Service) -> String {
-    let health = health.lines(service.name)
+    let health = discovery.lines(service.name) + health.lines(service.name)
     guard let slot = service.slot else {
       return (["\(service.name): admission is off"] + health).joined(separator: "\n") + "\n"
     }
@@ -238,6 +240,7 @@ final class AdmissionReport: Sendable {
   private func describe(_ service: Service) -> String {
     var text = "{\"name\":\(JSONText.literal(service.name)),"
     text += "\"mode\":\"\(service.setting.mode.rawValue)\""
+    text += discovery.json(service.name)
     text += health.json(service.name)
     guard let slot = service.slot else { return text + "}" }
     let queue = classes.indices.map {

@@ -261,7 +261,7 @@ extension Worker {
     if exchange.pointee.flags.contains(.upstreamPaused) {
       resume(upstreams[upstream].pointee.transport)
     }
-    if !endpoints[Int(exchange.pointee.endpoint)].isPresent {
+    if endpoints[Int(exchange.pointee.endpoint)].hasLeft {
       upstreams[upstream].pointee.exchange = -1
       return closeUpstream(upstream, reset: false)
     }

@@ -49,7 +49,7 @@ extension Worker {
     }
     forgetServiceSession(index)
     guard heir >= 0 else { return }
-    guard endpoints[Int(side.endpoint)].isPresent else { return closeUpstream(heir, reset: false) }
+    guard !endpoints[Int(side.endpoint)].hasLeft else { return closeUpstream(heir, reset: false) }
     meter.upstreamSpeaks(side.metrics.http1)
     makeIdle(heir)
   }

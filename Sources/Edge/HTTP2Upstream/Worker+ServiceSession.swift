@@ -65,7 +65,7 @@ extension Worker {
     let side = serviceSessions + Int(index)
     let endpoint = endpoints + Int(side.pointee.endpoint)
     guard !side.pointee.isListed, endpoint.pointee.epoch == side.pointee.epoch,
-      endpoint.pointee.isPresent, hasRoom(index)
+      !endpoint.pointee.hasLeft, hasRoom(index)
     else { return }
     side.pointee.isListed = true
     side.pointee.previous = -1
@@ -100,7 +100,7 @@ extension Worker {
   func dismissUnwanted(_ index: Int32) {
     let side = serviceSessions + Int(index)
     let endpoint = endpoints + Int(side.pointee.endpoint)
-    guard endpoint.pointee.epoch != side.pointee.epoch || !endpoint.pointee.isPresent else {
+    guard endpoint.pointee.epoch != side.pointee.epoch || endpoint.pointee.hasLeft else {
       return
     }
     dismissSession(index)

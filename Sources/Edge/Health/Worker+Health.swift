@@ -332,7 +332,7 @@ extension Worker {
   /// A connect failed, which may be one that several exchanges waited for.
   func noteUnreachable(_ place: Int32) {
     let index = endpoints[Int(place)].policy
-    guard index >= 0, endpoints[Int(place)].isPresent else { return }
+    guard index >= 0, !endpoints[Int(place)].hasLeft else { return }
     let policy = snapshots.newest.policy(index)
     let service = endpoints[Int(place)].service
     if policy.pointee.choice.pointee.hasBreaker {

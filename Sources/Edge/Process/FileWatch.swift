@@ -57,6 +57,26 @@ public struct FileWatch: ~Copyable {
 
   /// Whether a file changed and things have been quiet since.
   public mutating func takeChange(at now: Instant) -> Bool {
+    guard isDue(at: now) else { return false }
+    let current = paths.map(Self.fingerprint)
+    guard current != seen else { return false }
+    // A file that is gone for a moment, between two steps of a tool, is not news.
+    guard !current.contains(nil) else { return false }
+    seen = current
+    return true
+  }
+
+  /// Which files are others than before, or gone, as indices of `paths`; `nil` while it is not time
+  /// to look.
+  public mutating func takeChanges(at now: Instant) -> [Int]? {
+    guard isDue(at: now) else { return nil }
+    let current = paths.map(Self.fingerprint)
+    defer { seen = current }
+    return paths.indices.filter { current[$0] != seen[$0] }
+  }
+
+  /// Whether it is time to look; a look counts as taken.
+  private mutating func isDue(at now: Instant) -> Bool {
     if hasEvents() {
       if firstEvent == nil { firstEvent = now }
       lastEvent = now
@@ -65,11 +85,6 @@ public struct FileWatch: ~Copyable {
     firstEvent = nil
     lastLook = now
     watchFolders()
-    let current = paths.map(Self.fingerprint)
-    guard current != seen else { return false }
-    // A file that is gone for a moment, between two steps of a tool, is not news.
-    guard !current.contains(nil) else { return false }
-    seen = current
     return true
   }
 

@@ -19,13 +19,42 @@ extension EdgeServer {
       guard case .host(let host, _) = endpoint, literal(endpoint).isEmpty else { continue }
       hosts.insert(host.lowercased())
     }
-    guard hosts.count <= NameResolver.maximumNames else {
-      throw EdgeError(
-        .bound,
-        "\(hosts.count) host names as endpoints; at most \(NameResolver.maximumNames) are resolved"
-      )
-    }
+    guard hosts.count <= NameResolver.maximumNames else { throw tooManyNames(hosts.count) }
     return hosts.sorted()
+  }
+
+  /// What to ask name servers: sources, names that are served, and those of lists that wait for them.
+  ///
+  /// - Parameters:
+  ///   - settings: As an operator wrote them.
+  ///   - plan: What would be served, in place of what is.
+  /// - Returns: Names in lower case, each question once.
+  /// - Throws: Where sources and served names alone are too many; of the others some are left out.
+  func questions(
+    _ settings: Settings,
+    _ plan: Discovery.Plan? = nil
+  ) throws(EdgeError) -> [NameQuestion] {
+    let served = try Self.hosts(discovery.filled(settings, plan)).map { NameQuestion($0) }
+    let known = Set(served)
+    let needed = served + discovery.questions(plan).filter { !known.contains($0) }
+    guard needed.count <= NameResolver.maximumNames else { throw Self.tooManyNames(needed.count) }
+    let waiting = discovery.waitingNames(plan).map { NameQuestion($0) }
+    let all = Set(needed)
+    return needed
+      + waiting.filter { !all.contains($0) }.sorted { $0.name < $1.name }
+      .prefix(NameResolver.maximumNames - needed.count)
+  }
+
+  private static func tooManyNames(_ count: Int) -> EdgeError {
+    EdgeError(
+      .bound,
+      "\(count) host names as endpoints; at most \(NameResolver.maximumNames) are resolved"
+    )
+  }
+
+  /// Whether an endpoint can be connected to by now.
+  func hasAddress(_ endpoint: ServiceSetting.Endpoint) -> Bool {
+    !addresses(of: endpoint).isEmpty
   }
 
   /// The addresses of an endpoint now; names that were never resolved have none.
@@ -37,53 +66,86 @@ extension EdgeServer {
   }
 
   /// Starts the first worker without listeners, so that no request meets an empty service.
-  func startResolving(_ hosts: [String]) throws(EdgeError) {
-    shared.names.expect(hosts)
-    mailboxes[0].watch(hosts)
+  func startResolving(_ questions: [NameQuestion]) throws(EdgeError) {
+    shared.names.expect(questions)
+    watch(questions)
     mailboxes[0].deliver(running.withLock { $0.snapshot }, sockets: nil)
     let thread = try startWorker(0)
     running.withLock { $0.threads.append(thread) }
     let end = Instant(clinux_monotonic_now()) + Self.firstAnswersLimit
-    while !shared.names.isSettled {
-      let left = end - Instant(clinux_monotonic_now())
-      guard left > .zero else { break }
-      var entry = pollfd(fd: shared.names.settled.descriptor, events: Int16(POLLIN), revents: 0)
-      poll(&entry, 1, Int32(left.rawValue / 1_000_000) + 1)
-      shared.names.settled.answer()
+    var asked = questions
+    while awaitAnswers(until: end) {
+      _ = takeAnswers()
+      // Records of services name hosts, which are asked for in turn.
+      let next = try self.questions(loaded.settings)
+      guard next != asked else { return }
+      shared.names.expect(next.filter { !asked.contains($0) })
+      watch(next)
+      asked = next
     }
     _ = takeAnswers()
   }
 
-  /// Watches the names of a configuration that has just been adopted, and forgets the others.
-  func watchNames(_ hosts: [String]) {
-    let kept = Set(hosts)
-    resolved.withLock { table in table = table.filter { kept.contains($0.key) } }
-    mailboxes[0].watch(hosts)
+  /// Whether all that was expected came in time.
+  private func awaitAnswers(until end: Instant) -> Bool {
+    while !shared.names.isSettled {
+      let left = end - Instant(clinux_monotonic_now())
+      guard left > .zero else { return false }
+      var entry = pollfd(fd: shared.names.settled.descriptor, events: Int16(POLLIN), revents: 0)
+      poll(&entry, 1, Int32(left.rawValue / 1_000_000) + 1)
+      shared.names.settled.answer()
+    }
+    return true
   }
 
-  /// Publishes what names stand for now, if that changed.
+  /// Asks these questions and no others; what other names stood for is forgotten.
+  func watch(_ questions: [NameQuestion]) {
+    let kept = Set(questions.filter { $0.kind == .addresses }.map(\.name))
+    resolved.withLock { table in table = table.filter { kept.contains($0.key) } }
+    mailboxes[0].watch(questions)
+    watched.withLock { $0 = questions }
+  }
+
+  /// Publishes what names stand for and what sources list now, if that changed.
   ///
   /// - Returns: Whether it did.
   func publishAnswers() -> Bool {
-    guard takeAnswers() else { return false }
-    do {
-      try republish()
+    let hasAnswers = takeAnswers()
+    let hasLists = discovery.takeNews()
+    guard hasAnswers || hasLists || isBehind.withLock({ $0 }) else { return false }
+    do throws(EdgeError) {
+      try changes.withLock { _ throws(EdgeError) in
+        discovery.promote(hasAddress)
+        let questions = try questions(loaded.settings)
+        // A new set gives up lookups under way, so the same one is not set again.
+        if questions != watched.withLock({ $0 }) { watch(questions) }
+        try apply(loaded, readsFiles: false)
+      }
+      isBehind.withLock { $0 = false }
     } catch {
-      // The snapshot before goes on serving; the next answer or reload tries again.
+      // The snapshot before goes on serving; it is tried again with the next look.
+      isBehind.withLock { $0 = true }
       registry.add(counters.publishFailures)
     }
     return true
   }
 
+  /// Takes what lookups came to, of sources as well.
+  ///
+  /// - Returns: Whether a name stands for something else.
   private func takeAnswers() -> Bool {
-    let answers = shared.names.take()
-    return resolved.withLock { table in
+    let all = shared.names.take()
+    let isNew = resolved.withLock { table in
       var isNew = false
-      for (name, addresses) in answers where table[name] != addresses {
-        table[name] = addresses
+      for (question, news) in all where question.kind == .addresses {
+        guard let addresses = news.addresses, table[question.name] != addresses else { continue }
+        table[question.name] = addresses
         isNew = true
       }
       return isNew
     }
+    // Behind the addresses, so that what they stand for is there when a list is.
+    discovery.hear(all)
+    return isNew
   }
 }

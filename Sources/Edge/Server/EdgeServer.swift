@@ -22,6 +22,8 @@ public final class EdgeServer: Sendable {
     public var snapshots = SnapshotTable.defaultCapacity
     /// Where the memory in use is read from.
     public var memory = MemoryUse()
+    /// Name servers in place of the system's, as `host:port` with commas between.
+    public var nameServers: String?
     /// A descriptor of what the process before had learned; it is read at the start and stays open.
     public var handedState: Int32?
     /// Hears of certificates that were replaced, or could not be.
@@ -60,11 +62,17 @@ public final class EdgeServer: Sendable {
   let running: Locked<Running>
   /// What names stand for, by name in lower case: the port is each endpoint's own.
   let resolved = Locked<[String: [IPBytes]]>([:])
+  /// What is asked of name servers.
+  let watched = Locked<[NameQuestion]>([])
+  /// Whether what is known could not be published.
+  let isBehind = Locked(false)
+  let discovery: Discovery
+  private let discoveryFiles: DiscoveryFiles
   let certificates: CertificateStore
   private let upkeep = Upkeep()
   private let keeper: LearnedKeeper
   /// Held while a configuration takes effect, which several threads may want at once.
-  private let changes = Locked<Void>(())
+  let changes = Locked<Void>(())
 
   /// Compiles the configuration and takes or binds its listening sockets.
   ///
@@ -82,7 +90,12 @@ public final class EdgeServer: Sendable {
     let count = Self.workerCount(loaded.settings)
     workerCount = count
     let classes = loaded.settings.classes
-    shared = SharedState(sockets: inherited, workers: count, classes: classes.count)
+    shared = SharedState(
+      sockets: inherited,
+      workers: count,
+      classes: classes.count,
+      nameServers: options.nameServers
+    )
     registry = MetricRegistry(shards: count)
     self.names = names
     self.rings = rings
@@ -103,7 +116,14 @@ public final class EdgeServer: Sendable {
     )
     overloadReport = OverloadReport(shared.load, classes: classes)
     healthReport = HealthReport(shared.health)
-    admissionReport = AdmissionReport(classes: classes, health: healthReport)
+    discovery = Discovery(logger: options.logger)
+    discoveryFiles = DiscoveryFiles(discovery)
+    let discoveryReport = DiscoveryReport(discovery)
+    admissionReport = AdmissionReport(
+      classes: classes,
+      health: healthReport,
+      discovery: discoveryReport
+    )
     certificates = CertificateStore(logger: options.logger)
     mailboxes = (0..<count).map { _ in WorkerMailbox() }
     heartbeats = (0..<count).map { WorkerHeartbeat(worker: $0) }
@@ -141,6 +161,7 @@ public final class EdgeServer: Sendable {
     hedgeReport.register(in: registry)
     healthReport.adopt(snapshot.roster)
     healthReport.register(in: registry)
+    discoveryReport.register(in: registry)
   }
 
   /// The number of workers that settings ask for.
@@ -153,19 +174,22 @@ public final class EdgeServer: Sendable {
   ///
   /// With names among the endpoints it waits for first answers before, at most 2 s.
   public func start() throws(EdgeError) {
-    let hosts = try Self.hosts(loaded.settings)
-    if !hosts.isEmpty {
-      try startResolving(hosts)
-      try republish()
-    }
+    // Not before: the files may be readable for the user alone that the process has become.
+    let plan = discovery.plan(loaded.settings, after: Settings(), hasAddress)
+    discovery.commit(plan)
+    let questions = try questions(loaded.settings)
+    if !questions.isEmpty { try startResolving(questions) }
+    if !questions.isEmpty || !discovery.isEmpty { try republish() }
     let (snapshot, sockets) = running.withLock { ($0.snapshot, $0.sockets) }
-    for number in (hosts.isEmpty ? 0 : 1)..<workerCount {
+    for number in (questions.isEmpty ? 0 : 1)..<workerCount {
       mailboxes[number].deliver(snapshot, sockets: Self.of(number, sockets, snapshot))
       let thread = try startWorker(number)
       running.withLock { $0.threads.append(thread) }
     }
     try upkeep.start(for: self)
     try keeper.start()
+    if plan.hasFiles { try discoveryFiles.start() }
+    discoveryFiles.watch(discovery.sources)
   }
 
   /// From now on what limits have learned goes to `handOver` every few seconds while it changes, as a
@@ -180,10 +204,15 @@ public final class EdgeServer: Sendable {
   ///
   /// It waits for no name: an endpoint that is a new one has addresses once it is answered.
   public func reload(_ loaded: LoadedConfiguration) throws(EdgeError) {
-    let hosts = try Self.hosts(loaded.settings)
     try changes.withLock { _ throws(EdgeError) in
-      try apply(loaded, readsFiles: true)
-      watchNames(hosts)
+      let served = discovery.filled(self.loaded.settings)
+      let plan = discovery.plan(loaded.settings, after: served, hasAddress)
+      let questions = try questions(loaded.settings, plan)
+      if plan.hasFiles { try discoveryFiles.start() }
+      try apply(loaded, readsFiles: true, plan)
+      discovery.commit(plan)
+      watch(questions)
+      discoveryFiles.watch(discovery.sources)
     }
   }
 
@@ -196,11 +225,15 @@ public final class EdgeServer: Sendable {
     }
   }
 
-  private func apply(_ loaded: LoadedConfiguration, readsFiles: Bool) throws(EdgeError) {
+  func apply(
+    _ loaded: LoadedConfiguration,
+    readsFiles: Bool,
+    _ plan: Discovery.Plan? = nil
+  ) throws(EdgeError) {
     let before = running.withLock { $0.sockets }
     let contexts = try certificates.prepare(loaded.settings, isFresh: readsFiles)
     let snapshot = try compiler.compile(
-      loaded.settings,
+      discovery.filled(loaded.settings, plan),
       version: loaded.version,
       descriptors: options.descriptors,
       contexts: contexts,
@@ -252,6 +285,7 @@ public final class EdgeServer: Sendable {
 
   /// Ends all workers, whatever they do, and waits for them.
   public func stop() {
+    discoveryFiles.stop()
     upkeep.stop()
     keeper.stop()
     for mailbox in mailboxes { mailbox.advance(to: .stopped) }

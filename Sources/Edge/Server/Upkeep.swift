@@ -4,9 +4,9 @@ internal import Telemetry
 internal import Units
 internal import Upstream
 
-/// The server's own thread: publishes answers to names, replaces certificates and the keys of
-/// tickets, logs what health checks found, looks how much memory is in use, and frees what workers left
-/// behind.
+/// The server's own thread: publishes answers to names and lists of endpoints, replaces certificates and
+/// the keys of tickets, logs what health checks found, looks how much memory is in use, and frees what
+/// workers left behind.
 final class Upkeep: Sendable {
   /// Wait between two looks at what can be freed; an idle process wakes no more often.
   private static let idleMilliseconds: Int32 = 1_000
@@ -31,11 +31,13 @@ final class Upkeep: Sendable {
 
   private func run(_ server: EdgeServer) {
     let changed = server.shared.names.changed
+    let listed = server.discovery.changed
     var paths: [String] = []
     var watch = FileWatch(paths: paths, at: Self.now)
     while !thread.isStopping {
       // Answered before the look, so that what comes after it rings again.
       changed.answer()
+      listed.answer()
       let didPublish = server.publishAnswers()
       server.tidy()
       server.shared.healthNews.tell(server.options.logger)
@@ -58,11 +60,12 @@ final class Upkeep: Sendable {
         pollfd(fd: changed.descriptor, events: Int16(POLLIN), revents: 0),
         // Below 0, where there is none, poll passes it over.
         pollfd(fd: watch.descriptor, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: listed.descriptor, events: Int16(POLLIN), revents: 0),
       ]
       if didPublish {
         poll(&bells, 1, Self.publishMilliseconds)
       } else {
-        poll(&bells, 3, min(idle, wait))
+        poll(&bells, 4, min(idle, wait))
       }
     }
   }

@@ -28,8 +28,16 @@ final class SharedState: Sendable {
   let load: EdgeLoad
   /// Where the worker that resolves names leaves answers.
   let names = NameBoard()
+  /// Name servers in place of the system's, as `host:port`.
+  let nameServers: String?
 
-  init(sockets: InheritedSockets = InheritedSockets(), workers: Int = 1, classes: Int = 4) {
+  init(
+    sockets: InheritedSockets = InheritedSockets(),
+    workers: Int = 1,
+    classes: Int = 4,
+    nameServers: String? = nil
+  ) {
+    self.nameServers = nameServers
     self.sockets = sockets
     self.classes = classes
     load = EdgeLoad(workers: workers)

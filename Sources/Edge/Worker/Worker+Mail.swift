@@ -59,7 +59,7 @@ extension Worker {
 
   /// Starts endpoints that are new afresh, and closes the pools of those that are gone.
   private func adoptEndpoints(_ snapshot: Snapshot) {
-    for place in knownPlaces { endpoints[Int(place)].isPresent = false }
+    for place in knownPlaces { endpoints[Int(place)].hasLeft = true }
     let before = knownPlaces
     knownPlaces = []
     for index in 0..<snapshot.placeCount {
@@ -73,7 +73,7 @@ extension Worker {
         state.pointee.epoch = snapshot.epoch(at: index)
         if !before.isEmpty { state.pointee.joinedAt = reactor.now }
       }
-      state.pointee.isPresent = true
+      state.pointee.hasLeft = false
       state.pointee.policy = -1
     }
     for (service, range) in snapshot.serviceRanges where service.policy >= 0 {
@@ -83,7 +83,7 @@ extension Worker {
         state.pointee.service = service.place
       }
     }
-    for place in before where !endpoints[Int(place)].isPresent { closeIdle(place) }
+    for place in before where endpoints[Int(place)].hasLeft { closeIdle(place) }
   }
 
   private func isClientSession(_ index: Int32) -> Bool {

@@ -6,17 +6,18 @@ internal import Upstream
 extension Worker {
   /// Takes a new set of names, if there is one.
   func readNames() {
-    guard let names = mailbox.takeNames() else { return }
-    if resolver == nil, !names.isEmpty {
+    guard let questions = mailbox.takeQuestions() else { return }
+    if resolver == nil, !questions.isEmpty {
       resolver = NameResolver(
         reactor: reactor,
         socketKind: OwnerKind.resolver.rawValue,
         timerKind: OwnerKind.resolverTimer.rawValue,
         board: shared.names,
-        seed: random.next()
+        seed: random.next(),
+        servers: shared.nameServers
       )
     }
-    resolver?.replace(names)
+    resolver?.replace(questions)
     countLookups()
   }
 

@@ -1,6 +1,7 @@
 internal import Reactor
 import Synchronization
 internal import Units
+internal import Upstream
 
 /// Where other threads leave what they have to say to a worker.
 ///
@@ -32,7 +33,7 @@ final class WorkerMailbox: Sendable {
   private let closed = Atomic(false)
   private let seen = Atomic(Stage.serving)
   private let bell = Locked<Bell?>(nil)
-  private let names = Locked<[String]?>(nil)
+  private let questions = Locked<[NameQuestion]?>(nil)
   private let wishes = Locked<Set<Int32>>([])
   private let admissionBells = AdmissionBells()
   /// The bell as an address, which can be read without a lock; `bell` keeps it for ever.
@@ -92,16 +93,16 @@ final class WorkerMailbox: Sendable {
 
   var isClosed: Bool { closed.load(ordering: .sequentiallyConsistent) }
 
-  /// Hands over the whole set of names to keep resolved.
-  func watch(_ names: [String]) {
-    self.names.withLock { $0 = names }
+  /// Hands over the whole set of questions to keep answered.
+  func watch(_ questions: [NameQuestion]) {
+    self.questions.withLock { $0 = questions }
     ring()
   }
 
-  func takeNames() -> [String]? {
-    names.withLock { names in
-      defer { names = nil }
-      return names
+  func takeQuestions() -> [NameQuestion]? {
+    questions.withLock { questions in
+      defer { questions = nil }
+      return questions
     }
   }
 

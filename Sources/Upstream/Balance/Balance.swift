@@ -59,7 +59,8 @@ public struct Candidates {
   }
 
   private func isUsable(_ place: Int32, _ avoiding: Int32, _ now: Instant) -> Bool {
-    place != avoiding && !states[Int(place)].isBackedOff(at: now)
+    let state = states + Int(place)
+    return place != avoiding && !state.pointee.hasLeft && !state.pointee.isBackedOff(at: now)
   }
 
   /// Source: Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 2001.
@@ -80,20 +81,25 @@ public struct Candidates {
       let place = places[(start + step) % count]
       if isUsable(place, avoiding, now) { return place }
     }
-    // All rest: the one whose rest ends first, another than before where there is one.
+    // All rest: the one whose rest ends first, another than before where there is one, and one that
+    // has left only where all have.
     var best: Int32 = -1
     for step in 0..<count {
       let place = places[(start + step) % count]
       guard place != avoiding else { continue }
-      if best < 0 || states[Int(place)].backedOffUntil < states[Int(best)].backedOffUntil {
-        best = place
-      }
+      if best < 0 || states[Int(place)].rests(less: states + Int(best)) { best = place }
     }
     return best >= 0 ? best : places[start]
   }
 }
 
 extension EndpointState {
+  /// Whether it is asked before another one where both rest or have left.
+  func rests(less other: UnsafeMutablePointer<EndpointState>) -> Bool {
+    guard hasLeft == other.pointee.hasLeft else { return !hasLeft }
+    return backedOffUntil < other.pointee.backedOffUntil
+  }
+
   /// Whether it is the better one of two: not penalised, fewer in flight, a lower latency.
   func isBetter(than other: UnsafeMutablePointer<EndpointState>, at now: Instant) -> Bool {
     let isPenalised = penalisedUntil > now

@@ -142,7 +142,10 @@ public struct Chooser {
   }
 
   private func isUsable(_ place: Int32, _ turn: Turn) -> Bool {
-    guard place != turn.avoiding, !states[Int(place)].isBackedOff(at: now) else { return false }
+    let state = states + Int(place)
+    guard place != turn.avoiding, !state.pointee.hasLeft, !state.pointee.isBackedOff(at: now) else {
+      return false
+    }
     return mayBeAsked(place, turn, isPanic: turn.isPanic)
   }
 
@@ -303,7 +306,8 @@ public struct Chooser {
         best = offset
         continue
       }
-      // Rather one that is not out, then not the one before, then the one whose rest ends first.
+      // Rather one that is still there and not out, then not the one before, then the one whose rest
+      // ends first.
       if preference(offset, turn) < preference(best, turn) { best = offset }
     }
     return best
@@ -311,8 +315,9 @@ public struct Chooser {
 
   private func preference(_ offset: Int, _ turn: Turn) -> (Int, Int, Int64) {
     let place = place(turn, offset)
+    let isOut = !mayBeAsked(place, turn, isPanic: turn.isPanic)
     return (
-      mayBeAsked(place, turn, isPanic: turn.isPanic) ? 0 : 1, place == turn.avoiding ? 1 : 0,
+      (states[Int(place)].hasLeft ? 2 : 0) + (isOut ? 1 : 0), place == turn.avoiding ? 1 : 0,
       states[Int(place)].backedOffUntil.rawValue
     )
   }

@@ -2,59 +2,67 @@ public import Reactor
 public import Telemetry
 internal import Units
 
+/// What lookups of one question came to since somebody took notice.
+public struct NameNews: Sendable {
+  /// The last answer, changed or not, where there was one: addresses, or records of services.
+  public internal(set) var addresses: [IPBytes]?
+  public internal(set) var services: [ServiceRecord]?
+  /// Why the last lookup failed, `nil` where it did not.
+  public internal(set) var problem: String?
+}
+
 /// Where a resolver leaves answers for the slow plane.
 ///
-/// An answer replaces its predecessor for the same name, so nothing grows beyond the names that
-/// are watched and nothing that must arrive is dropped.
+/// An answer replaces its predecessor for the same question, so nothing grows beyond what is watched
+/// and nothing that must arrive is dropped.
 public final class NameBoard: Sendable {
   private struct State {
-    /// Answers that nobody took yet.
-    var changes: [String: [IPBytes]] = [:]
-    /// Names that had neither an answer nor a failure so far.
-    var unanswered: Set<String> = []
+    /// What nobody took yet.
+    var news: [NameQuestion: NameNews] = [:]
+    /// Questions that had neither an answer nor a failure so far.
+    var unanswered: Set<NameQuestion> = []
 
-    /// Whether this was the last name to be heard of.
-    mutating func tick(_ name: String) -> Bool {
-      unanswered.remove(name) != nil && unanswered.isEmpty
+    /// Whether this was the last one to be heard of.
+    mutating func tick(_ question: NameQuestion) -> Bool {
+      unanswered.remove(question) != nil && unanswered.isEmpty
     }
   }
 
-  /// Rings when there is an answer to take.
+  /// Rings when there is another answer to take, or a lookup begins or ceases to fail.
   public let changed = Doorbell()
-  /// Rings when each name of `expect` was answered or failed once.
+  /// Rings when each question of `expect` was answered or failed once.
   public let settled = Doorbell()
   private let state = Locked(State())
 
   public init() {}
 
-  /// Begins to count first answers, before the names go to the resolver.
-  public func expect(_ names: [String]) {
-    state.withLock { $0.unanswered = Set(names) }
+  /// Begins to count first answers, before the questions go to the resolver.
+  public func expect(_ questions: [NameQuestion]) {
+    state.withLock { $0.unanswered = Set(questions) }
   }
 
-  /// Whether each expected name was answered or failed once.
+  /// Whether each expected question was answered or failed once.
   public var isSettled: Bool { state.withLock { $0.unanswered.isEmpty } }
 
-  /// Leaves what a name stands for from now on.
-  func post(_ name: String, _ addresses: [IPBytes]) {
+  /// Leaves what a question came to, and rings where that is worth it.
+  func post(
+    _ question: NameQuestion,
+    isNews: Bool,
+    _ change: (inout NameNews) -> Void
+  ) {
     let isLast = state.withLock { state in
-      state.changes[name] = addresses
-      return state.tick(name)
+      change(&state.news[question, default: NameNews()])
+      return state.tick(question)
     }
     if isLast { settled.wake() }
-    changed.wake()
+    if isNews { changed.wake() }
   }
 
-  /// Notes that a name was looked up without news.
-  func note(_ name: String) {
-    if state.withLock({ $0.tick(name) }) { settled.wake() }
-  }
-
-  /// Takes the answers that came since the last call, by name.
-  public func take() -> [String: [IPBytes]] {
+  /// Takes what came since the last call.
+  public func take() -> [NameQuestion: NameNews] {
     state.withLock { state in
-      defer { state.changes = [:] }
-      return state.changes
+      defer { state.news = [:] }
+      return state.news
     }
   }
 }

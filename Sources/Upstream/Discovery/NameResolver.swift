@@ -2,10 +2,10 @@ internal import CLinux
 public import Reactor
 public import Units
 
-/// Keeps names resolved: each is looked up at once, then again at its TTL.
+/// Keeps questions answered: each is asked at once, then again at its TTL.
 ///
-/// A name's last good answer stands until there is a better one: failures and empty answers never
-/// take addresses away, as a name server that is ill is no reason to stop serving. Everything runs
+/// The last good answer stands until there is a better one: failures and empty answers never take
+/// addresses away, as a name server that is ill is no reason to stop serving. Everything runs
 /// on the thread of the reactor; what it finds goes to a `NameBoard`.
 public final class NameResolver {
   /// Names that one process may watch.
@@ -72,25 +72,35 @@ public final class NameResolver {
     if timer >= 0 { reactor.timers.release(timer) }
   }
 
-  /// Watches these names and no others; those that are known keep their answers and their time.
+  /// Watches these questions and no others; those that are known keep their answers and their time.
   ///
   /// - Parameter wanted: At most `maximumNames`; those beyond are left out.
-  public func replace(_ wanted: [String]) {
+  public func replace(_ wanted: [NameQuestion]) {
     // A new channel reads the system's name servers anew; what it gave up is due at once.
     channel = nil
     settle()
-    var known: [String: WatchedName] = [:]
-    for name in names { known[name.name] = name }
+    var known: [NameQuestion: WatchedName] = [:]
+    for name in names { known[name.question] = name }
     names = []
-    var seen = Set<String>()
-    for name in wanted where seen.insert(name).inserted && names.count < Self.maximumNames {
-      let entry = known[name] ?? WatchedName(name, due: reactor.now)
+    var seen = Set<NameQuestion>()
+    for question in wanted
+    where seen.insert(question).inserted && names.count < Self.maximumNames {
+      let entry = known[question] ?? WatchedName(question, due: reactor.now)
       names.append(entry)
       // Said again: the slow plane may have dropped the name and taken it up since.
-      if !entry.addresses.isEmpty { board.post(name, entry.addresses) }
+      repeatAnswer(of: entry)
     }
     if !names.isEmpty { channel = ResolverChannel(watches: watches, servers: servers) }
     pump()
+  }
+
+  private func repeatAnswer(of name: WatchedName) {
+    guard !name.addresses.isEmpty || !name.services.isEmpty else { return }
+    board.post(name.question, isNews: true) { news in
+      if !name.addresses.isEmpty { news.addresses = name.addresses }
+      if !name.services.isEmpty { news.services = name.services }
+      news.problem = name.problem
+    }
   }
 
   /// A socket of `socketKind` is ready.
@@ -120,7 +130,7 @@ public final class NameResolver {
 
   /// When a name is looked up next, `nil` while it is or when it is not watched.
   public func nextLookup(of name: String) -> Instant? {
-    names.first { $0.name == name && !$0.isUnderWay }?.due
+    names.first { $0.question == NameQuestion(name) && !$0.isUnderWay }?.due
   }
 
   // MARK: - Rounds
@@ -141,7 +151,7 @@ public final class NameResolver {
     name.isUnderWay = true
     underWay += 1
     if channel == nil { channel = ResolverChannel(watches: watches, servers: servers) }
-    if let channel { channel.lookUp(name) } else { name.slot = .failed }
+    if let channel { channel.lookUp(name) } else { name.slot = .failed("the resolver cannot open") }
     // What is answered before the call returns was in the hosts file, where there are no TTLs.
     settle(name, isLocal: true)
   }
@@ -157,27 +167,40 @@ public final class NameResolver {
     underWay -= 1
     switch outcome {
     case .addresses(let addresses, let ttl):
-      name.failures = 0
-      name.due = reactor.now + pacing.wait(ttl: isLocal ? nil : ttl, using: &random)
-      accept(addresses, for: name)
-    case .failed:
+      let isNew = addresses != name.addresses
+      name.addresses = addresses
+      accept(name, ttl: isLocal ? nil : ttl, isNew: isNew) { $0.addresses = addresses }
+    case .services(let answer):
+      // Servers rotate records, which is no change.
+      let isNew = Set(answer.records) != Set(name.services)
+      name.services = answer.records
+      accept(name, ttl: answer.ttl, isNew: isNew) { $0.services = answer.records }
+    case .failed(let problem):
       name.failures += 1
+      name.problem = problem
       name.due = reactor.now + pacing.wait(failures: name.failures, using: &random)
       tally.failed += 1
-      board.note(name.name)
+      board.post(name.question, isNews: name.failures == 1) { $0.problem = problem }
     case .cancelled:
       name.due = reactor.now
     }
   }
 
-  private func accept(_ addresses: [IPBytes], for name: WatchedName) {
-    guard addresses != name.addresses else {
-      tally.unchanged += 1
-      return board.note(name.name)
+  private func accept(
+    _ name: WatchedName,
+    ttl: Int32?,
+    isNew: Bool,
+    _ put: (inout NameNews) -> Void
+  ) {
+    let hasRecovered = name.failures > 0
+    name.failures = 0
+    name.problem = nil
+    name.due = reactor.now + pacing.wait(ttl: ttl, using: &random)
+    if isNew { tally.changed += 1 } else { tally.unchanged += 1 }
+    board.post(name.question, isNews: isNew || hasRecovered) { news in
+      news.problem = nil
+      put(&news)
     }
-    tally.changed += 1
-    name.addresses = addresses
-    board.post(name.name, addresses)
   }
 
   private func schedule() {

@@ -55,8 +55,24 @@ final class ResolverChannel {
   /// Fills the slots of all lookups under way with `cancelled`, and closes the sockets.
   deinit { ares_destroy(handle) }
 
-  /// Begins to look a name up, both families; its slot may be filled when this returns.
+  /// Begins to ask a question; its slot may be filled when this returns.
   func lookUp(_ name: WatchedName) {
+    switch name.question.kind {
+    case .addresses: lookUpAddresses(name)
+    case .services:
+      ares_query(
+        handle,
+        name.name,
+        Int32(ns_c_in.rawValue),
+        Int32(ns_t_srv.rawValue),
+        Self.toldServices,
+        Unmanaged.passRetained(name).toOpaque()
+      )
+    }
+  }
+
+  /// Asks for both families, in the hosts file first.
+  private func lookUpAddresses(_ name: WatchedName) {
     var hints = ares_addrinfo_hints()
     // Unsorted: sorting opens a socket for each address, and the balancer has its own order.
     hints.ai_flags = ARES_AI_NOSORT
@@ -103,9 +119,25 @@ final class ResolverChannel {
     guard let argument else { return }
     let name = Unmanaged<WatchedName>.fromOpaque(argument).takeRetainedValue()
     switch status {
-    case ARES_SUCCESS: name.slot = result.map(ResolverChannel.outcome) ?? .failed
+    case ARES_SUCCESS: name.slot = result.map(ResolverChannel.outcome) ?? noAddress
     case ARES_EDESTRUCTION, ARES_ECANCELLED: name.slot = .cancelled
-    default: name.slot = .failed
+    default: name.slot = .failed(String(cString: ares_strerror(status)))
+    }
+  }
+
+  private static let noAddress = WatchedName.Outcome.failed("the answer has no address")
+
+  private static let toldServices: ares_callback = { argument, status, _, bytes, count in
+    guard let argument else { return }
+    let name = Unmanaged<WatchedName>.fromOpaque(argument).takeRetainedValue()
+    switch status {
+    case ARES_SUCCESS:
+      let message = Array(UnsafeBufferPointer(start: bytes, count: max(0, Int(count))))
+      name.slot =
+        ServiceAnswer(message).map { .services($0) }
+        ?? .failed("the answer has no SRV record of use")
+    case ARES_EDESTRUCTION, ARES_ECANCELLED: name.slot = .cancelled
+    default: name.slot = .failed(String(cString: ares_strerror(status)))
     }
   }
 
@@ -126,7 +158,7 @@ final class ResolverChannel {
       ttl = min(ttl, max(0, link.pointee.ttl))
       alias = link.pointee.next
     }
-    guard !addresses.isEmpty else { return .failed }
+    guard !addresses.isEmpty else { return noAddress }
     // In order before it is cut, so that the order of records, which servers rotate, is no change.
     let sorted = addresses.sorted { ($0.high, $0.low) < ($1.high, $1.low) }
     return .addresses(Array(sorted.prefix(NameResolver.maximumAddresses)), ttl: ttl)

@@ -7,8 +7,9 @@ public struct EndpointState: BitwiseCopyable {
   /// Which use of the table's place this is: a place is given to another endpoint when its first
   /// one is gone from every configuration.
   public var epoch: UInt32 = 0
-  /// The newest configuration has it; when not, its connections are not kept.
-  public var isPresent = false
+  /// The newest configuration has it no more: its connections are not kept, and requests that began
+  /// with an older one go elsewhere while they can.
+  public var hasLeft = false
   /// Its service's place, and that of what the newest configuration says of it beyond a plain
   /// balance, -1 for nothing.
   public var service: Int32 = -1

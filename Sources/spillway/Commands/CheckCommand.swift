@@ -20,6 +20,7 @@ struct CheckCommand: ParsableCommand {
     do {
       let loaded = try ConfigurationSource.load(file)
       try CertificateCheck.judge(loaded, file: file)
+      try DiscoveryCheck.judge(loaded, file: file)
       if effective {
         print(loaded.settings.effectiveYAML(), terminator: "")
       } else {

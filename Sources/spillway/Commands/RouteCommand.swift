@@ -85,7 +85,8 @@ struct RouteCommand: ParsableCommand {
     switch route.action {
     case .service(let name, let port):
       let service = settings.services.first { $0.name == name }
-      let endpoints = service?.endpoints.map(\.description).joined(separator: ", ") ?? ""
+      let listed = service?.endpoints.map(\.description).joined(separator: ", ") ?? ""
+      let endpoints = service?.discovery.map { "from \($0.kind) \($0.place)" } ?? listed
       print("service  \(name)\(port.map { ", port \($0)" } ?? ""): \(endpoints)")
       print("balance  \(service?.balance.rawValue ?? "")")
       if let admission = service?.admission {

@@ -8,6 +8,8 @@ struct EdgeSettings {
   var listeners: [String] = []
   /// Addresses of the service `backend`; those of the scene's upstreams when empty.
   var endpoints: [String] = []
+  /// Where the endpoints of the service `backend` come from, in place of `endpoints`.
+  var discovery = ""
   /// More fields of the service `backend`.
   var service = ""
   /// More services, each a flow mapping.
@@ -48,8 +50,10 @@ struct EdgeSettings {
     lines.append("listeners:")
     lines.append("  - {name: public, address: \"127.0.0.1:0\"\(more(listener))}")
     lines += listeners.map { "  - {\($0)}" }
-    if !addresses.isEmpty || !services.isEmpty { lines.append("services:") }
-    if !addresses.isEmpty {
+    if !addresses.isEmpty || !services.isEmpty || !discovery.isEmpty { lines.append("services:") }
+    if !discovery.isEmpty {
+      lines.append("  - {name: backend, discovery: {\(discovery)}\(more(service))}")
+    } else if !addresses.isEmpty {
       let list = addresses.joined(separator: ", ")
       lines.append("  - {name: backend, endpoints: [\(list)]\(more(service))}")
     }

@@ -36,6 +36,7 @@ final class Scene {
     descriptors: Int? = nil,
     blocks: Int? = nil,
     memory: MemoryUse? = nil,
+    nameServers: String? = nil,
     _ play: (Scene) throws -> Void
   ) throws {
     try Self.play(
@@ -47,6 +48,7 @@ final class Scene {
       descriptors,
       blocks,
       memory: memory,
+      nameServers: nameServers,
       play
     )
   }
@@ -84,6 +86,7 @@ final class Scene {
     _ descriptors: Int?,
     _ blocks: Int?,
     memory: MemoryUse? = nil,
+    nameServers: String? = nil,
     _ play: (Scene) throws -> Void
   ) throws {
     defer {
@@ -98,7 +101,8 @@ final class Scene {
       blocks: blocks,
       snapshots: snapshots,
       descriptors: descriptors,
-      memory: memory
+      memory: memory,
+      nameServers: nameServers
     )
     let scene = Scene(edge, upstreams, services, settings)
     defer { edge.stop() }

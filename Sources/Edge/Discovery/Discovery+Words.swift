@@ -1,0 +1,146 @@
+internal import CLinux
+internal import Configuration
+internal import Telemetry
+internal import Units
+internal import Upstream
+
+/// What sources say, and which of it is taken.
+extension Discovery {
+  /// A source said something.
+  func hear(_ word: DiscoveryWord, from source: Source) {
+    let news = state.withLock { state -> News? in
+      // A reload may have given the service another source meanwhile.
+      guard var entry = state.entries[source.service], entry.setting == source.setting else {
+        return nil
+      }
+      let outcome = Self.take(word, &entry, beside: Use(state, except: source.service))
+      state.entries[source.service] = entry
+      return News(source.service, entry, outcome)
+    }
+    guard let news else { return }
+    tell(news)
+    if case .changed = news.outcome {
+      hasNews.withLock { $0 = true }
+      changed.wake()
+    }
+  }
+
+  /// Name servers said something, or nothing.
+  func hear(_ all: [NameQuestion: NameNews]) {
+    guard !all.isEmpty else { return }
+    for source in sources {
+      guard let question = source.setting.question, let news = all[question] else { continue }
+      // What came before a failure counts as well.
+      if let list = source.setting.list(news) { hear(.list(list), from: source) }
+      if let problem = news.problem {
+        hear(.failure(.unavailable, "\(question.name): \(problem)"), from: source)
+      }
+    }
+  }
+
+  /// Whether a list changed since the last call.
+  func takeNews() -> Bool {
+    hasNews.withLock { hasNews in
+      defer { hasNews = false }
+      return hasNews
+    }
+  }
+
+  /// Serves each list that has come to an address.
+  ///
+  /// `hasAddress`: Whether an endpoint can be connected to by now.
+  func promote(_ hasAddress: (ServiceSetting.Endpoint) -> Bool) {
+    let waiting = state.withLock { $0.entries }.filter {
+      $0.value.serving != $0.value.list.endpoints
+    }
+    for (service, entry) in waiting
+    where entry.list.endpoints.contains(where: { hasAddress($0.endpoint) }) {
+      state.withLock { state in
+        guard state.entries[service]?.list.endpoints == entry.list.endpoints else { return }
+        state.entries[service]?.serving = entry.list.endpoints
+      }
+    }
+  }
+
+  // MARK: - Bounds
+
+  /// What all but one service take of the bounds.
+  struct Use {
+    var endpoints = 0
+    var names: Set<String>
+
+    init(_ state: State, except service: String) {
+      names = state.names
+      for (name, entry) in state.entries where name != service {
+        endpoints += entry.list.endpoints.count
+        names.formUnion(Discovery.names(entry.list.endpoints))
+      }
+    }
+  }
+
+  /// How a question is counted among host names: records of services are no addresses.
+  static func key(_ question: NameQuestion) -> String {
+    question.kind == .services ? "\(question.name) SRV" : question.name
+  }
+
+  static func names(_ endpoints: [ListedEndpoint]) -> [String] {
+    endpoints.compactMap { listed in
+      guard case .host(let host, _) = listed.address,
+        EdgeServer.literal(listed.endpoint).isEmpty
+      else { return nil }
+      return host.lowercased()
+    }
+  }
+
+  static func take(
+    _ word: DiscoveryWord,
+    _ entry: inout Entry,
+    beside use: @autoclosure () -> Use
+  ) -> EndpointList.Outcome {
+    switch word {
+    case .failure(let failure, let problem): return entry.list.fail(failure, problem)
+    case .list(let list):
+      // Most words say what is known, and looking at all lists is dear.
+      if list != entry.list.endpoints, let problem = excess(list, beside: use()) {
+        return entry.list.fail(.tooMany, problem)
+      }
+      let outcome = entry.list.hear(list, at: clinux_wall_now() / 1_000_000_000)
+      // Where there is nobody, somebody without an address is no worse.
+      if entry.serving.isEmpty { entry.serving = entry.list.endpoints }
+      return outcome
+    }
+  }
+
+  private static func excess(_ list: [ListedEndpoint], beside use: Use) -> String? {
+    if use.endpoints + list.count > maximumEndpoints {
+      return "lists \(list.count) endpoints beside \(use.endpoints) of other services; "
+        + "at most \(maximumEndpoints) are possible"
+    }
+    let names = use.names.union(names(list))
+    guard names.count > NameResolver.maximumNames else { return nil }
+    return "lists host names, of which there would be \(names.count) with those of other services; "
+      + "at most \(NameResolver.maximumNames) are resolved"
+  }
+}
+
+extension DiscoverySetting {
+  /// What name servers are asked for it.
+  var question: NameQuestion? {
+    switch self {
+    case .file: nil
+    case .addresses(let name, _): NameQuestion(name)
+    case .services(let name, _): NameQuestion(name, .services)
+    }
+  }
+
+  /// The list that an answer stands for, `nil` where there was none.
+  fileprivate func list(_ news: NameNews) -> [ListedEndpoint]? {
+    switch self {
+    case .file: nil
+    case .addresses(let name, let port):
+      // The name itself: what it stands for is looked up with all others.
+      news.addresses.map { _ in [ListedEndpoint(.host(name, port: port))] }
+    case .services(_, let port): news.services.map { ServiceRecord.endpoints($0, port: port) }
+    }
+  }
+}

@@ -1,0 +1,107 @@
+internal import Configuration
+internal import Telemetry
+internal import Upstream
+
+/// What sources of endpoints say, for metrics and for those who ask why; slow plane only.
+struct DiscoveryReport: Sendable {
+  private let discovery: Discovery
+
+  init(_ discovery: Discovery) { self.discovery = discovery }
+
+  // MARK: - Metrics
+
+  func register(in registry: MetricRegistry) {
+    gauge(
+      "spillway_discovery_up",
+      "1 while the source of a service's endpoints says something of use, 0 while the last list is kept.",
+      in: registry
+    ) { $0.list.isUp ? 1 : 0 }
+    gauge(
+      "spillway_discovery_endpoints",
+      "Endpoints in the last list that was taken.",
+      in: registry
+    ) { Double($0.list.endpoints.count) }
+    gauge(
+      "spillway_discovery_waiting",
+      "1 while the last list has no address yet and the one before is served.",
+      in: registry
+    ) { $0.serving == $0.list.endpoints ? 0 : 1 }
+    gauge(
+      "spillway_discovery_updated_timestamp_seconds",
+      "When a list was taken last, since 1970; 0 before the first.",
+      in: registry
+    ) { Double($0.list.heardAt) }
+    registry.register(
+      "spillway_discovery_changes_total",
+      help: "Lists of endpoints that differed from the ones before.",
+      .counter
+    ) { [discovery] in
+      discovery.all.map {
+        MetricSample(Double($0.entry.list.changes), Self.labels($0.service, $0.entry))
+      }
+    }
+    registry.register(
+      "spillway_discovery_failures_total",
+      help: "Times that a source began to fail or failed in another way, by reason.",
+      .counter
+    ) { [discovery] in
+      discovery.all.flatMap { service, entry in
+        DiscoveryFailure.allCases.map {
+          MetricSample(
+            Double(entry.list.count($0)),
+            ["service": service, "source": entry.setting.kind, "reason": $0.label]
+          )
+        }
+      }
+    }
+  }
+
+  private func gauge(
+    _ name: String,
+    _ help: String,
+    in registry: MetricRegistry,
+    _ value: @escaping @Sendable (Discovery.Entry) -> Double
+  ) {
+    registry.register(name, help: help, .gauge) { [discovery] in
+      discovery.all.map { MetricSample(value($0.entry), Self.labels($0.service, $0.entry)) }
+    }
+  }
+
+  private static func labels(_ service: String, _ entry: Discovery.Entry) -> Labels {
+    ["service": service, "source": entry.setting.kind]
+  }
+
+  // MARK: - Explanation
+
+  /// A field of a service's object in JSON, with a comma before it; nothing without a source.
+  func json(_ service: String) -> String {
+    guard let entry = discovery.entry(of: service) else { return "" }
+    let list = entry.list
+    let failures = DiscoveryFailure.allCases.map { "\"\($0.label)\":\(list.count($0))" }
+    var text = ",\"discovery\":{\"source\":\"\(entry.setting.kind)\""
+    text += ",\"from\":\(JSONText.literal(entry.setting.place)),\"isUp\":\(list.isUp)"
+    text += ",\"endpoints\":\(list.endpoints.count)"
+    text += ",\"isWaiting\":\(entry.serving != list.endpoints)"
+    if list.heardAt > 0 { text += ",\"updatedAt\":\"\(Self.time(list.heardAt))\"" }
+    if let problem = list.problem {
+      text += ",\"problem\":\(JSONText.literal(Discovery.visible(problem)))"
+    }
+    return text + ",\"changes\":\(list.changes),\"failures\":{\(failures.joined(separator: ","))}}"
+  }
+
+  /// Lines of a service for people, each with two spaces before it.
+  func lines(_ service: String) -> [String] {
+    guard let entry = discovery.entry(of: service) else { return [] }
+    let list = entry.list
+    var text = "  endpoints: \(list.endpoints.count) from \(entry.setting.kind)"
+    text += " \(entry.setting.place)"
+    text += list.heardAt > 0 ? ", heard at \(Self.time(list.heardAt))" : ", never heard"
+    if entry.serving != list.endpoints { text += ", waiting for an address of the last list" }
+    if let problem = list.problem { text += "; \(Discovery.visible(problem))" }
+    return [text]
+  }
+
+  private static func time(_ seconds: Int64) -> String {
+    Timestamp.rfc3339(nanoseconds: seconds * 1_000_000_000)
+  }
+}

@@ -1,0 +1,235 @@
+import Configuration
+import Glibc
+import Testing
+import Units
+import Upstream
+
+@testable import Edge
+
+/// What is made of the words of sources, and which of them are refused.
+struct DiscoveryTests {
+  private static let setting = DiscoverySetting.file(path: "/nowhere/endpoints.yaml")
+
+  private static func settings(_ services: [String], names: [String] = []) -> Settings {
+    var settings = Settings()
+    settings.services = services.map { name in
+      var service = ServiceSetting(name: name, endpoints: [])
+      service.discovery = setting
+      return service
+    }
+    let listed = names.map { ServiceSetting.Endpoint.host($0, port: 80) }
+    settings.services.append(ServiceSetting(name: "plain", endpoints: listed))
+    return settings
+  }
+
+  private static func isLiteral(_ endpoint: ServiceSetting.Endpoint) -> Bool {
+    !EdgeServer.literal(endpoint).isEmpty
+  }
+
+  private static func discovery(_ settings: Settings) -> Discovery {
+    let discovery = Discovery(logger: nil)
+    discovery.commit(discovery.plan(settings, after: Settings(), isLiteral))
+    return discovery
+  }
+
+  private static func source(_ service: String) -> Discovery.Source {
+    Discovery.Source(service: service, setting: setting, allowsUnix: true)
+  }
+
+  private static func list(_ hosts: [String]) -> DiscoveryWord {
+    .list(hosts.map { ListedEndpoint(.host($0, port: 80)) })
+  }
+
+  @Test func `services get the endpoints of their lists, and no others do`() {
+    let settings = Self.settings(["a", "b"], names: ["c.test"])
+    let discovery = Self.discovery(settings)
+
+    discovery.hear(Self.list(["10.0.0.1", "10.0.0.2"]), from: Self.source("a"))
+    discovery.hear(Self.list(["10.0.0.3"]), from: Self.source("nobody"))
+    discovery.promote(Self.isLiteral)
+
+    let filled = discovery.filled(settings)
+    #expect(filled.services.map(\.endpoints.count) == [2, 0, 1])
+    #expect(discovery.takeNews())
+    #expect(!discovery.takeNews())
+  }
+
+  @Test func `a list of names waits for an address while another one serves`() {
+    let settings = Self.settings(["a"])
+    let discovery = Self.discovery(settings)
+    discovery.hear(Self.list(["10.0.0.1"]), from: Self.source("a"))
+
+    discovery.hear(Self.list(["A.test", "b.test"]), from: Self.source("a"))
+    discovery.promote(Self.isLiteral)
+    #expect(discovery.filled(settings).services[0].endpoints == [.host("10.0.0.1", port: 80)])
+    #expect(discovery.waitingNames() == ["a.test", "b.test"])
+
+    discovery.promote { $0 == .host("b.test", port: 80) }
+    #expect(discovery.filled(settings).services[0].endpoints.count == 2)
+    #expect(discovery.waitingNames().isEmpty)
+  }
+
+  @Test func `the first list serves at once, with or without an address`() {
+    let settings = Self.settings(["a"])
+    let discovery = Self.discovery(settings)
+
+    discovery.hear(Self.list(["a.test"]), from: Self.source("a"))
+
+    #expect(discovery.filled(settings).services[0].endpoints == [.host("a.test", port: 80)])
+  }
+
+  @Test func `names beyond what is resolved are refused, those of the configuration counted`() {
+    let most = NameResolver.maximumNames
+    let settings = Self.settings(["a", "b"], names: ["x.test", "y.test"])
+    let discovery = Self.discovery(settings)
+    let names = (0..<(most - 2)).map { "n\($0).test" }
+
+    discovery.hear(Self.list(names + ["more.test"]), from: Self.source("a"))
+    #expect(discovery.entry(of: "a")?.list.count(.tooMany) == 1)
+    discovery.hear(Self.list(names + ["X.test", "10.0.0.1"]), from: Self.source("a"))
+    #expect(discovery.entry(of: "a")?.list.isUp == true)
+    discovery.hear(Self.list(["more.test"]), from: Self.source("b"))
+    #expect(discovery.entry(of: "b")?.list.count(.tooMany) == 1)
+    discovery.hear(Self.list(["n0.test"]), from: Self.source("b"))
+
+    #expect(discovery.entry(of: "b")?.list.isUp == true)
+  }
+
+  @Test func `endpoints of all lists beyond what can be known are refused`() {
+    let settings = Self.settings(["a", "b"])
+    let discovery = Self.discovery(settings)
+    func some(_ count: Int) -> DiscoveryWord {
+      Self.list((0..<count).map { "10.\($0 >> 16).\($0 >> 8 & 255).\($0 & 255)" })
+    }
+
+    discovery.hear(some(Discovery.maximumEndpoints - 1), from: Self.source("a"))
+    discovery.hear(some(2), from: Self.source("b"))
+    #expect(discovery.entry(of: "b")?.list.count(.tooMany) == 1)
+    discovery.hear(some(1), from: Self.source("b"))
+
+    #expect(discovery.entry(of: "b")?.list.endpoints.count == 1)
+  }
+
+  @Test func `a plan that is not taken changes nothing, one that is keeps what was heard since`() {
+    let settings = Self.settings(["a"])
+    let discovery = Self.discovery(settings)
+    discovery.hear(Self.list(["10.0.0.1"]), from: Self.source("a"))
+    let next = Self.settings(["a", "b"])
+
+    let plan = discovery.plan(next, after: discovery.filled(settings), Self.isLiteral)
+    #expect(discovery.all.map(\.service) == ["a"])
+    discovery.hear(Self.list(["10.0.0.2"]), from: Self.source("a"))
+    discovery.promote(Self.isLiteral)
+    discovery.commit(plan)
+
+    #expect(discovery.all.map(\.service) == ["a", "b"])
+    #expect(discovery.filled(next).services[0].endpoints == [.host("10.0.0.2", port: 80)])
+  }
+
+  @Test func `another source of a service begins with what it had`() {
+    let settings = Self.settings(["a"])
+    let discovery = Self.discovery(settings)
+    discovery.hear(Self.list(["10.0.0.1"]), from: Self.source("a"))
+    var next = settings
+    next.services[0].discovery = .file(path: "/nowhere/else.yaml")
+
+    discovery.commit(discovery.plan(next, after: discovery.filled(settings), Self.isLiteral))
+    // The thread of the old source may say one more word.
+    discovery.hear(Self.list(["10.0.0.9"]), from: Self.source("a"))
+
+    #expect(discovery.filled(next).services[0].endpoints == [.host("10.0.0.1", port: 80)])
+    #expect(discovery.entry(of: "a")?.list.isUp == false)
+    #expect(discovery.entry(of: "a")?.list.count(.unavailable) == 1)
+  }
+
+  @Test func `what files say is shown without what steers a terminal`() {
+    #expect(Discovery.visible("a\u{1B}[31mb\nc\u{202E}d") == "a?[31mb?c?d")
+    #expect(Discovery.visible(String(repeating: "x", count: 5_000)).count == 600)
+  }
+
+  // MARK: - Files
+
+  private static func withFolder(_ body: (String) throws -> Void) throws {
+    let path = "/tmp/spillway-discovered-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+    try #require(mkdir(path, 0o755) == 0)
+    defer {
+      for name in FileText.names(in: path) { unlink("\(path)/\(name)") }
+      rmdir(path)
+    }
+    try body(path)
+  }
+
+  private static func failure(_ path: String) -> DiscoveryFailure? {
+    guard case .failure(let failure, _) = DiscoveredFile.read(path, allowsUnix: true) else {
+      return nil
+    }
+    return failure
+  }
+
+  @Test func `what is no plain file of sane size is refused and holds nobody`() throws {
+    try Self.withFolder { folder in
+      let pipe = "\(folder)/pipe"
+      try #require(mkfifo(pipe, 0o644) == 0)
+      let huge = "\(folder)/huge"
+      FileText.replace(huge, with: "endpoints: []")
+      try #require(truncate(huge, 1 << 40) == 0)
+      let loop = "\(folder)/loop"
+      symlink(loop, loop)
+
+      #expect(Self.failure("\(folder)/missing") == .unavailable)
+      #expect(Self.failure(folder) == .unavailable)
+      #expect(Self.failure(pipe) == .unavailable)
+      #expect(Self.failure("/dev/zero") == .unavailable)
+      #expect(Self.failure(loop) == .unavailable)
+      #expect(Self.failure(huge) == .invalid)
+    }
+  }
+
+  @Test func `a check says at its field what is wrong with a file`() throws {
+    try Self.withFolder { folder in
+      let path = "\(folder)/endpoints.yaml"
+      let text = """
+        listeners: [{name: public, address: "127.0.0.1:0"}]
+        services:
+          - name: shop
+            discovery: {file: endpoints.yaml}
+        routes:
+          - {name: shop, match: {pathPrefix: /}, upstream: {service: shop}, policies: {auth: none}}
+        """
+      let loaded = try ConfigurationSource.parse(text, file: "x.yaml", folder: folder)
+      func faults() -> [String] {
+        do throws(ConfigurationError) {
+          try DiscoveryCheck.judge(loaded, file: "x.yaml")
+          return []
+        } catch {
+          return error.faults.map { $0.description(in: "x.yaml") }
+        }
+      }
+
+      let field = "x.yaml:4:23: services[0].discovery.file: \(path)"
+      #expect(faults() == ["\(field): cannot be read: No such file or directory"])
+      FileText.replace(path, with: "endpoints: []")
+      #expect(faults() == ["\(field): lists no endpoint"])
+      FileText.replace(path, with: "endpoints: [a]")
+      #expect(faults().first?.hasPrefix("\(field):1:13: endpoints[0]: must be") == true)
+      FileText.replace(path, with: "endpoints: [\"a:1\"]")
+      #expect(faults() == [])
+    }
+  }
+
+  @Test func `a fault names file, line and column, and of many the first ones`() throws {
+    try Self.withFolder { folder in
+      let path = "\(folder)/endpoints.yaml"
+      FileText.replace(path, with: "endpoints: [a, b, c, d, e]")
+
+      let word = DiscoveredFile.read(path, allowsUnix: true)
+
+      guard case .failure(.invalid, let problem) = word else {
+        Issue.record("\(word)")
+        return
+      }
+      #expect(problem.hasPrefix("\(path):1:13: endpoints[0]: must be an address"))
+      #expect(problem.hasSuffix("; and 2 more"))
+    }
+  }
+}
