@@ -258,6 +258,8 @@ public struct RouteSetting: Sendable, Equatable {
   /// The place of the route's class in `Settings.classes`.
   public var classIndex: Int
   public var action: Action
+  /// What answers while there is nobody of the service to ask; `nil` for the edge's own 503.
+  public var fallback: Action?
   public var timeout = Nanoseconds.seconds(5)
   /// Time for one attempt; `nil` for no bound beside that of the whole.
   public var perTryTimeout: Nanoseconds?

@@ -24,6 +24,10 @@ struct CompiledRoute {
   var retry: Int32 = -1
   /// The place of what it says of hedges, or -1.
   var hedge: Int32 = -1
+  /// The place of the route that stands in for it while nobody of its service can be asked, or -1.
+  var fallback: Int32 = -1
+  /// Of such a route: what counts the requests that came to it, by `ReplyReason.fallbackPlace`.
+  var fallbacks = CounterRow()
 }
 
 /// A service as the request path sees it.
