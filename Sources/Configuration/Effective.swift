@@ -185,6 +185,7 @@ extension ServiceSetting {
       "retryBudget: \(retryBudget.flow)",
       connections,
     ]
+      + (limits.map { ["limits: \($0.flow)"] } ?? [])
       + (health.map { ["health: \($0.flow)"] } ?? [])
       + (breaker.map { ["breaker: \($0.flow)"] } ?? [])
       + (outlier.map { ["outlier: \($0.flow)"] } ?? [])

@@ -203,6 +203,8 @@ public struct ServiceSetting: Sendable, Equatable {
   /// Time for that sign, before the connection counts as broken.
   public var pingTimeout = Nanoseconds.seconds(5)
 
+  /// Hard caps beyond that of its connections; `nil` for none.
+  public var limits: CapSetting?
   public var admission = AdmissionSetting()
   public var retryBudget = RetryBudgetSetting()
 

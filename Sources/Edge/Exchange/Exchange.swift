@@ -156,4 +156,5 @@ struct Exchange: BitwiseCopyable {
   var bytesOut: Int64
   var admission: AdmissionPlace
   var health = AttemptHealth()
+  var caps = ExchangeCaps()
 }

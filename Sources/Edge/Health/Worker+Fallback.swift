@@ -35,6 +35,7 @@ extension Worker {
     endRetry(exchange, .failed)
     if exchange.pointee.health.isWatched { settleHealth(exchange) }
     leaveAdmission(exchange)
+    if exchange.pointee.caps.isAny { leaveCaps(exchange, index) }
     exchange.pointee.fallback = reason
     exchange.pointee.route = place
     // It was counted, and came to nothing.

@@ -102,7 +102,7 @@ public final class EdgeServer: Sendable {
       health: shared.health
     )
     overloadReport = OverloadReport(shared.load, classes: classes)
-    healthReport = HealthReport(shared.health)
+    healthReport = HealthReport(shared.health, shared.caps)
     admissionReport = AdmissionReport(classes: classes, health: healthReport)
     certificates = CertificateStore(logger: options.logger)
     mailboxes = (0..<count).map { _ in WorkerMailbox() }

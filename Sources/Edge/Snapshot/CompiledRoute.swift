@@ -58,6 +58,8 @@ struct CompiledService {
   var retryAllowance = RetryAllowance(ratio: 0, minimumPerSecond: 0)
   /// The place of its `ServicePolicy` in the snapshot, or -1 where it has none.
   var policy: Int32 = -1
+  /// Hard caps beyond that of its connections, `nil` for none: then nobody waits.
+  var caps: CapSettings?
 }
 
 /// Which version of HTTP the endpoints of a service speak.

@@ -338,7 +338,8 @@ final class SnapshotCompiler: Sendable {
         admission: slot?.index ?? -1,
         isShadow: service.admission.mode == .shadow,
         retries: retries.map { .passUnretained($0) },
-        retryAllowance: RetryAllowance(service.retryBudget)
+        retryAllowance: RetryAllowance(service.retryBudget),
+        caps: service.limits.map { CapSettings($0, endpoints: resolved.count) }
       ),
       endpoints: resolved,
       policy: ServicePolicyMemory(

@@ -84,12 +84,14 @@ public struct Candidates {
     var best: Int32 = -1
     for step in 0..<count {
       let place = places[(start + step) % count]
-      guard place != avoiding else { continue }
+      guard place != avoiding, !states[Int(place)].isFull else { continue }
       if best < 0 || states[Int(place)].backedOffUntil < states[Int(best)].backedOffUntil {
         best = place
       }
     }
-    return best >= 0 ? best : places[start]
+    if best >= 0 { return best }
+    // The one before, rather than one that is full; where all are, whoever asks finds out.
+    return states[Int(max(0, avoiding))].isFull || avoiding < 0 ? places[start] : avoiding
   }
 }
 

@@ -309,10 +309,11 @@ public struct Chooser {
     return best
   }
 
-  private func preference(_ offset: Int, _ turn: Turn) -> (Int, Int, Int64) {
+  private func preference(_ offset: Int, _ turn: Turn) -> (Int, Int, Int, Int64) {
     let place = place(turn, offset)
     return (
-      mayBeAsked(place, turn, isPanic: turn.isPanic) ? 0 : 1, place == turn.avoiding ? 1 : 0,
+      mayBeAsked(place, turn, isPanic: turn.isPanic) ? 0 : 1,
+      states[Int(place)].isFull ? 1 : 0, place == turn.avoiding ? 1 : 0,
       states[Int(place)].backedOffUntil.rawValue
     )
   }
