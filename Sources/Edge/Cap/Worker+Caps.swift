@@ -30,7 +30,10 @@ extension Worker {
     _ service: UnsafePointer<CompiledService>,
     _ caps: CapSettings
   ) -> Bool {
-    if takesRoom(exchanges[index], service, caps) { return true }
+    let exchange = exchanges[index]
+    if takesRoom(exchange, service, caps) { return true }
+    // None was chosen yet: the one that a retry avoids stays the one before.
+    exchange.pointee.previousEndpoint = exchange.pointee.endpoint
     waitInLine(index, service, caps)
     return false
   }
