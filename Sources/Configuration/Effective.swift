@@ -185,6 +185,7 @@ extension ServiceSetting {
       "retryBudget: \(retryBudget.flow)",
       connections,
     ]
+      + (limits.map { ["limits: \($0.flow)"] } ?? [])
       + (health.map { ["health: \($0.flow)"] } ?? [])
       + (breaker.map { ["breaker: \($0.flow)"] } ?? [])
       + (outlier.map { ["outlier: \($0.flow)"] } ?? [])
@@ -214,15 +215,9 @@ extension RouteSetting {
     ]
     switch action {
     case .service(let service, let port):
-      lines.append("upstream: {service: \(service)\(port.map { ", port: \($0)" } ?? "")}")
-    case .respond(let response):
-      let headers = response.headers.map {
-        "{name: \(YAMLWriter.quote($0.name)), value: \(YAMLWriter.quote($0.value))}"
-      }
-      lines.append(
-        "respond: {status: \(response.status), body: \(YAMLWriter.quote(response.body)), "
-          + "headers: [\(headers.joined(separator: ", "))]}"
-      )
+      let more = fallback.map { ", fallback: \($0.flow)" } ?? ""
+      lines.append("upstream: {service: \(service)\(port.map { ", port: \($0)" } ?? "")\(more)}")
+    case .respond(let response): lines.append("respond: \(response.flow)")
     }
     var policies = ["timeoutMs: \(Quantity.text(timeout))"]
     if let perTryTimeout { policies.append("perTryTimeoutMs: \(Quantity.text(perTryTimeout))") }

@@ -206,6 +206,8 @@ public struct ServiceSetting: Sendable, Equatable {
   /// Time for that sign, before the connection counts as broken.
   public var pingTimeout = Nanoseconds.seconds(5)
 
+  /// Hard caps beyond that of its connections; `nil` for none.
+  public var limits: CapSetting?
   public var admission = AdmissionSetting()
   public var retryBudget = RetryBudgetSetting()
 
@@ -261,6 +263,8 @@ public struct RouteSetting: Sendable, Equatable {
   /// The place of the route's class in `Settings.classes`.
   public var classIndex: Int
   public var action: Action
+  /// What answers while there is nobody of the service to ask; `nil` for the edge's own 503.
+  public var fallback: Action?
   public var timeout = Nanoseconds.seconds(5)
   /// Time for one attempt; `nil` for no bound beside that of the whole.
   public var perTryTimeout: Nanoseconds?

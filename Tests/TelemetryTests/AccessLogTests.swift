@@ -151,7 +151,7 @@ struct AccessLogTests {
     let agreed: Set = [
       "requestId", "traceId", "route", "tenantId", "method", "path", "status", "upstream",
       "upstreamVersion", "latencyMs", "rateLimited", "configVersion", "class", "shedReason",
-      "queueMs", "attempts", "hedged", "deadlineMs",
+      "queueMs", "attempts", "hedged", "deadlineMs", "fallback",
     ]
     #expect(agreed.isSubset(of: line.keys))
   }

@@ -102,7 +102,7 @@ enum ListenerReader {
 enum ServiceReader {
   private static let known = [
     "name", "protocol", "exposure", "endpoints", "balance", "connections", "tls", "proxyProtocol",
-    "admission", "retryBudget", "breaker", "outlier", "slowStart", "health", "discovery",
+    "admission", "retryBudget", "breaker", "outlier", "slowStart", "health", "discovery", "limits",
   ]
   private static let later = ["versions"]
 
@@ -146,6 +146,7 @@ enum ServiceReader {
     }
     if let field = fields["admission"] { service.admission = AdmissionReader.read(field) }
     if let field = fields["retryBudget"] { service.retryBudget = RetryReader.budget(field) }
+    var maximum: Field?
     if let field = fields["connections"] {
       let fields = field.map(["maximum", "idle", "connectTimeout", "pingAfter", "pingTimeout"])
       for name in ["pingAfter", "pingTimeout"] where !service.wireProtocol.isShared {
@@ -154,7 +155,8 @@ enum ServiceReader {
         )
       }
       let wait = Nanoseconds.milliseconds(1)...Nanoseconds.seconds(86_400)
-      if let field = fields["maximum"] { service.maximumConnections = field.number(1...1_000_000) }
+      maximum = fields["maximum"]
+      if let field = maximum { service.maximumConnections = field.number(1...1_000_000) }
       if let field = fields["idle"] { service.idle = field.duration(wait) }
       if let field = fields["connectTimeout"] {
         service.connectTimeout = field.duration(.milliseconds(1)...(.seconds(60)))
@@ -162,6 +164,7 @@ enum ServiceReader {
       if let field = fields["pingAfter"] { service.pingAfter = field.duration(wait) }
       if let field = fields["pingTimeout"] { service.pingTimeout = field.duration(wait) }
     }
+    if let field = fields["limits"] { CapReader.read(field, &service, maximum: maximum) }
     settings.services.append(service)
     places.services.append(fields["name"] ?? field)
     places.endpoints.append(read.map(\.field))

@@ -18,11 +18,13 @@ enum RouteReader {
     let name = fields["name"]?.name() ?? ""
     // Something stands in for what is missing, so that the rest is judged, too: a file with a fault
     // is not used in any case.
+    let action = action(field, fields)
     var route = RouteSetting(
       match: fields["match"].map { rule(name, $0) } ?? RouteRule(name: name),
       classIndex: defaultClass(settings),
-      action: action(field, fields) ?? .respond(RouteSetting.Response(status: 503, body: ""))
+      action: action.action ?? .respond(RouteSetting.Response(status: 503, body: ""))
     )
+    route.fallback = action.fallback.flatMap(FallbackReader.read)
     if let field = fields["priority"] { route.match.priority = field.number(-1_000...1_000) }
     if let field = fields["class"] {
       let name = field.text()
@@ -41,6 +43,7 @@ enum RouteReader {
     places.routes.append(name)
     places.routeMatches.append(match)
     places.routeUpstreams.append(fields["upstream"])
+    places.routeFallbacks.append(action.fallback)
     places.routePolicies.append(fields["policies"])
   }
 
@@ -82,21 +85,22 @@ enum RouteReader {
   private static func action(
     _ field: Field,
     _ fields: [String: Field]
-  ) -> RouteSetting.Action? {
+  ) -> (action: RouteSetting.Action?, fallback: Field?) {
     switch (fields["upstream"], fields["respond"]) {
-    case (let upstream?, nil): return service(upstream)
-    case (nil, let respond?): return .respond(response(respond))
+    case (let upstream?, nil):
+      let fields = upstream.map(["service", "port", "fallback"], later: ["splits", "shadow"])
+      return (service(upstream, fields), fields["fallback"])
+    case (nil, let respond?): return (.respond(response(respond)), nil)
     case (_?, let respond?):
       respond.fault("a route has upstream or respond, not both")
-      return nil
+      return (nil, nil)
     case (nil, nil):
       field.fault("a route needs upstream or respond")
-      return nil
+      return (nil, nil)
     }
   }
 
-  private static func service(_ field: Field) -> RouteSetting.Action? {
-    let fields = field.map(["service", "port"], later: ["splits", "shadow"])
+  static func service(_ field: Field, _ fields: [String: Field]) -> RouteSetting.Action? {
     guard let service = fields["service"] else {
       field.fault("needs the name of a service")
       return nil
@@ -113,7 +117,7 @@ enum RouteReader {
   static let maximumResponse = 15_360
   private static let maximumHeaders = 32
 
-  private static func response(_ field: Field) -> RouteSetting.Response {
+  static func response(_ field: Field) -> RouteSetting.Response {
     let fields = field.map(["status", "body", "headers"])
     var response = RouteSetting.Response(status: 200, body: "")
     if let status = fields["status"] {

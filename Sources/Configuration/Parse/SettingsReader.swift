@@ -18,6 +18,7 @@ struct SettingsReader {
     var routes: [Field] = []
     var routeMatches: [Field] = []
     var routeUpstreams: [Field?] = []
+    var routeFallbacks: [Field?] = []
     var routePolicies: [Field?] = []
   }
 

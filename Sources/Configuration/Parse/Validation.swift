@@ -92,15 +92,30 @@ enum Validation {
         "must say auth on a public listener: write policies: {auth: none} for an open route"
       )
     }
-    guard case .service(let name, let port) = route.action,
-      let field = places.routeUpstreams[index]
+    guard let field = places.routeUpstreams[index],
+      let service = service(of: route.action, settings, field, isPublic: isPublic)
     else { return }
+    guard let field = places.routeFallbacks[index] else { return }
+    FallbackReader.judge(route.fallback, of: service, settings, field)
+    if let fallback = route.fallback {
+      _ = self.service(of: fallback, settings, field, isPublic: isPublic)
+    }
+  }
+
+  /// The service that something of a route names, with faults where it may not.
+  private static func service(
+    of action: RouteSetting.Action,
+    _ settings: Settings,
+    _ field: Field,
+    isPublic: Bool
+  ) -> ServiceSetting? {
+    guard case .service(let name, let port) = action else { return nil }
     guard let service = settings.services.first(where: { $0.name == name }) else {
       let near = Spelling.nearest(name, in: settings.services.map(\.name))
       field.fault(
         "there is no service \"\(name)\"" + (near.map { "; did you mean \($0)?" } ?? "")
       )
-      return
+      return nil
     }
     if service.exposure == .internal, isPublic {
       field.fault("the service \"\(name)\" is internal and this route is on a public listener")
@@ -108,6 +123,7 @@ enum Validation {
     if let port, service.discovery == nil, !service.endpoints.contains(where: { $0.port == port }) {
       field.fault("no endpoint of \"\(name)\" has port \(port)")
     }
+    return service
   }
 
   private static func conflicts(_ settings: Settings, _ places: SettingsReader.Places) {

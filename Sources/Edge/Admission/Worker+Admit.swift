@@ -185,6 +185,8 @@ extension Worker {
       if isOverall, exchange.pointee.flags.contains(.hasStrangersDeadline) { outcome = .ignored }
       if !exchange.pointee.request.isComplete { outcome = .ignored }
     }
+    // Who waits for room has asked nobody.
+    if exchange.pointee.caps.isWaiting { outcome = .ignored }
     exchange.pointee.admission.outcome = outcome
   }
 

@@ -53,7 +53,11 @@ extension Worker {
       unlinkIdle(oldest)
       closeUpstream(oldest, reset: false)
     }
-    if !wishes.isEmpty { grantWish(upstream.pointee.service) }
+    if !wishes.isEmpty {
+      let (service, place) = (upstream.pointee.service, upstream.pointee.endpoint)
+      grantWish(service)
+      grantWish(~place)
+    }
   }
 
   /// Idle connections that one worker keeps to one endpoint; beyond it the oldest goes.
@@ -113,7 +117,7 @@ extension Worker {
     drop(&upstream.pointee.input)
     closeTransport(upstream.pointee.transport, reset: reset)
     reactor.timers.release(upstream.pointee.timer)
-    shared.returnConnection(upstream.pointee.service)
+    returnRoom(upstream.pointee.endpoint, upstream.pointee.service)
     meter.upstreamClosed(upstream.pointee.metrics)
     upstreams.release(index)
   }

@@ -17,13 +17,30 @@ extension Worker {
   /// How often it looks.
   static let roomInterval = Nanoseconds.milliseconds(1)
 
-  /// Reserves a connection to a service, at the cost of idle ones.
-  func reserveRoom(_ service: Int32, _ maximum: Int32) -> Bool {
-    repeat {
-      if shared.reserveConnection(service, maximum) { return true }
+  /// Reserves a connection to an endpoint of a service, at the cost of idle ones.
+  func reserveRoom(_ endpoint: Int32, _ service: UnsafePointer<CompiledService>) -> Bool {
+    let place = service.pointee.place
+    let each = service.pointee.caps?.endpointConnections ?? .max
+    while true {
+      let room = shared.caps.reserveConnection(
+        place,
+        endpoint,
+        below: service.pointee.maximumConnections,
+        each: each
+      )
       // Another worker may be quicker to take what was given back.
-    } while closeOldestIdle(of: service)
-    return false
+      switch room {
+      case .reserved: return true
+      case .serviceFull: guard closeOldestIdle(of: place) else { return false }
+      case .endpointFull: guard closeOldestIdle(ofEndpoint: endpoint) else { return false }
+      }
+    }
+  }
+
+  /// Gives back what `reserveRoom` took.
+  func returnRoom(_ endpoint: Int32, _ service: Int32) {
+    shared.caps.returnConnection(service, endpoint)
+    noteRoom(service)
   }
 
   /// Whether the request waits for another worker to make room; the time for it is set then.
@@ -64,9 +81,21 @@ extension Worker {
   /// Closes one idle connection of a service that another worker has no room for.
   ///
   /// A wish that finds none waits for the next connection that becomes idle.
-  func grantWish(_ service: Int32) {
-    guard wishes.contains(service), closeOldestIdle(of: service) else { return }
-    wishes.remove(service)
+  ///
+  /// `wish`: The service's place, or `~place` of the endpoint that it has to be.
+  func grantWish(_ wish: Int32) {
+    guard wishes.contains(wish),
+      wish < 0 ? closeOldestIdle(ofEndpoint: ~wish) : closeOldestIdle(of: wish)
+    else { return }
+    wishes.remove(wish)
+  }
+
+  /// Closes the idle connection to an endpoint that was longest without use.
+  private func closeOldestIdle(ofEndpoint place: Int32) -> Bool {
+    let oldest = endpoints[Int(place)].oldestIdle
+    guard oldest >= 0 else { return closeIdleSession(ofEndpoint: place) }
+    idleBroken(oldest)
+    return true
   }
 
   /// Closes the idle connection to a service that was longest without use, whatever its endpoint.

@@ -91,6 +91,8 @@ struct Exchange: BitwiseCopyable {
   /// Retries that were granted, and why the last one was.
   var retries: UInt8 = 0
   var retryCause = RetryCause.reset
+  /// Why its route's fallback stands in for the service.
+  var fallback: ReplyReason?
   /// Interim responses that came.
   var interims: UInt8
   /// The response's status, 0 before its head.
@@ -154,4 +156,5 @@ struct Exchange: BitwiseCopyable {
   var bytesOut: Int64
   var admission: AdmissionPlace
   var health = AttemptHealth()
+  var caps = ExchangeCaps()
 }

@@ -46,6 +46,7 @@ extension Worker {
     if let endpoint = entry.endpoint { record.endpoint = endpoint }
     record.attempts = exchange.pointee.attempts
     record.isHedged = exchange.pointee.flags.contains(.wasHedged)
+    if let cause = exchange.pointee.fallback { record.fallback = meter.names.reason(cause) }
     record.bytesIn = UInt64(exchange.pointee.bytesIn)
     record.bytesOut = UInt64(exchange.pointee.bytesOut)
     withWords(index) { words in
@@ -80,6 +81,7 @@ extension Worker {
     _ reason: ReplyReason?,
     _ route: Int32,
     priority: Int,
+    fallback: ReplyReason?,
     bytesOut: Int
   ) {
     let snapshot = snapshots.newest
@@ -94,6 +96,7 @@ extension Worker {
     var record = newRecord(index, snapshot.configVersion, status, reason)
     if view.head.minorVersion == 0, record.wire == .http11 { record.wire = .http10 }
     record.bytesOut = UInt64(bytesOut)
+    if let fallback { record.fallback = meter.names.reason(fallback) }
     if let compiled {
       record.route = compiled.pointee.name
       record.priorityClass =

@@ -28,9 +28,18 @@ extension Worker {
     }
     exchange.pointee.phase = .connecting
     exchange.pointee.flags.remove(.onlyHTTP1)
+    if let caps = service.pointee.caps, !enterCaps(index, service, caps) { return }
     if service.pointee.policy >= 0, !mayAttempt(index, service) { return }
-    let place = chooseEndpoint(service, exchange)
-    guard place >= 0 else { return fail(index, .noEndpoint) }
+    let place =
+      service.pointee.caps.map { chooseWithin($0, service, exchange) }
+      ?? chooseEndpoint(service, exchange)
+    guard place >= 0 else {
+      if place == Self.allFull, let caps = service.pointee.caps {
+        exchange.pointee.previousEndpoint = exchange.pointee.endpoint
+        return waitInLine(index, service, caps)
+      }
+      return fail(index, .noEndpoint)
+    }
     exchange.pointee.previousEndpoint = exchange.pointee.endpoint
     exchange.pointee.endpoint = place
     startAttempt(index, place, service)
@@ -98,13 +107,10 @@ extension Worker {
   ) {
     let exchange = exchanges[index]
     let snapshot = snapshots[exchange.pointee.snapshot]
-    guard reserveRoom(service.pointee.place, service.pointee.maximumConnections) else {
-      if waitForRoom(index, service.pointee.place) { return }
-      return fail(index, .connectionLimit)
-    }
+    guard reserveRoom(place, service) else { return noRoom(index, place, service) }
     let upstream = upstreams.allocate()
     guard upstream >= 0 else {
-      shared.returnConnection(service.pointee.place)
+      returnRoom(place, service.pointee.place)
       return fail(index, .buffersExhausted)
     }
     let generation = upstreams.generation(upstream)
@@ -123,7 +129,7 @@ extension Worker {
     guard let transport else {
       if timer >= 0 { reactor.timers.release(timer) }
       upstreams.release(upstream)
-      shared.returnConnection(service.pointee.place)
+      returnRoom(place, service.pointee.place)
       return connectFailed(index, place, .connect(code))
     }
     upstreams[upstream].initialize(
@@ -323,6 +329,8 @@ extension Worker {
     case .queued where exchange.pointee.admission.state == .gathering: gatherTimedOut(index)
     case .queued:
       fail(index, .shedDeadline, retryAfter: Refusal.retryAfterRange.lowerBound)
+    case .connecting where exchange.pointee.caps.isWaiting:
+      lineTimedOut(index, isOverall: isOverall)
     case .connecting where !isOverall && exchange.pointee.upstream < 0:
       lookForRoom(index)
     case .connecting where !isOverall:

@@ -160,15 +160,26 @@ extension Worker {
   }
 
   /// Stages 4 to 13: the route's policies, then an attempt.
-  private func serve(_ index: Int32, _ view: RequestView, _ route: Int32) {
+  ///
+  /// `fallback`: Why the route stands in for another one.
+  private func serve(
+    _ index: Int32,
+    _ view: RequestView,
+    _ route: Int32,
+    fallback: ReplyReason? = nil
+  ) {
     let compiled = snapshots.newest.route(route)
     guard compiled.pointee.service >= 0 else {
-      return answerRoute(index, view, route)
+      return answerRoute(index, view, route, fallback: fallback)
     }
     let service = snapshots.newest.service(compiled.pointee.service)
     if service.pointee.policy >= 0, let refusal = refusalAhead(of: service) {
+      guard compiled.pointee.fallback < 0 else {
+        return serve(index, view, compiled.pointee.fallback, fallback: refusal.reason)
+      }
       return answer(index, view, refusal.reason, route: route, retryAfter: refusal.wait)
     }
+    if let fallback { meter.fellBack(compiled, fallback) }
     let demand = RequestDemand(view, compiled, snapshots.newest.classes, now: reactor.now)
     if requestsInFlight >= overload.mark,
       shedsForOverload(index, view, demand, route: route, compiled, service)
@@ -191,6 +202,7 @@ extension Worker {
       leaveAdmission(place)
       return answer(index, view, refusal, route: route)
     }
+    exchanges[exchange].pointee.fallback = fallback
     if service.pointee.policy >= 0 {
       let policy = snapshots.newest.policy(service.pointee.policy)
       exchanges[exchange].pointee.health.key = RequestKey.hash(view, policy)

@@ -273,6 +273,7 @@ extension Worker {
     let exchange = exchanges[index]
     if !exchange.pointee.flags.isDisjoint(with: [.isRetrying, .keepsBody]) { endRetries(exchange) }
     leaveAdmission(exchange)
+    if exchange.pointee.caps.isAny { leaveCaps(exchange, index) }
     if exchange.pointee.health.isWatched { settleHealth(exchange) }
     if exchange.pointee.requestBlock >= 0 {
       reactor.pool.release(exchange.pointee.requestBlock)

@@ -26,7 +26,7 @@ extension Worker {
     if heir < 0 || !isCurrent {
       closeTransport(transport, reset: false)
       if isCurrent { endpoints[Int(side.endpoint)].connections -= 1 }
-      shared.returnConnection(side.service)
+      returnRoom(side.endpoint, side.service)
       meter.upstreamClosed(side.metrics)
       if heir >= 0 {
         reactor.timers.release(upstreams[heir].pointee.timer)

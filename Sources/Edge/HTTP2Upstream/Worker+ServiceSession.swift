@@ -73,6 +73,7 @@ extension Worker {
     if side.pointee.next >= 0 { serviceSessions[Int(side.pointee.next)].previous = index }
     endpoint.pointee.firstSession = index
     countIdle(index)
+    noteRoom(side.pointee.service)
   }
 
   func unlistSession(_ index: Int32) {
@@ -122,15 +123,23 @@ extension Worker {
   /// Closes a session of a service that has no stream, to make room for another connection.
   func closeIdleSession(of service: Int32) -> Bool {
     for place in knownPlaces {
-      var index = endpoints[Int(place)].firstSession
-      while index >= 0 {
-        let side = serviceSessions + Int(index)
-        if side.pointee.service == service, side.pointee.isIdle, index != servedSession {
-          closeServiceSession(index, reset: false, .session(.connectFailed), isOurs: true)
-          return true
-        }
-        index = side.pointee.next
+      let first = endpoints[Int(place)].firstSession
+      guard first >= 0, serviceSessions[Int(first)].service == service else { continue }
+      if closeIdleSession(ofEndpoint: place) { return true }
+    }
+    return false
+  }
+
+  /// The same of one endpoint.
+  func closeIdleSession(ofEndpoint place: Int32) -> Bool {
+    var index = endpoints[Int(place)].firstSession
+    while index >= 0 {
+      let side = serviceSessions + Int(index)
+      if side.pointee.isIdle, index != servedSession {
+        closeServiceSession(index, reset: false, .session(.connectFailed), isOurs: true)
+        return true
       }
+      index = side.pointee.next
     }
     return false
   }
@@ -185,7 +194,7 @@ extension Worker {
     if isCurrent { endpoint.pointee.connections -= 1 }
     // The room is given back first: what is tried again may need it.
     session.pointee.phase = .lingering
-    shared.returnConnection(side.pointee.service)
+    returnRoom(side.pointee.endpoint, side.pointee.service)
     meter.upstreamClosed(side.pointee.metrics)
     closeTransport(session.pointee.transport, reset: reset)
     while session.pointee.firstLink >= 0 { endServiceStream(session.pointee.firstLink, end) }

@@ -13,15 +13,12 @@ extension Worker {
   func attemptStream(_ index: Int32, _ place: Int32, _ service: UnsafePointer<CompiledService>) {
     var session = sessionWithRoom(place)
     if session < 0 {
-      guard reserveRoom(service.pointee.place, service.pointee.maximumConnections) else {
-        if waitForRoom(index, service.pointee.place) { return }
-        return fail(index, .connectionLimit)
-      }
+      guard reserveRoom(place, service) else { return noRoom(index, place, service) }
       var code: Int32 = 0
       let snapshot = snapshots[exchanges[index].pointee.snapshot]
       session = openServiceSession(place, service, snapshot, code: &code)
       guard session >= 0 else {
-        shared.returnConnection(service.pointee.place)
+        returnRoom(place, service.pointee.place)
         guard code == 0 else { return connectFailed(index, place, .connect(code)) }
         return fail(index, .buffersExhausted)
       }

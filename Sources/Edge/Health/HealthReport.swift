@@ -22,16 +22,22 @@ final class HealthReport: Sendable {
     let outlier: OutlierSettings?
     let checks: CheckSettings?
     let balance: String
+    let caps: CapSettings?
+    let maximumConnections: Int32
     let endpoints: [Endpoint]
   }
 
   /// Series of the state of endpoints; those beyond are not shown as metrics.
-  private static let mostEndpoints = 1_000
+  static let mostEndpoints = 1_000
 
   private let health: HealthTable
-  private let services = Locked<[Service]>([])
+  let caps: CapTable
+  let services = Locked<[Service]>([])
 
-  init(_ health: HealthTable) { self.health = health }
+  init(_ health: HealthTable, _ caps: CapTable) {
+    self.health = health
+    self.caps = caps
+  }
 
   /// A configuration took effect.
   func adopt(_ services: [Service]) { self.services.withLock { $0 = services } }
@@ -47,6 +53,7 @@ final class HealthReport: Sendable {
 
   func register(in registry: MetricRegistry) {
     registerChecks(in: registry)
+    registerCaps(in: registry)
     registry.register(
       "spillway_breaker_state",
       help: "1 for the state that a breaker is in; without an endpoint that of a service.",
@@ -239,6 +246,7 @@ final class HealthReport: Sendable {
       let word = health.service(service.place).outage.word
       text += ",\"outage\":{\"state\":\"\(word.state)\",\"isDoubted\":\(word.isDoubted)}"
     }
+    text += capsJSON(service)
     let endpoints = service.endpoints.map { endpoint in
       let record = health.record(endpoint.lease.place)
       var text = "{\"address\":\(JSONText.literal(endpoint.name))"
@@ -291,6 +299,7 @@ final class HealthReport: Sendable {
       lines.append("  breaker: \(tell(breaker, settings))")
     }
     if service.checks != nil { lines.append("  health: \(tellChecks(service))") }
+    if let line = capsLine(service) { lines.append("  " + line) }
     for endpoint in service.endpoints {
       let record = health.record(endpoint.lease.place)
       var parts: [String] = []

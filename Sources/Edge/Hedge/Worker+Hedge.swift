@@ -144,6 +144,7 @@ extension Worker {
     copy.pointee.attemptDeadline = .never
     copy.pointee.roomUntil = .never
     copy.pointee.health = AttemptHealth()
+    copy.pointee.caps = ExchangeCaps()
     copy.pointee.health.key = exchange.pointee.health.key
     var place = AdmissionPlace()
     place.slot = exchange.pointee.admission.slot
@@ -172,9 +173,11 @@ extension Worker {
   ) -> HedgeResult? {
     let copy = exchanges[twin]
     let service = snapshots[copy.pointee.snapshot].service(copy.pointee.service)
+    if let caps = service.pointee.caps, !takesRoom(copy, service, caps) { return .noRoom }
     if service.pointee.policy >= 0, breakerWait(copy, service) != nil { return .breaker }
-    place = chooseEndpoint(service, copy)
-    guard place >= 0 else { return .noEndpoint }
+    place =
+      service.pointee.caps.map { chooseWithin($0, service, copy) } ?? chooseEndpoint(service, copy)
+    guard place >= 0 else { return place == Self.allFull ? .noRoom : .noEndpoint }
     // A ticket that it took belongs to this one, whatever becomes of it.
     copy.pointee.previousEndpoint = copy.pointee.endpoint
     copy.pointee.endpoint = place

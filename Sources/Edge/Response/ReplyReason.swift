@@ -41,6 +41,8 @@ enum ReplyReason: UInt8, CaseIterable {
   case shedOpenStreams
   case breakerOpen
   case noHealthyEndpoint
+  case pendingFull
+  case pendingTimeout
 
   struct Wording {
     var status: UInt16
@@ -63,7 +65,8 @@ enum ReplyReason: UInt8, CaseIterable {
       .upstreamMalformed, .upstreamRefused, .upgradeRefused, .buffersExhausted,
       .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused, .upstreamNoHTTP2,
       .shedQueueFull, .shedClass, .shedDeadline, .shedEvicted, .shedQueueTimeout,
-      .shedEdgeOverload, .shedOpenStreams, .breakerOpen, .noHealthyEndpoint:
+      .shedEdgeOverload, .shedOpenStreams, .breakerOpen, .noHealthyEndpoint,
+      .pendingFull, .pendingTimeout:
       14
     case .malformedRequest, .codingNotImplemented, .versionNotSupported, .malformedBody,
       .pathRefused, .tlsRequired:
@@ -189,7 +192,7 @@ enum ReplyReason: UInt8, CaseIterable {
     case .noEndpoint, .connectFailed, .connectTimeout, .connectionLimit, .upstreamReset,
       .upstreamMalformed, .upstreamTimeout, .perTryTimeout, .upstreamRefused, .upgradeRefused,
       .buffersExhausted, .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused,
-      .upstreamNoHTTP2, .breakerOpen, .noHealthyEndpoint:
+      .upstreamNoHTTP2, .breakerOpen, .noHealthyEndpoint, .pendingFull, .pendingTimeout:
       upstreamWording
     case .shedQueueFull, .shedClass, .shedDeadline, .shedEvicted, .shedQueueTimeout,
       .shedEdgeOverload, .shedOpenStreams:
@@ -318,6 +321,22 @@ enum ReplyReason: UInt8, CaseIterable {
         title: "No endpoint works",
         detail: "Health checks find no endpoint of the service that works.",
         proxyError: "destination_unavailable"
+      )
+    case .pendingFull:
+      Wording(
+        status: 503,
+        token: "upstream-pending-full",
+        title: "Too many requests wait for the service",
+        detail: "The service has as much to do as it may, and as many requests wait as may.",
+        proxyError: "connection_limit_reached"
+      )
+    case .pendingTimeout:
+      Wording(
+        status: 503,
+        token: "upstream-pending-timeout",
+        title: "The service had no room in time",
+        detail: "The service had as much to do as it may for as long as a connect may take.",
+        proxyError: "connection_limit_reached"
       )
     case .upgradeRefused:
       Wording(

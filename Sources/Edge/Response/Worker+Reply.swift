@@ -33,14 +33,22 @@ extension Worker {
   }
 
   /// A route that answers by itself.
-  func answerRoute(_ index: Int32, _ view: RequestView, _ route: Int32) {
+  ///
+  /// `fallback`: Why it stands in for another one.
+  func answerRoute(
+    _ index: Int32,
+    _ view: RequestView,
+    _ route: Int32,
+    fallback: ReplyReason? = nil
+  ) {
     let compiled = snapshots.newest.route(route)
     let reply = snapshots.newest.replies.answer(compiled.pointee.answer)
     // Every 2xx would say that the tunnel stands (RFC 8441 section 5).
     if view.asksForTunnel, (200..<300).contains(reply.status) {
       return answer(index, view, .methodNotImplemented, route: route)
     }
-    finish(index, view, reply, nil, route)
+    if let fallback { meter.fellBack(compiled, fallback) }
+    finish(index, view, reply, nil, route, fallback: fallback)
   }
 
   private func finish(
@@ -50,7 +58,8 @@ extension Worker {
     _ reason: ReplyReason?,
     _ route: Int32,
     priority: Int = -1,
-    retryAfter: Nanoseconds = .zero
+    retryAfter: Nanoseconds = .zero,
+    fallback: ReplyReason? = nil
   ) {
     let connection = connections[index]
     var body = view.body
@@ -79,6 +88,7 @@ extension Worker {
       reason,
       route,
       priority: priority,
+      fallback: fallback,
       bytesOut: length
     )
     guard isSent else { return closeConnection(index, reset: true) }
@@ -93,18 +103,33 @@ extension Worker {
   func fail(_ index: Int32, _ reason: ReplyReason, retryAfter: Nanoseconds = .zero) {
     let exchange = exchanges[index]
     if exchange.pointee.flags.contains(.isHedged) { return loseLeg(index, reason) }
+    if reason.fallbackPlace != nil, fallsBack(index, reason) { return }
     if exchange.pointee.flags.contains(.mayRetry), retriesFailure(index, reason) { return }
     noteFailure(exchange, reason)
     if exchange.pointee.health.isWatched { judgeFailure(exchange, reason) }
-    let connection = exchange.pointee.connection
-    let entry = connections[connection]
-    releaseUpstream(index, reusable: false)
     meter.replied(reason)
     let snapshot = snapshots[exchange.pointee.snapshot]
     let className = Int(exchange.pointee.admission.priority)
     let reply =
       isCall(exchange)
       ? snapshot.replies.call(reason) : snapshot.replies.problem(reason, className: className)
+    end(index, with: reply, reason, retryAfter: retryAfter)
+  }
+
+  /// Ends an exchange that has no response yet with a prepared reply.
+  ///
+  /// `reason`: Why, or `nil` for what a route answers by itself.
+  func end(
+    _ index: Int32,
+    with reply: PreparedReplies.Reply,
+    _ reason: ReplyReason?,
+    retryAfter: Nanoseconds = .zero
+  ) {
+    let exchange = exchanges[index]
+    let connection = exchange.pointee.connection
+    let entry = connections[connection]
+    let snapshot = snapshots[exchange.pointee.snapshot]
+    releaseUpstream(index, reusable: false)
     let body = exchange.pointee.request
     let isDroppable = canDiscard(body) && !exchange.pointee.flags.contains(.expectsContinue)
     let keepsAlive =

@@ -175,6 +175,7 @@ extension Worker {
     let connection = connections[exchange.pointee.connection]
     leaveAdmission(exchange)
     releaseUpstream(index, reusable: reusable)
+    if exchange.pointee.caps.isAny { leaveCaps(exchange, index) }
     let before = exchange.pointee.admission
     var place = AdmissionPlace()
     place.slot = before.slot

@@ -115,7 +115,7 @@ public final class EdgeServer: Sendable {
       health: shared.health
     )
     overloadReport = OverloadReport(shared.load, classes: classes)
-    healthReport = HealthReport(shared.health)
+    healthReport = HealthReport(shared.health, shared.caps)
     discovery = Discovery(logger: options.logger)
     discoveryFiles = DiscoveryFiles(discovery)
     let discoveryReport = DiscoveryReport(discovery)

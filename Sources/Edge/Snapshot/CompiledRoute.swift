@@ -24,6 +24,10 @@ struct CompiledRoute {
   var retry: Int32 = -1
   /// The place of what it says of hedges, or -1.
   var hedge: Int32 = -1
+  /// The place of the route that stands in for it while nobody of its service can be asked, or -1.
+  var fallback: Int32 = -1
+  /// Of such a route: what counts the requests that came to it, by `ReplyReason.fallbackPlace`.
+  var fallbacks = CounterRow()
 }
 
 /// A service as the request path sees it.
@@ -54,6 +58,8 @@ struct CompiledService {
   var retryAllowance = RetryAllowance(ratio: 0, minimumPerSecond: 0)
   /// The place of its `ServicePolicy` in the snapshot, or -1 where it has none.
   var policy: Int32 = -1
+  /// Hard caps beyond that of its connections, `nil` for none: then nobody waits.
+  var caps: CapSettings?
 }
 
 /// Which version of HTTP the endpoints of a service speak.

@@ -15,6 +15,8 @@ extension HealthReport.Service {
       outlier: setting.outlier.map(OutlierSettings.init),
       checks: setting.health.map(CheckSettings.init),
       balance: setting.balance.rawValue,
+      caps: compiled.service.caps,
+      maximumConnections: compiled.service.maximumConnections,
       endpoints: compiled.endpoints.map {
         HealthReport.Endpoint(name: $0.address.description, lease: $0.lease, traits: $0.traits)
       }

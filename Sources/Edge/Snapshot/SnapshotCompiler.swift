@@ -75,7 +75,7 @@ final class SnapshotCompiler: Sendable {
       }
       slots.append(
         try admissions.slot(of: service.name, service.admission) {
-          settings.routes.filter { $0.serviceName == service.name }.map(\.name)
+          settings.routes.filter { $0.leads(to: service.name) }.map(\.name)
         }
       )
     }
@@ -115,6 +115,20 @@ final class SnapshotCompiler: Sendable {
           retries[name] = try self.retries.retries(of: name)
         }
       }
+      routes.append(compiled)
+    }
+    for (place, route) in settings.routes.enumerated() {
+      guard let fallback = route.fallback else { continue }
+      var compiled = compile(fallback, of: route, settings, places, &variants, &answers)
+      if case .service(let name, _) = fallback {
+        if let slot = slots[places[name] ?? 0] {
+          compiled.admissionRoute = slot.tally.place(of: route.name)
+        }
+        // Its latencies say nothing of the route's own: no second attempts.
+        compiled.retry = route.retry.retries > 0 ? routes[place].retry : -1
+        if compiled.retry >= 0 { retries[name] = try self.retries.retries(of: name) }
+      }
+      routes[place].fallback = Int32(routes.count)
       routes.append(compiled)
     }
     var services: [Snapshot.ServiceEndpoints] = []
@@ -232,6 +246,26 @@ final class SnapshotCompiler: Sendable {
     )
   }
 
+  /// The route that stands in for another one: the same in all but where it leads.
+  private func compile(
+    _ fallback: RouteSetting.Action,
+    of route: RouteSetting,
+    _ settings: Settings,
+    _ places: [String: Int],
+    _ variants: inout ServiceVariants,
+    _ answers: inout [RouteAnswer]
+  ) -> CompiledRoute {
+    var standIn = route
+    standIn.action = fallback
+    var compiled = compile(standIn, settings, places, &variants, &answers)
+    compiled.fallbacks = edge.fallbacks(
+      of: route.name,
+      to: standIn.serviceName ?? "respond",
+      ReplyReason.fallbackReasons.map { "\($0.wording.token)" }
+    )
+    return compiled
+  }
+
   private func compile(
     _ service: ServiceSetting,
     _ slot: AdmissionSlot?,
@@ -304,7 +338,8 @@ final class SnapshotCompiler: Sendable {
         admission: slot?.index ?? -1,
         isShadow: service.admission.mode == .shadow,
         retries: retries.map { .passUnretained($0) },
-        retryAllowance: RetryAllowance(service.retryBudget)
+        retryAllowance: RetryAllowance(service.retryBudget),
+        caps: service.limits.map { CapSettings($0, endpoints: resolved.count) }
       ),
       endpoints: resolved,
       policy: ServicePolicyMemory(
@@ -392,5 +427,10 @@ extension RouteSetting {
   /// The service that it leads to.
   fileprivate var serviceName: String? {
     if case .service(let name, _) = action { name } else { nil }
+  }
+
+  fileprivate func leads(to name: String) -> Bool {
+    if case .service(name, _)? = fallback { return true }
+    return serviceName == name
   }
 }

@@ -9,7 +9,6 @@ internal import Upstream
 ///
 /// Reserved before the thing counted is made, so a bound is never passed (DESIGN: caps).
 final class SharedState: Sendable {
-  private let services: SharedCells
   /// Idle connections by worker, then service; each cell has one writer.
   private let idle: SharedCells
   private let listeners: SharedCells
@@ -20,6 +19,8 @@ final class SharedState: Sendable {
   let sockets: InheritedSockets
   /// Breakers, ejections and orders of services and endpoints.
   let health = HealthTable(services: ServiceDirectory.capacity)
+  /// Connections and requests of services and endpoints, and who waits for one.
+  let caps: CapTable
   /// What health checks found out, for the log.
   let healthNews = HealthNews()
   /// Priority classes of the process.
@@ -42,7 +43,7 @@ final class SharedState: Sendable {
     self.classes = classes
     load = EdgeLoad(workers: workers)
     idle = SharedCells(count: workers * ServiceDirectory.capacity, stride: 1)
-    services = SharedCells(count: ServiceDirectory.capacity)
+    caps = CapTable(services: ServiceDirectory.capacity, workers: workers)
     listeners = SharedCells(count: Self.maximumListeners + 1)
   }
 
@@ -50,15 +51,6 @@ final class SharedState: Sendable {
   static let maximumListeners = Settings.maximumListeners
   /// The place of the one count of all listeners that have no maximum of their own.
   static let commonPlace = maximumListeners
-
-  /// Reserves a connection to a service, unless it has as many as it may.
-  func reserveConnection(_ service: Int32, _ maximum: Int32) -> Bool {
-    services.reserve(Int(service), below: Int(maximum))
-  }
-
-  func returnConnection(_ service: Int32) { services.giveBack(Int(service)) }
-
-  func connections(toService service: Int32) -> Int { services.read(Int(service)) }
 
   /// Counts a connection into or out of a worker's pools; that worker's thread only.
   func countIdle(_ worker: Int, _ service: Int32, _ change: Int) {

@@ -11,6 +11,7 @@ extension Worker {
     readNames()
     readWishes()
     readAdmissionBells()
+    readRoomBells()
     let post = mailbox.takePost()
     if let sockets = post.sockets { giveBack(deferred?.sockets, unless: sockets) }
     if let snapshot = post.snapshot {

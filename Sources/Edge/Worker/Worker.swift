@@ -106,6 +106,9 @@ final class Worker {
   let hedgeEstimates: UnsafeMutablePointer<HedgeEstimate>
   /// This worker's sides of the admissions of services.
   var admissions = AdmissionTable()
+  /// Exchanges that wait for room of their services, and which lines are to be looked at.
+  var waitLines: WaitLines
+  var capTurns = CapTurns()
   /// By name, in the order they were first seen; connections name them by their index.
   var listeners: [WorkerListener] = []
   var acceptors: [Acceptor] = []
@@ -165,6 +168,7 @@ final class Worker {
     let streams = Self.maximumStreams(bounds)
     connections = Slab(capacity: bounds.sockets + streams)
     exchanges = Slab(capacity: bounds.sockets)
+    waitLines = WaitLines(entries: bounds.sockets, lines: ServiceDirectory.capacity)
     exchangeTimers = .allocate(capacity: bounds.sockets)
     exchangeTimers.initialize(repeating: -1, count: bounds.sockets)
     upstreams = Slab(capacity: bounds.sockets)
@@ -229,7 +233,8 @@ final class Worker {
   func run() {
     readMail()
     while !isStopping {
-      reactor.turn(limit: Self.sooner(Self.sooner(secureWait, admissionWait), overload.wait))
+      let queues = Self.sooner(admissionWait, capsWait)
+      reactor.turn(limit: Self.sooner(Self.sooner(secureWait, queues), overload.wait))
       meter.turnBegan(at: reactor.now, waitedSince: reactor.waitStarted)
       notePressure()
       while true {
@@ -239,6 +244,7 @@ final class Worker {
       }
       serveSecure()
       serveAdmissions()
+      serveCaps()
       if firstDirtySession >= 0 || firstHeavySession >= 0 || !wishes.isEmpty { flushSessions() }
       if !dirtyLinks.isEmpty { flushSecure() }
       publishGauges()

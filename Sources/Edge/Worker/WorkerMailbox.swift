@@ -36,6 +36,7 @@ final class WorkerMailbox: Sendable {
   private let questions = Locked<[NameQuestion]?>(nil)
   private let wishes = Locked<Set<Int32>>([])
   private let admissionBells = AdmissionBells()
+  private let roomBells = AdmissionBells()
   /// The bell as an address, which can be read without a lock; `bell` keeps it for ever.
   private let bellAddress = Atomic<UInt>(0)
 
@@ -49,6 +50,16 @@ final class WorkerMailbox: Sendable {
   /// A permit of a service was left for this worker; no lock is taken.
   func ringAdmission(_ slot: Int32) {
     admissionBells.ring(slot)
+    ringWithoutLock()
+  }
+
+  /// Room of a service was given back for which this worker has somebody in line; no lock is taken.
+  func ringRoom(_ service: Int32) {
+    roomBells.ring(service)
+    ringWithoutLock()
+  }
+
+  private func ringWithoutLock() {
     let address = bellAddress.load(ordering: .sequentiallyConsistent)
     guard let bell = UnsafeRawPointer(bitPattern: address) else { return }
     Unmanaged<Bell>.fromOpaque(bell)._withUnsafeGuaranteedRef { $0.ring() }
@@ -56,6 +67,9 @@ final class WorkerMailbox: Sendable {
 
   /// Takes the services that this worker was rung for.
   func takeAdmissionBells(_ body: (Int32) -> Void) { admissionBells.take(body) }
+
+  /// Takes the services of which room was given back.
+  func takeRoomBells(_ body: (Int32) -> Void) { roomBells.take(body) }
 
   /// Hands over a new snapshot and the listening sockets that go with it.
   func deliver(_ snapshot: Snapshot, sockets: [WorkerSocket]?) {

@@ -105,6 +105,12 @@ final class WorkerMeter {
   func refused(_ fault: PathFault) { shard.add(more.pathRefusals[Int(fault.rawValue)]) }
   func replied(_ reason: ReplyReason) { shard.add(more.localReplies[Int(reason.rawValue)]) }
 
+  /// A route stood in for another one.
+  func fellBack(_ route: UnsafePointer<CompiledRoute>, _ reason: ReplyReason) {
+    guard let place = reason.fallbackPlace else { return }
+    shard.add(route.pointee.fallbacks[place])
+  }
+
   // MARK: - Upstream
 
   func upstreamOpened(_ metrics: ServiceMetrics) {

@@ -44,6 +44,7 @@ struct AccessLogFormatter {
     name("listener", record.listener, &line)
     name("endpoint", record.endpoint, &line)
     name("error", record.error, &line)
+    name("fallback", record.fallback, &line)
     put("}\n", &line)
   }
 

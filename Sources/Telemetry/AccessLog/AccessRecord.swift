@@ -23,6 +23,8 @@ public struct AccessRecord: Sendable {
   public var listener = NameID.none
   public var shedReason = NameID.none
   public var error = NameID.none
+  /// Why the route's fallback stood in for its service.
+  public var fallback = NameID.none
   public var client = ClientAddress()
   /// The code sent downstream, 499 when the client went away, 0 when there was none.
   public var status: UInt16 = 0

@@ -87,6 +87,8 @@ public enum TimeoutKind: UInt8, CaseIterable, Sendable {
   case perTry
   case upstreamIdle
   case tunnelIdle
+  /// A request that waited for room of its service.
+  case pending
 
   /// The value of the label `kind`.
   public var label: String {
@@ -101,6 +103,7 @@ public enum TimeoutKind: UInt8, CaseIterable, Sendable {
     case .perTry: "per-try"
     case .upstreamIdle: "upstream-idle"
     case .tunnelIdle: "tunnel-idle"
+    case .pending: "pending"
     }
   }
 }

@@ -107,6 +107,23 @@ public struct EdgeMetrics: Sendable {
     )
   }
 
+  /// Requests of a route that its fallback stood in for, by reason.
+  ///
+  /// - Parameters:
+  ///   - route: The route's name.
+  ///   - target: The service that it names, or `respond`.
+  ///   - reasons: In the order of the edge's reasons for it.
+  /// - Returns: A counter for each reason.
+  public func fallbacks(of route: String, to target: String, _ reasons: [String]) -> CounterRow {
+    registry.counters(
+      "spillway_fallbacks_total",
+      help: "Requests that the fallback of a route was used for, by what there was nobody to ask.",
+      labels: ["route": route, "to": target],
+      by: "reason",
+      values: reasons
+    )
+  }
+
   /// The handles of one service.
   public func service(_ name: String) -> ServiceMetrics {
     let pool = "Upstream connections in the pools, by service and state."

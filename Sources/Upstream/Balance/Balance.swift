@@ -86,10 +86,15 @@ public struct Candidates {
     var best: Int32 = -1
     for step in 0..<count {
       let place = places[(start + step) % count]
-      guard place != avoiding else { continue }
+      guard place != avoiding, !states[Int(place)].isFull else { continue }
       if best < 0 || states[Int(place)].rests(less: states + Int(best)) { best = place }
     }
-    return best >= 0 ? best : places[start]
+    if best >= 0 { return best }
+    // The one before, rather than one that is full; where all are, whoever asks finds out.
+    guard avoiding >= 0, !states[Int(avoiding)].isFull, !states[Int(avoiding)].hasLeft else {
+      return places[start]
+    }
+    return avoiding
   }
 }
 

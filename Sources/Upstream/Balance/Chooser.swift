@@ -313,11 +313,12 @@ public struct Chooser {
     return best
   }
 
-  private func preference(_ offset: Int, _ turn: Turn) -> (Int, Int, Int64) {
+  private func preference(_ offset: Int, _ turn: Turn) -> (Int, Int, Int, Int64) {
     let place = place(turn, offset)
     let isOut = !mayBeAsked(place, turn, isPanic: turn.isPanic)
     return (
-      (states[Int(place)].hasLeft ? 2 : 0) + (isOut ? 1 : 0), place == turn.avoiding ? 1 : 0,
+      (states[Int(place)].hasLeft ? 2 : 0) + (isOut ? 1 : 0),
+      states[Int(place)].isFull ? 1 : 0, place == turn.avoiding ? 1 : 0,
       states[Int(place)].backedOffUntil.rawValue
     )
   }

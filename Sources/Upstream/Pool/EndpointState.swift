@@ -40,6 +40,8 @@ public struct EndpointState: BitwiseCopyable {
   public var latency = PeakAverage()
   /// Not chosen before this instant while another can be.
   public var backedOffUntil = Instant(.min)
+  /// It has as many requests or connections as it may, by what was seen in this turn.
+  public var isFull = false
   /// Of two, the other one is chosen before this instant: it said that it has enough to do.
   public var penalisedUntil = Instant(.min)
   /// When it joined a service that others served already, for a slow start; else the distant past.
@@ -47,8 +49,8 @@ public struct EndpointState: BitwiseCopyable {
 
   public init() {}
 
-  /// Whether connects to it failed lately.
-  public func isBackedOff(at now: Instant) -> Bool { backedOffUntil > now }
+  /// Whether connects to it failed lately, or it has no room for another request.
+  public func isBackedOff(at now: Instant) -> Bool { backedOffUntil > now || isFull }
 
   /// Notes a failed connect: 250 ms of rest, doubled for each in a row, at most 10 s.
   ///

@@ -97,6 +97,7 @@ struct RouteCommand: ParsableCommand {
       print("timeout  \(written(route.timeout))\(perTry)")
       print("retries  \(retries(route, service))")
       print("hedge    \(hedge(route, service))")
+      print("fallback \(fallback(route))")
     case .respond(let response):
       print("answers  \(response.status), \(response.body.utf8.count) bytes")
     }
@@ -117,6 +118,15 @@ struct RouteCommand: ParsableCommand {
     guard service?.admission.mode != .shadow else { return "none while admission is in shadow" }
     return "GET and HEAD without a body that take longer than \(hedge.percentile) of the route's, "
       + "at least 5 ms; at most 0.05 of them, within the budget of retries"
+  }
+
+  private static func fallback(_ route: RouteSetting) -> String {
+    switch route.fallback {
+    case nil: "none: 503 while there is nobody to ask"
+    case .service(let name, let port)?: "\(name)\(port.map { ", port \($0)" } ?? "")"
+    case .respond(let response)?:
+      "answers \(response.status), \(response.body.utf8.count) bytes"
+    }
   }
 
   private static func written(_ time: Nanoseconds) -> String {

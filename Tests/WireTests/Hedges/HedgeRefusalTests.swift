@@ -12,6 +12,7 @@ extension WireTests {
         "service-limited",
         HedgeScene.settings(admission: "{mode: enforce, limit: {kind: fixed, inFlight: 1}}"), 2
       ),
+      ("connection-limit", HedgeScene.settings(service: "limits: {requests: 1}"), 2),
       ("budget-exhausted", HedgeScene.settings(budget: "{ratio: 0, minimumPerSecond: 0}"), 2),
     ]
 
