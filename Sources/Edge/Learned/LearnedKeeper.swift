@@ -41,6 +41,7 @@ final class LearnedKeeper: Sendable {
 
   /// What the thread has done.
   private struct Done {
+    var isFinal = false
     var handed: [LearnedState.Service] = []
     var handOvers = 0
     var written: [LearnedState.Service] = []
@@ -122,11 +123,13 @@ final class LearnedKeeper: Sendable {
         if !state.isFinal { look(&state) }
         return state
       }
-      if thread.isStopping, !state.isFinal { return }
-      save(state, &done)
-      if state.isFinal { return }
+      if thread.isStopping, !state.isFinal || done.isFinal { return }
+      if !done.isFinal { save(state, &done) }
+      done.isFinal = state.isFinal
+      // Waits for who joins it, rather than to end before.
+      if done.isFinal, thread.isStopping { return }
       var entry = pollfd(fd: thread.bell.descriptor, events: Int16(POLLIN), revents: 0)
-      poll(&entry, 1, Self.handMilliseconds)
+      poll(&entry, 1, done.isFinal ? -1 : Self.handMilliseconds)
     }
   }
 
