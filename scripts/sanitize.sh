@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Tests under one sanitizer: scripts/sanitize.sh thread|address short|whole
 #
-# Short is what `make test` has time for: a part of the wire tests, on one reactor. Whole is for
-# `make sanitize`: all of them, on both.
+# Short is what `make test` has time for: of the wire tests those in which threads meet, on one
+# reactor. Whole is for `make sanitize`: all of them, on both.
 #
 # Each sanitizer has a build folder of its own, and the C library's allocator instead of jemalloc,
 # since it must see every allocation.
@@ -34,16 +34,12 @@ case ${1:-} in
     export TSAN_OPTIONS="halt_on_error=1 ${TSAN_OPTIONS:-}"
     scratch=.build-tsan ;;
   address)
-    # All that have raw pointers or sockets; of the wire tests in short those in which a peer is
-    # hostile, breaks off, or sends more than is taken.
+    # All that have raw pointers.
     SPILLWAY_WITHOUT="$plain $harness AdmissionTests Simulation ProcessTests spillway demo"
+    [ "${2:-}" = whole ] || SPILLWAY_WITHOUT+=" WireTests"
     tests='^(TelemetryTests|ReactorTests|TLSTests|HTTPCodecTests|RoutingTests|UpstreamTests'
     tests+='|EdgeTests|FuzzTests)\.'
-    hostile='(HTTP2(Abuse|Rules|Exchange|End|Flow|HeldBody|Storm|WebSocket)'
-    hostile+='|[A-Za-z]*(Storm|Body|Hostile|Stream|Prelude)|Secure(Service)?Exchange|Service(End|Flow)'
-    hostile+='|Smuggling|Framing|Chunk|Tail|Pipelining|Backpressure|BrokenUpstream|Upgrade|Continue'
-    hostile+='|EarlyResponse)'
-    short=("any:$tests" "io_uring:$wire${hostile}Tests/")
+    short=("any:$tests")
     whole=("any:$tests" "epoll:$wire" "io_uring:$wire")
     # The Swift runtime keeps metadata for the life of the process: leaks are counted elsewhere,
     # by the soak run's gauges.
