@@ -2,6 +2,7 @@ import CLinux
 import Foundation
 import Glibc
 import Reactor
+import Synchronization
 
 /// The built executable, started as an operator would start it, in a folder of its own.
 final class RunningEdge {
@@ -147,12 +148,24 @@ final class RunningEdge {
   }
 }
 
-/// Ports that nobody listens on, found by binding port 0.
+/// Ports that nobody listens on, another one each time.
+///
+/// They lie below those that the kernel gives to whoever asks for any (from 32,768), so that none of the
+/// tests beside this one is given it.
 enum FreePort {
+  private static let last = Mutex(UInt16.random(in: 10_000..<32_000))
+
   static func find() throws -> UInt16 {
-    let socket = try TestSocket.listening(port: 0)
-    defer { close(socket.descriptor) }
-    return socket.port
+    for _ in 0..<1_000 {
+      let port = last.withLock { last in
+        last = last < 32_000 ? last + 1 : 10_000
+        return last
+      }
+      guard let socket = try? TestSocket.listening(port: port) else { continue }
+      close(socket.descriptor)
+      return port
+    }
+    throw RunningEdge.Fault(description: "no port is free")
   }
 }
 

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Units
 
 extension Socket {
   /// Connects to a port of `127.0.0.1`.
@@ -72,12 +73,24 @@ extension Socket {
     return Socket(adopting: descriptor)
   }
 
-  /// A port that was free a moment ago and has no listener.
+  /// A port that has no listener, another one each time.
+  ///
+  /// It lies below those that the kernel gives to whoever asks for any (from 32,768), so that none of
+  /// the tests beside this one is given it.
   static func deadPort() throws -> UInt16 {
-    let listener = try listening()
-    defer { listener.close() }
-    return listener.localPort
+    for _ in 0..<1_000 {
+      let port = lastDead.withLock { last in
+        last = last < 32_000 ? last + 1 : 10_000
+        return last
+      }
+      guard let listener = try? listening(port: port) else { continue }
+      listener.close()
+      return port
+    }
+    throw WireFailure("no port is free")
   }
+
+  private static let lastDead = Locked(UInt16.random(in: 10_000..<32_000))
 
   /// The sockets of this process that are bound to, or connected to, one of `ports`.
   ///

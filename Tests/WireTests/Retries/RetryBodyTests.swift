@@ -143,8 +143,8 @@ extension WireTests {
     ) throws {
       let upstream = try ScriptedUpstream(readsBody: false) { peer, request in
         guard RetryScene.attempt(request) > 1 else {
-          try peer.respond(503, "", "Retry-After: 1")
-          // The body may be on its way already.
+          // The body may be on its way already, and this takes all of it: nothing else goes here.
+          try peer.respond(503, "", "Retry-After: 1", "Connection: close")
           return try peer.hang()
         }
         let whole = try peer.readBody(of: request)
