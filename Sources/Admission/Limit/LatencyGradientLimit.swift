@@ -52,6 +52,8 @@ public struct LatencyGradientLimit: ConcurrencyLimit {
     /// Samples of deep drains that are put together at most.
     static let mostDrained = 1_000.0
     static let dropped = 0.7
+    /// How far a baseline that was handed over may be from the truth.
+    static let learnedError = 0.25
   }
 
   // The limit, as a real number: steps of a small one would else be rounded away.
@@ -114,6 +116,9 @@ public struct LatencyGradientLimit: ConcurrencyLimit {
     meanLatency = Bounds.clamp(learned.meanLatency, 0, Bounds.latency)
     meanWeight = Bounds.clamp(learned.meanWeight, 0, Bounds.latency)
     usualLatency = Bounds.clamp(learned.usualLatency, 0, Bounds.latency)
+    // The process before may have known another machine, or another hour: where cohorts say so, they
+    // are believed.
+    baselineError = baseline > 0 ? Constants.learnedError : 0
     // Without it the first slot, which has seen nobody, would cut the limit to its least.
     peaks = InFlightPeaks(before: value / Constants.idleHeadroom)
     if meanLatency == 0 || meanWeight == 0 { (meanLatency, meanWeight, baseline) = (0, 0, 0) }
