@@ -8,30 +8,11 @@ import Testing
     upstream: String = "service: shop",
     file: String = "x.yaml"
   ) throws -> Settings {
-    let text = """
-      environment: test
-      listeners:
-        - {name: public, address: "127.0.0.1:0"}
-      services:
-        - {name: shop, \(service)}
-      routes:
-        - name: shop
-          match: {pathPrefix: /v1}
-          upstream: {\(upstream)}
-          policies: {auth: none}
-      """
-    return try ConfigurationSource.parse(text, file: file).settings
+    try ShopText.parse(service: service, action: "upstream: {\(upstream)}", file: file)
   }
 
   private static func faults(_ service: String) -> [String] {
-    do {
-      _ = try parse(service)
-      return []
-    } catch let error as ConfigurationError {
-      return error.faults.map { "\($0.line):\($0.column): \($0.path): \($0.message)" }
-    } catch {
-      return ["\(error)"]
-    }
+    report({ "\($0.line):\($0.column): \($0.path): \($0.message)" }, of: { try parse(service) })
   }
 
   @Test(arguments: [

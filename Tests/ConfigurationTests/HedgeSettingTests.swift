@@ -8,19 +8,12 @@ import Testing
     match: String = "pathPrefix: /v1",
     action: String = "upstream: {service: shop}"
   ) throws -> Settings {
-    let text = """
-      environment: test
-      listeners:
-        - {name: public, address: "127.0.0.1:0"}
-      services:
-        - {name: shop, endpoints: ["127.0.0.1:9000", "127.0.0.1:9001"]}
-      routes:
-        - name: shop
-          match: {\(match)}
-          \(action)
-          policies: {auth: none\(policies)}
-      """
-    return try ConfigurationSource.parse(text, file: "x.yaml").settings
+    try ShopText.parse(
+      service: "endpoints: [\"127.0.0.1:9000\", \"127.0.0.1:9001\"]",
+      match: match,
+      action: action,
+      policies: policies
+    )
   }
 
   private static func faults(

@@ -10,19 +10,11 @@ import Units
     budget: String = "",
     match: String = "host: shop.example.com, pathPrefix: /v1"
   ) throws -> Settings {
-    let text = """
-      environment: test
-      listeners:
-        - {name: public, address: "127.0.0.1:0"}
-      services:
-        - {name: shop, endpoints: ["127.0.0.1:9000"]\(budget)}
-      routes:
-        - name: shop
-          match: {\(match)}
-          upstream: {service: shop}
-          policies: {auth: none\(policies)}
-      """
-    return try ConfigurationSource.parse(text, file: "x.yaml").settings
+    try ShopText.parse(
+      service: "endpoints: [\"127.0.0.1:9000\"]\(budget)",
+      match: match,
+      policies: policies
+    )
   }
 
   /// `line:column: path: message` of every fault.

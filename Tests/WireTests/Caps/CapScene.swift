@@ -77,6 +77,23 @@ enum CapScene {
     return client
   }
 
+  /// A request that a service has, and others behind it that wait in line in this order.
+  ///
+  /// `before`: What came to the service until then.
+  static func line(
+    _ scene: Scene,
+    _ targets: String...,
+    after before: [String] = []
+  ) throws -> [RawClient] {
+    var clients: [RawClient] = []
+    for (place, target) in targets.enumerated() {
+      clients.append(try hold(scene, target))
+      if place == 0 { try expect(before + [target], at: scene) }
+      try expectWaiting(place, scene)
+    }
+    return clients
+  }
+
   /// Targets that came to services, of each in the order of arrival.
   static func arrived(_ scene: Scene) -> [String] {
     scene.upstreams.flatMap { $0.requests.map(\.target) }

@@ -13,12 +13,8 @@ extension WireTests {
     ) throws {
       let settings = CapScene.settings("{requests: 1}")
       try CapScene.play(backend, spoken, settings) { scene in
-        let first = try CapScene.hold(scene, "/1")
-        try CapScene.expect(["/1"], at: scene)
-        let second = try CapScene.hold(scene, "/2")
-        try CapScene.expectWaiting(1, scene)
-        let third = try CapScene.hold(scene, "/3")
-        try CapScene.expectWaiting(2, scene)
+        let line = try CapScene.line(scene, "/1", "/2", "/3")
+        let (first, second, third) = (line[0], line[1], line[2])
         #expect(try CapScene.inUse(scene, "requests") == 1)
         #expect(CapScene.arrived(scene) == ["/1"])
         let told = try scene.admin("/admin/services?format=text").text
@@ -44,10 +40,8 @@ extension WireTests {
     ) throws {
       let settings = CapScene.settings("{requests: 1, pending: 1}")
       try CapScene.play(backend, spoken, settings) { scene in
-        let first = try CapScene.hold(scene, "/1")
-        try CapScene.expect(["/1"], at: scene)
-        let second = try CapScene.hold(scene, "/2")
-        try CapScene.expectWaiting(1, scene)
+        let line = try CapScene.line(scene, "/1", "/2")
+        let (first, second) = (line[0], line[1])
 
         let client = try scene.client()
         let answer = try client.exchange("GET", "/3")
@@ -77,8 +71,7 @@ extension WireTests {
     ) throws {
       let settings = CapScene.settings("{requests: 1, perEndpoint: {pending: 0}}")
       try CapScene.play(backend, spoken, settings) { scene in
-        let first = try CapScene.hold(scene, "/1")
-        try CapScene.expect(["/1"], at: scene)
+        let first = try CapScene.line(scene, "/1")[0]
         #expect(try scene.client().exchange("GET", "/2").status == 503)
         try CapScene.finish(first, "/1")
         #expect(try scene.client().exchange("GET", "/3").status == 200)
@@ -89,8 +82,7 @@ extension WireTests {
     func `a request that waits too long is told so`(backend: Backend, spoken: Spoken) throws {
       let settings = CapScene.settings("{requests: 1}", connect: "100ms")
       try CapScene.play(backend, spoken, settings) { scene in
-        let first = try CapScene.hold(scene, "/1")
-        try CapScene.expect(["/1"], at: scene)
+        let first = try CapScene.line(scene, "/1")[0]
         let answer = try scene.client().exchange("GET", "/2")
         #expect(answer.status == 503)
         #expect(answer.text.contains("\"reason\":\"upstream-pending-timeout\""))
@@ -107,8 +99,7 @@ extension WireTests {
           + "policies: {auth: none, timeoutMs: 100}"
       ]
       try CapScene.play(backend, spoken, short) { scene in
-        let first = try CapScene.hold(scene, "/1")
-        try CapScene.expect(["/1"], at: scene)
+        let first = try CapScene.line(scene, "/1")[0]
         #expect(try scene.client().exchange("GET", "/short").status == 504)
         try CapScene.finish(first, "/1")
         #expect(CapScene.arrived(scene) == ["/1"])
@@ -124,12 +115,8 @@ extension WireTests {
           #expect(try scene.client().exchange("GET", "/0").status == 200)
         }
         let before = spoken == .h2c ? ["/0"] : []
-        let first = try CapScene.hold(scene, "/1")
-        try CapScene.expect(before + ["/1"], at: scene)
-        let second = try CapScene.hold(scene, "/2")
-        try CapScene.expectWaiting(1, scene)
-        let third = try CapScene.hold(scene, "/3")
-        try CapScene.expectWaiting(2, scene)
+        let line = try CapScene.line(scene, "/1", "/2", "/3", after: before)
+        let (first, second, third) = (line[0], line[1], line[2])
         let answer = try scene.client().exchange("GET", "/4")
         #expect(answer.status == 503)
         #expect(answer.text.contains("upstream-pending-full"))
@@ -215,12 +202,8 @@ extension WireTests {
     ) throws {
       let settings = CapScene.settings("{requests: 1}")
       try CapScene.play(backend, spoken, settings) { scene in
-        let first = try CapScene.hold(scene, "/1")
-        try CapScene.expect(["/1"], at: scene)
-        let second = try CapScene.hold(scene, "/2")
-        try CapScene.expectWaiting(1, scene)
-        let third = try CapScene.hold(scene, "/3")
-        try CapScene.expectWaiting(2, scene)
+        let line = try CapScene.line(scene, "/1", "/2", "/3")
+        let (first, second, third) = (line[0], line[1], line[2])
         let session = try scene.http2()
         let stream = try session.request("POST", "/4", body: [], isLast: false)
         try CapScene.expectWaiting(3, scene)
@@ -299,10 +282,8 @@ extension WireTests {
     ) throws {
       let settings = CapScene.settings("{requests: 1}")
       try CapScene.play(backend, spoken, settings) { scene in
-        let first = try CapScene.hold(scene, "/1")
-        try CapScene.expect(["/1"], at: scene)
-        let second = try CapScene.hold(scene, "/2")
-        try CapScene.expectWaiting(1, scene)
+        let line = try CapScene.line(scene, "/1", "/2")
+        let (first, second) = (line[0], line[1])
         let protocols = spoken == .h2c ? "protocol: h2c, " : ""
         try scene.reload { $0.service = protocols + "admission: {mode: \"off\"}" }
         try eventually("nothing is capped") {
@@ -319,8 +300,7 @@ extension WireTests {
     func `a service without caps refuses as it did`(backend: Backend) throws {
       let settings = EdgeSettings(service: "connections: {maximum: 1}").withoutAdmission
       try Scene.play(backend, .echo(), settings: settings) { scene in
-        let first = try CapScene.hold(scene, "/1")
-        try CapScene.expect(["/1"], at: scene)
+        let first = try CapScene.line(scene, "/1")[0]
         let answer = try scene.client().exchange("GET", "/2")
         #expect(answer.status == 503)
         #expect(answer.text.contains("connection-limit"))

@@ -35,6 +35,15 @@ extension WireTests {
       for _ in 0..<3 { #expect(try scene.client().exchange().status == 502) }
     }
 
+    /// Opens the breaker while a request is on its way whose body has yet to come.
+    private static func late(_ scene: Scene) throws -> RawClient {
+      let late = try scene.client()
+      try late.request("POST", "/late", "Content-Length: 4")
+      try eventually("its head is there") { try scene.metric("spillway_exchanges_active") == 1 }
+      try open(scene)
+      return late
+    }
+
     private static func count(_ scene: Scene, _ labels: String = "") throws -> Double {
       try scene.metric("spillway_fallbacks_total{\(labels)}")
     }
@@ -136,12 +145,7 @@ extension WireTests {
           var settings = Self.settings(fallback, spare: spare, spareFields: spareFields)
           settings.service = "breaker: {consecutiveFailures: 3, open: 600s}"
           try Scene.play(backend, Self.failing(), settings: settings) { (scene: Scene) throws in
-            let late = try scene.client()
-            try late.request("POST", "/late", "Content-Length: 4")
-            try eventually("its head is there") {
-              try scene.metric("spillway_exchanges_active") == 1
-            }
-            try Self.open(scene)
+            let late = try Self.late(scene)
             try late.send("body")
             let answer = try late.response()
             if fallback.contains("respond") {
@@ -186,12 +190,7 @@ extension WireTests {
       ]
       settings.service = "breaker: {consecutiveFailures: 3, open: 600s}"
       try Scene.play(backend, Self.failing(), settings: settings) { (scene: Scene) throws in
-        let late = try scene.client()
-        try late.request("POST", "/late", "Content-Length: 4")
-        try eventually("its head is there") {
-          try scene.metric("spillway_exchanges_active") == 1
-        }
-        try Self.open(scene)
+        let late = try Self.late(scene)
         try late.send("body")
         #expect(try late.response().text == "POST /late body")
       }

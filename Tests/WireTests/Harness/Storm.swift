@@ -1,3 +1,4 @@
+import Testing
 import Units
 
 /// Eight clients at once that each act so often, by chance; what they had to complain of.
@@ -33,4 +34,18 @@ final class Tally: Sendable {
   }
 
   var all: [String: Int] { counts.withLock { $0 } }
+
+  /// Counts the arrival of a request; what decides how it is treated, the same for each seed.
+  func arrival(of request: UpstreamRequest, seed: UInt64) -> SplitMix64 {
+    let name = UInt64(request.target.dropFirst(3)) ?? 0
+    return SplitMix64(seed: seed ^ name &* 1_000 &+ UInt64(next(request.target)))
+  }
+
+  /// Of arrivals by target: those at `/o/…`, which may not come again, came once, others at most so often.
+  func expectOnce(most: Int, seed: UInt64) {
+    let twice = all.filter { $0.key.hasPrefix("/o") && $0.value > 1 }
+    #expect(twice.isEmpty, "seed \(seed): \(twice)")
+    let often = all.filter { $0.value > most }
+    #expect(often.isEmpty, "seed \(seed): \(often)")
+  }
 }
