@@ -1,13 +1,18 @@
 #!/usr/bin/env bash
 # Builds a release and runs the edge on examples/quickstart.yaml before two demo services and
 # a simulated one that can be overloaded.
+#
+#   scripts/run.sh [DIRECTORY]      where the products are; without it they are built
+#
+# SPILLWAY_RUN_PORTS: six other ports, on a copy of the example: the edge, its admin interface, the
+# services checkout, catalog and shop, and the control API of the last.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$root"
 
-edge_port=8080 admin_port=9901 checkout_port=7001 catalog_port=7002
-shop_port=7003 control_port=7004
+read -r edge_port admin_port checkout_port catalog_port shop_port control_port \
+  <<<"${SPILLWAY_RUN_PORTS:-8080 9901 7001 7002 7003 7004}"
 
 for entry in "$edge_port:the edge" "$admin_port:the edge's admin interface" \
   "$checkout_port:the demo service checkout" "$catalog_port:the demo service catalog" \
@@ -20,10 +25,21 @@ for entry in "$edge_port:the edge" "$admin_port:the edge's admin interface" \
   fi
 done
 
-swift build -c release --product spillway
-swift build -c release --product demo
-swift build -c release --product loadtest
-products=$(swift build -c release --show-bin-path)
+if [ $# -gt 0 ]; then
+  products=$1
+else
+  swift build -c release --product spillway
+  swift build -c release --product demo
+  swift build -c release --product loadtest
+  products=$(swift build -c release --show-bin-path)
+fi
+mkdir -p .build/quickstart
+config=examples/quickstart.yaml
+if [ -n "${SPILLWAY_RUN_PORTS:-}" ]; then
+  config=.build/quickstart/quickstart.yaml
+  sed -e "s/:8080/:$edge_port/" -e "s/:9901/:$admin_port/" -e "s/:7001/:$checkout_port/" \
+    -e "s/:7002/:$catalog_port/" -e "s/:7003/:$shop_port/" examples/quickstart.yaml >"$config"
+fi
 
 services=()
 edge=
@@ -50,8 +66,7 @@ services+=($!)
 "$products/loadtest" backend --workers 10 --service-time 20ms \
   --port "$shop_port" --control-port "$control_port" &
 services+=($!)
-mkdir -p .build/quickstart
-"$products/spillway" run --config examples/quickstart.yaml &
+"$products/spillway" run --config "$config" &
 edge=$!
 
 is_ready() {
@@ -73,12 +88,12 @@ Spillway listens on 127.0.0.1:$edge_port. Try:
   curl -i http://127.0.0.1:$edge_port/v1/legacy              answered by the edge itself
   make load                                                  in another terminal: ten times what /pay,
                                                              /order, /browse and /prefetch can serve
-  .build/release/spillway route examples/quickstart.yaml GET http://127.0.0.1/v1/orders/7
+  .build/release/spillway route $config GET http://127.0.0.1/v1/orders/7
 
   metrics  http://127.0.0.1:$admin_port/metrics
   admin    http://127.0.0.1:$admin_port/readyz  /healthz  /admin/config-version
 
-Edit examples/quickstart.yaml and watch it reload. Ctrl-C stops everything.
+Edit $config and watch it reload. Ctrl-C stops everything.
 
 TEXT
 status=0

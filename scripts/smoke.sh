@@ -15,6 +15,8 @@ work=$(mktemp -d)
 demo=
 edge=
 clean_up() {
+  # By SIGTERM at first: `make run` has processes of its own.
+  [ -z "$edge" ] || { kill -TERM "$edge" 2>/dev/null && sleep 1; } || true
   for process in $edge $demo; do kill -KILL "$process" 2>/dev/null || true; done
   wait 2>/dev/null || true
   rm -rf "$work"
@@ -123,26 +125,57 @@ run_once() { # run_once REACTOR [OPTION]
 demo=$!
 wait_until 10 "the demo service answers" is_status 200 "http://127.0.0.1:$demo_port/" || fail "no demo service"
 
-# What `make run` starts: the example, on ports that are free here.
+# `make run` without its builds, on ports that are free here: what it prints must be true.
 run_quickstart() {
+  local line answer status
   "$products/spillway" check examples/quickstart.yaml >/dev/null || fail "check refuses the quickstart example"
-  sed -e "s/:8080/:$edge_port/" -e "s/:9901/:$admin_port/" -e "s/:700[12]/:$demo_port/" \
-    -e "s#^stateDirectory: .*#stateDirectory: $work/quickstart#" examples/quickstart.yaml >"$work/edge.yaml"
-  mkdir -p "$work/quickstart"
-  "$products/spillway" run --config "$work/edge.yaml" >"$work/edge.log" 2>&1 &
+  mapfile -t ports < <(free_ports 6)
+  # Behind & bash ignores SIGINT, which is what Ctrl-C sends.
+  SPILLWAY_RUN_PORTS="${ports[*]}" env --default-signal=INT scripts/run.sh "$work/bin" >"$work/edge.log" 2>&1 &
   edge=$!
-  wait_until 30 "the edge is ready" is_ready_or_ended || fail "not ready on the quickstart example"
-  if has_ended "$edge"; then fail "the edge ended on the quickstart example"; fi
-  [ "$(status_of "$edge_url/v1/orders/7")" = 200 ] || fail "the quickstart's first curl line is not answered by 200"
-  [ "$(curl -fsS "$edge_url/v1/catalog/bytes/64" | wc -c)" = 64 ] || fail "the quickstart's catalog does not answer"
-  [ "$(status_of "$edge_url/v1/legacy")" = 410 ] || fail "the quickstart's own answer is not 410"
-  kill -TERM "$edge"
-  wait "$edge" || fail "the edge on the quickstart example did not end well"
+  has_invited() { has_ended "$edge" || grep '^Edit ' "$work/edge.log"; }
+  wait_until 30 "make run says what to try" has_invited || fail "make run says nothing"
+  if has_ended "$edge"; then fail "make run ended"; fi
+
+  # Each line of curl as it is printed, without what stands behind it.
+  for entry in orders/7:200 orders/echo:x-request-id catalog/bytes:200 legacy:410; do
+    line=$(grep -m 1 "^  curl .*${entry%%:*}" "$work/edge.log" | sed 's/^  //; s/   .*//') ||
+      fail "make run prints no curl line of ${entry%%:*}"
+    answer=$($line 2>/dev/null | tr -d '\0') || fail "this printed line fails: $line"
+    grep -q "${entry##*:}" <<<"$answer" || fail "this printed line gives no ${entry##*:}: $line"
+  done
+  for line in $(grep -oE 'http://[0-9.:]+/(metrics|readyz)' "$work/edge.log"); do
+    [ "$(status_of "$line")" = 200 ] || fail "$line, as printed, is not 200"
+  done
+
+  # A second one finds the port taken and says by whom.
+  status=0
+  answer=$(SPILLWAY_RUN_PORTS="${ports[*]}" scripts/run.sh "$work/bin" 2>&1) || status=$?
+  [ "$status" = 1 ] || fail "a second make run ended with $status"
+  grep -q "port ${ports[0]} is taken, the edge needs it" <<<"$answer" || fail "a second make run said: $answer"
+
+  kill -INT "$edge"
+  wait_until 30 "make run ends" has_ended "$edge" || fail "Ctrl-C does not end make run"
+  status=0
+  wait "$edge" || status=$?
   edge=
+  [ "$status" = 0 ] || fail "make run ended with status $status after Ctrl-C"
+  ! is_taken "${ports[0]}" || fail "make run left the edge behind"
+  ! is_taken "${ports[2]}" || fail "make run left a service behind"
   echo "smoke: quickstart: passed"
 }
+
+# The harness is not built in release here: its service is simulated as well by a debug build.
+mkdir "$work/bin"
+ln -s "$products/spillway" "$products/demo" "$work/bin/"
+harness=$products/loadtest
+[ -x "$harness" ] || harness=$(swift build --show-bin-path)/loadtest
+[ -x "$harness" ] || fail "the harness is not built: swift build --product loadtest"
+ln -s "$harness" "$work/bin/"
 
 run_once io_uring
 run_once epoll --no-supervise
 run_once default --no-supervise
+# It works twice in a row.
+run_quickstart
 run_quickstart

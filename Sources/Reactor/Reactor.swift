@@ -49,7 +49,7 @@ public final class Reactor {
 
   public let backend: Backend
   public let pool: BlockPool
-  /// The time of this turn; the clock is read once a turn.
+  /// The time of this turn, read when its wait is over; `waitStarted` is the only other reading.
   public internal(set) var now: Instant
   public var timers: TimerWheel
   public let bell: Bell

@@ -21,6 +21,8 @@ final class RingState {
   private let messageStore: UnsafeMutablePointer<msghdr>
   private let partStore: UnsafeMutablePointer<iovec>
   private var messagesUsed = 0
+  /// System calls made on the ring.
+  private(set) var enters: UInt64 = 0
   /// By socket: the kernel reads a connect's address at submission, after the call that wanted it.
   private let addresses: UnsafeMutablePointer<KernelAddress>
   /// The bell is being watched.
@@ -106,6 +108,7 @@ final class RingState {
 
   /// Hands over what is prepared, without waiting; what the kernel does not take waits on.
   func submit() {
+    enters &+= 1
     io_uring_submit(ring)
     reclaimMessages()
   }
@@ -144,6 +147,7 @@ final class RingState {
 
   /// Submits, waits, and takes completions.
   func turn(_ nanoseconds: Int64) {
+    enters &+= 1
     _ = clinux_ring_turn(ring, nanoseconds)
     reclaimMessages()
     count = Int(clinux_ring_reap(ring, completions, UInt32(Self.batch)))

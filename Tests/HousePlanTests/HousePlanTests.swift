@@ -82,6 +82,20 @@ struct HousePlanTests {
     }
   }
 
+  @Test func `what a stranger looks for lies at the top`() throws {
+    func text(_ name: String) throws -> String {
+      try String(contentsOf: Self.root.appendingPathComponent(name), encoding: .utf8)
+    }
+
+    #expect(try text("LICENSE").contains("Apache License"))
+    #expect(try text("CHANGELOG.md").contains("## Unreleased"))
+    #expect(try text("ARCHITECTURE.md").contains("Life of a request"))
+    #expect(try text("README.md").contains("make run"))
+    #expect(try text(".gitignore").contains(".build"))
+    #expect(try text(".swift-format").contains("\"lineLength\""))
+    #expect(try text(".ci/run").contains("exec make test"))
+  }
+
   /// Targets that do not come near `CLinux`, so that Glibc's constants are theirs alone.
   private static let withoutCLinux: Set<String> = [
     "demo", "Telemetry", "TelemetryTests", "HousePlanTests",

@@ -36,6 +36,8 @@ final class RunningEdge {
   ///   - reactor: The event loop; the one that the edge prefers when `nil`.
   ///   - given: A listening socket to pass as systemd would.
   ///   - limit: What `ulimit` is called with before, such as `-Hn 300`.
+  ///   - through: A command and its arguments that the program is started by, such as `setpriv`.
+  ///   - output: Where standard output goes; nowhere when `nil`.
   /// - Throws: When the program cannot be started.
   init(
     configuration text: String,
@@ -44,7 +46,9 @@ final class RunningEdge {
     environment: [String: String] = [:],
     reactor: String? = nil,
     given: Int32? = nil,
-    limit: String? = nil
+    limit: String? = nil,
+    through: [String] = [],
+    output: FileHandle? = nil
   ) throws {
     let base = FileManager.default.temporaryDirectory
     folder = base.appendingPathComponent("spillway-\(UUID().uuidString)")
@@ -55,7 +59,7 @@ final class RunningEdge {
     _ = FileManager.default.createFile(atPath: log.path, contents: nil)
     process = Process()
     let command =
-      [(program ?? Self.program).path, "run", "--config", configuration.path] + arguments
+      through + [(program ?? Self.program).path, "run", "--config", configuration.path] + arguments
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     if let reactor { process.environment?["SPILLWAY_REACTOR"] = reactor }
     if let given {
@@ -73,7 +77,7 @@ final class RunningEdge {
       process.arguments = Array(command.dropFirst())
     }
     process.standardError = try FileHandle(forWritingTo: log)
-    process.standardOutput = FileHandle.nullDevice
+    process.standardOutput = output ?? FileHandle.nullDevice
     try process.run()
   }
 

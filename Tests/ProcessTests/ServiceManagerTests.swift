@@ -69,12 +69,22 @@ struct ServiceManagerTests {
   @Test(.enabled(if: geteuid() == 0, "only root can become another user"))
   func `privileges are gone after binding, for good`() throws {
     let port = try FreePort.find()
+    // A folder that is closed to anybody else.
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID())")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    chmod(folder.path, 0o700)
+    let text = EdgeText.responding(ports: [port, 1])
+      .replacingOccurrences(of: "127.0.0.1:1}", with: "\"unix:\(folder.path)/edge.sock\"}")
     let edge = try RunningEdge(
-      configuration: EdgeText.responding(port: port),
+      configuration: text,
       arguments: ["--user", "nobody", "--no-supervise"]
     )
     defer { edge.finish() }
     try edge.awaitLog("message=serving")
+    var socket = stat()
+    #expect(stat("\(folder.path)/edge.sock", &socket) == 0)
+    #expect(socket.st_uid == 0, "it was bound by who still had privileges")
 
     let status = try String(contentsOfFile: "/proc/\(edge.id)/status", encoding: .utf8)
     let nobody = try #require(getpwnam("nobody")).pointee
@@ -145,7 +155,7 @@ struct ServiceManagerTests {
       #expect(status.contains("NoNewPrivs:\t1\n"), "\(name)")
     }
 
-    #expect(names.isSuperset(of: ["Name:\tadmin", "Name:\taccess-log"]))
+    #expect(names.isSuperset(of: ["Name:\tadmin", "Name:\taccess-log", "Name:\twatchdog"]))
   }
 
   @Test(.enabled(if: geteuid() == 0, "only root can become another user"))

@@ -86,8 +86,8 @@ struct StartAndStopTests {
     #expect(try edge.exitCode() == 0)
   }
 
-  @Test(arguments: servingWays)
-  func `a second SIGTERM ends at once`(way: Way) throws {
+  @Test(arguments: servingWays, [SIGTERM, SIGINT])
+  func `a second signal to end ends at once`(way: Way, signal: Int32) throws {
     let port = try FreePort.find()
     let upstream = try TestSocket.listening(port: 0)
     defer { close(upstream.descriptor) }
@@ -106,9 +106,9 @@ struct StartAndStopTests {
     kill(edge.id, SIGTERM)
     try edge.awaitLog("message=draining")
 
-    kill(edge.id, SIGTERM)
+    kill(edge.id, signal)
 
-    #expect(try edge.exitCode() == 143)
+    #expect(try edge.exitCode() == 128 + signal)
     #expect(edge.logText.contains("second signal: ending at once"))
   }
 
@@ -137,13 +137,20 @@ struct StartAndStopTests {
   @Test(arguments: servingWays)
   func `SIGPIPE kills nobody, nor does a log without a reader`(way: Way) throws {
     let port = try FreePort.find()
+    let pipe = Pipe()
     let edge = try RunningEdge(
-      configuration: EdgeText.responding(port: port),
+      configuration: EdgeText.responding(port: port)
+        .replacingOccurrences(of: "{output: off}", with: "{output: stdout, sample: {default: 1}}"),
       arguments: way.arguments,
-      reactor: way.reactor
+      reactor: way.reactor,
+      output: pipe.fileHandleForWriting
     )
     defer { edge.finish() }
+    try pipe.fileHandleForWriting.close()
     try edge.awaitLog("message=serving")
+    #expect(try TestSocket.get(port: port).hasPrefix("HTTP/1.1 200"))
+    #expect(pipe.fileHandleForReading.availableData.count > 0, "the log goes there")
+    try pipe.fileHandleForReading.close()
 
     kill(edge.id, SIGPIPE)
     if let child = edge.childID { kill(child, SIGPIPE) }
@@ -285,6 +292,35 @@ struct StartAndStopTests {
     for client in clients {
       #expect(try TestSocket.read(client).hasPrefix("HTTP/1.1 200"))
     }
+  }
+
+  @Test func `an address that one has no permission for is refused with the reason`() throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID())")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    chmod(folder.path, 0o555)
+    let text = EdgeText.responding(port: 1).replacingOccurrences(
+      of: "address: 127.0.0.1:1}",
+      with: "address: \"unix:\(folder.path)/edge.sock\"}"
+    )
+    // Root may write anywhere; nobody may not even come to where the program was built.
+    let copy = FileManager.default.temporaryDirectory.appendingPathComponent("edge-\(UUID())")
+    try FileManager.default.copyItem(at: RunningEdge.program, to: copy)
+    defer { try? FileManager.default.removeItem(at: copy) }
+    let nobody = ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    let edge = try RunningEdge(
+      configuration: text,
+      program: copy,
+      through: geteuid() == 0 ? nobody : []
+    )
+    defer { edge.finish() }
+
+    #expect(try edge.exitCode() == 69)
+    #expect(
+      edge.logText.contains(
+        "cannot listen on unix:\(folder.path)/edge.sock: the folder is not writable"
+      )
+    )
   }
 
   @Test func `an address that may not be had is refused by name`() throws {

@@ -48,6 +48,43 @@ struct SupervisorTests {
     #expect(edge.childID != before)
   }
 
+  @Test(arguments: RunningEdge.reactors)
+  func `an upgrade lets the old child end what it has begun`(reactor: String) throws {
+    let port = try FreePort.find()
+    let upstream = try TestSocket.listening(port: 0)
+    defer { close(upstream.descriptor) }
+    let edge = try RunningEdge(
+      configuration: EdgeText.proxying(port: port, to: upstream.port),
+      reactor: reactor
+    )
+    defer { edge.finish() }
+    try edge.awaitLog("message=serving")
+    let old = try #require(edge.childID)
+    let held = try TestSocket.open(port: port)
+    defer { close(held) }
+    try TestSocket.ask(held)
+    let first = accept(upstream.descriptor, nil, nil)
+    defer { close(first) }
+
+    #expect(try Self.upgrade(edge).code == 0)
+    // The new one serves while the old one waits for its last request.
+    let fresh = try TestSocket.open(port: port)
+    defer { close(fresh) }
+    try TestSocket.ask(fresh, "/", "connection: close\r\n")
+    let second = accept(upstream.descriptor, nil, nil)
+    defer { close(second) }
+    try TestSocket.answer(second)
+    #expect(try TestSocket.read(fresh).hasPrefix("HTTP/1.1 200"))
+    #expect(kill(old, 0) == 0)
+    #expect(!edge.logText.contains("old child has drained"))
+
+    try TestSocket.answer(first)
+    let answer = try TestSocket.read(held)
+    #expect(answer.hasPrefix("HTTP/1.1 200"))
+    #expect(answer.lowercased().contains("connection: close"))
+    try edge.awaitLog("old child has drained")
+  }
+
   @Test func `SIGUSR2 upgrades to the file that stands at the path now`() throws {
     let port = try FreePort.find()
     let copy = FileManager.default.temporaryDirectory.appendingPathComponent("edge-\(UUID())")
@@ -223,7 +260,9 @@ struct SupervisorTests {
 
   /// Inodes of the listening sockets of a port: a socket bound anew has another one.
   private static func listeningInodes(_ port: UInt16) -> Set<String> {
-    let text = (try? String(contentsOfFile: "/proc/net/tcp", encoding: .utf8)) ?? ""
+    // To its end: `String(contentsOfFile:)` stops behind the first page of such a file.
+    let bytes = try? FileHandle(forReadingAtPath: "/proc/net/tcp")?.readToEnd()
+    let text = String(decoding: bytes ?? Data(), as: UTF8.self)
     let hex = String(port, radix: 16, uppercase: true)
     let wanted = ":" + String(repeating: "0", count: 4 - hex.count) + hex
     return Set(

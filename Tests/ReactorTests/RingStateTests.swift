@@ -31,6 +31,27 @@ struct RingStateTests {
     #expect(try #require(state.nextMessage()).0 == first)
   }
 
+  @Test func `what is prepared in a turn goes to the kernel with one call`() throws {
+    let loop = try Loop(.ioUring)
+    let (listener, address) = try loopbackListener()
+    _ = loop.reactor.listen(listener.descriptor, owner: Owner(rawValue: 1))
+    let ring = try #require(loop.reactor.ring)
+    let clients = (0..<4).map { _ in dial(address) }
+    try loop.run("the connections") { loop.events.count { $0.kind == .accepted } == 4 }
+    let sockets = loop.events.filter { $0.kind == .accepted }.enumerated().map { at, event in
+      loop.reactor.adopt(event.value, owner: Owner(rawValue: UInt64(10 + at)))
+    }
+
+    for _ in 0..<5 {
+      let before = ring.enters
+      for socket in sockets { try loop.write(socket, Array("some".utf8)) }
+      loop.turn(limit: .zero)
+      #expect(ring.enters == before + 1)
+    }
+
+    for client in clients { #expect(client.descriptor >= 0) }
+  }
+
   @Test func `a bell and a listener that found no room are armed later`() throws {
     let loop = try Loop(.ioUring)
     let (listener, address) = try loopbackListener()

@@ -74,6 +74,75 @@ extension WireTests {
       }
     }
 
+    /// Sends the head of an endless response, and one piece of it once the time of the route is over.
+    private static func twoPieces() throws -> ScriptedUpstream {
+      try ScriptedUpstream { peer, _ in
+        try peer.send(
+          "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+            + "Transfer-Encoding: chunked\r\n\r\n"
+        )
+        usleep(2_500_000)
+        try peer.send("3\r\none\r\n")
+        try peer.hang()
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `an event stream outlives the time of its route, and ends once it fell silent`(
+      backend: Backend
+    ) throws {
+      let settings = EdgeSettings(
+        listener: "limits: {upgradeIdle: 6s}",
+        policies: "timeoutMs: 2000"
+      )
+      try Scene.play(backend, Self.twoPieces(), settings: settings) { scene in
+        let client = try scene.client()
+        try client.request("GET", "/events")
+        #expect(try client.head().status == 200)
+
+        #expect(try client.text(8) == "3\r\none\r\n")
+        #expect(try client.rest().isEmpty, "cut off, without the last chunk")
+        try eventually("the service was told") { scene.upstream.cancellations == 1 }
+        #expect(try scene.metric("spillway_timeouts_total{kind=\"stream-idle\"}") == 1)
+        #expect(try scene.metric("spillway_timeouts_total") == 1)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `what the client sends keeps a stream, too`(backend: Backend) throws {
+      let upstream = try ScriptedUpstream(readsBody: false) { peer, _ in
+        try peer.send(
+          "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+            + "Transfer-Encoding: chunked\r\n\r\n"
+        )
+        var body: [UInt8] = []
+        while !String(decoding: body, as: UTF8.self).contains("second") {
+          let more = try peer.some()
+          guard !more.isEmpty else { throw WireFailure("the body ended early") }
+          body += more
+        }
+        try peer.send("3\r\nend\r\n0\r\n\r\n")
+      }
+      let settings = EdgeSettings(
+        listener: "limits: {upgradeIdle: 6s, bodyIdle: 30s, minimumRate: 1B}",
+        policies: "timeoutMs: 2000"
+      )
+      try Scene.play(backend, upstream, settings: settings) { scene in
+        let client = try scene.client()
+        try client.send(
+          "POST /events HTTP/1.1\r\nHost: edge\r\nTransfer-Encoding: chunked\r\n\r\n"
+            + "5\r\nbegin\r\n"
+        )
+        #expect(try client.head().status == 200)
+        for word in ["first ", "second"] {
+          usleep(4_000_000)
+          try client.send("6\r\n\(word)\r\n")
+        }
+
+        #expect(try client.text(8) == "3\r\nend\r\n")
+      }
+    }
+
     @Test(arguments: Backend.allCases)
     func `a worker that cannot take a configuration says so until it can`(
       backend: Backend

@@ -97,6 +97,41 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `what the service takes for its head, and for its body, is not time that the edge adds`(
+      backend: Backend
+    ) throws {
+      let gate = Gate()
+      let upstream = try ScriptedUpstream { peer, _ in
+        usleep(300_000)
+        try peer.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
+        gate.wait()
+        try peer.send("body")
+      }
+      try Scene.play(backend, upstream) { scene in
+        let client = try scene.client()
+        try client.request("GET", "/slow")
+        #expect(try client.head().status == 200)
+        usleep(300_000)
+        gate.open()
+        #expect(try client.text(4) == "body")
+
+        func seconds(_ name: String) throws -> Double {
+          try scene.metric("spillway_\(name)_seconds_sum")
+        }
+        try eventually("all three were observed") {
+          try scene.metric("spillway_request_duration_seconds_count") == 1
+        }
+        #expect(try scene.metric("spillway_upstream_duration_seconds_count") == 1)
+        #expect(try scene.metric("spillway_added_latency_seconds_count") == 1)
+        let whole = try seconds("request_duration")
+        #expect(whole >= 0.6)
+        #expect(try seconds("upstream_duration") >= 0.3)
+        #expect(try seconds("upstream_duration") <= whole - 0.3)
+        #expect(try seconds("added_latency") <= whole - 0.6)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `bytes are counted both ways`(backend: Backend) throws {
       let upstream = try ScriptedUpstream { peer, _ in
         try peer.respond(200, String(repeating: "x", count: 100_000))

@@ -352,6 +352,10 @@ extension Worker {
     case .connecting, .waiting:
       meter.timedOut(isOverall ? .request : .perTry)
       fail(index, isOverall ? .upstreamTimeout : .perTryTimeout)
+    case .relaying where exchange.pointee.deadline == .never:
+      // Nobody had anything to say on a stream: no fault of the service.
+      meter.timedOut(.streamIdle)
+      truncate(index, .streamIdle)
     case .relaying:
       meter.timedOut(.request)
       if exchange.pointee.health.isWatched, isServicesTime(exchange) {

@@ -207,13 +207,11 @@ extension Worker {
     meter.upstreamAnswered(service.pointee.metrics, latency)
   }
 
-  /// Whatever comes on a stream starts its idle time anew.
+  /// Whatever passes on a stream, either way, starts its idle time anew.
   func touchStream(_ exchange: UnsafeMutablePointer<Exchange>) {
-    setAttemptDeadline(exchange, reactor.now + Self.streamIdle)
+    let idle = limits(connections[exchange.pointee.connection]).upgradeIdle
+    setAttemptDeadline(exchange, reactor.now + idle)
   }
-
-  /// Silence after which an event stream is ended: Envoy's stream idle timeout.
-  static let streamIdle = Nanoseconds.seconds(300)
 
   /// The response is queued whole: the upstream connection is free, and so is the client's.
   func responseComplete(_ index: Int32) {

@@ -166,6 +166,7 @@ extension Worker {
       return
     }
     clientMoved(exchange)
+    if exchange.pointee.deadline == .never { touchStream(exchange) }
     switch keepForRepeat(exchange, connection, transport) {
     case .notKept: break
     case .exhausted: return failOrAbandon(index, .buffersExhausted)

@@ -24,6 +24,7 @@ enum ReplyReason: UInt8, CaseIterable {
   case upstreamMalformed
   case upstreamTimeout
   case perTryTimeout
+  case streamIdle
   case upstreamRefused
   case upgradeRefused
   case buffersExhausted
@@ -59,7 +60,7 @@ enum ReplyReason: UInt8, CaseIterable {
   var grpcStatus: Int {
     switch self {
     case .noRoute, .methodNotAllowed, .methodNotImplemented: 12
-    case .upstreamTimeout, .perTryTimeout, .bodyTimeout, .headTimeout: 4
+    case .upstreamTimeout, .perTryTimeout, .streamIdle, .bodyTimeout, .headTimeout: 4
     case .bodyTooLarge, .headTooLarge, .targetTooLong: 8
     case .noEndpoint, .connectFailed, .connectTimeout, .connectionLimit, .upstreamReset,
       .upstreamMalformed, .upstreamRefused, .upgradeRefused, .buffersExhausted,
@@ -190,7 +191,8 @@ enum ReplyReason: UInt8, CaseIterable {
         proxyError: nil
       )
     case .noEndpoint, .connectFailed, .connectTimeout, .connectionLimit, .upstreamReset,
-      .upstreamMalformed, .upstreamTimeout, .perTryTimeout, .upstreamRefused, .upgradeRefused,
+      .upstreamMalformed, .upstreamTimeout, .perTryTimeout, .streamIdle, .upstreamRefused,
+      .upgradeRefused,
       .buffersExhausted, .upstreamCertificate, .upstreamTLSFailed, .upstreamTLSRefused,
       .upstreamNoHTTP2, .breakerOpen, .noHealthyEndpoint, .pendingFull, .pendingTimeout:
       upstreamWording
@@ -288,6 +290,14 @@ enum ReplyReason: UInt8, CaseIterable {
         token: "upstream-timeout",
         title: "The service did not answer in time",
         detail: "The time for this request ran out.",
+        proxyError: "http_response_timeout"
+      )
+    case .streamIdle:
+      Wording(
+        status: 504,
+        token: "stream-idle",
+        title: "The stream fell silent",
+        detail: "Nothing passed on it, either way, for as long as the listener allows.",
         proxyError: "http_response_timeout"
       )
     case .perTryTimeout:

@@ -7,9 +7,14 @@ internal import Units
 /// Threads, sockets and addresses behind `EdgeServer`.
 extension EdgeServer {
   /// The event loop to use: the forced one, or the better one that opens.
-  static func chooseBackend(_ forced: Reactor.Backend?) throws(EdgeError) -> Reactor.Backend {
-    guard let forced else { return Reactor.Backend.allowed.first ?? .epoll }
-    if let refusal = forced.refusal {
+  ///
+  /// `refusal` is what the kernel says to one, `nil` where it allows it.
+  static func chooseBackend(
+    _ forced: Reactor.Backend?,
+    refusal: (Reactor.Backend) -> ReactorError? = { $0.refusal }
+  ) throws(EdgeError) -> Reactor.Backend {
+    guard let forced else { return refusal(.ioUring) == nil ? .ioUring : .epoll }
+    if let refusal = refusal(forced) {
       throw EdgeError(.resources, "the kernel refuses \(forced.rawValue): \(refusal)")
     }
     return forced

@@ -87,6 +87,8 @@ public enum TimeoutKind: UInt8, CaseIterable, Sendable {
   case perTry
   case upstreamIdle
   case tunnelIdle
+  /// A response without end on which nothing passed.
+  case streamIdle
   /// A request that waited for room of its service.
   case pending
 
@@ -103,6 +105,7 @@ public enum TimeoutKind: UInt8, CaseIterable, Sendable {
     case .perTry: "per-try"
     case .upstreamIdle: "upstream-idle"
     case .tunnelIdle: "tunnel-idle"
+    case .streamIdle: "stream-idle"
     case .pending: "pending"
     }
   }

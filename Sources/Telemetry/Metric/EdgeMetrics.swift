@@ -130,7 +130,7 @@ public struct EdgeMetrics: Sendable {
     return ServiceMetrics(
       duration: registry.histogram(
         "spillway_upstream_duration_seconds",
-        help: "From the first byte sent upstream to the last of the response, by service.",
+        help: "From the start of an attempt to the head of its response, by service.",
         labels: ["service": name]
       ),
       queueWait: registry.histogram(

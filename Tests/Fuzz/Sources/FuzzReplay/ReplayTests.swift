@@ -67,5 +67,11 @@ struct ReplayTests {
     #expect(try names("corpus") == known)
     let folders = known.map { "Fuzz" + $0.prefix(1).uppercased() + $0.dropFirst() }
     #expect(try names("Sources") == Set(folders).union(["FuzzSupport", "FuzzReplay"]))
+    let package = try String(
+      contentsOf: Self.folder.appendingPathComponent("Package.swift"),
+      encoding: .utf8
+    )
+    let built = package.matches(of: /"(Fuzz[A-Za-z0-9]+)": "/).map { String($0.1) }
+    #expect(Set(built) == Set(folders))
   }
 }
