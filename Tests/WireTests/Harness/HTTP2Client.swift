@@ -92,7 +92,15 @@ final class HTTP2Client {
     )
     if body != nil || !trailers.isEmpty { try add(body ?? [], to: token, isLast: isLast) }
     try flush()
+    try greet()
     return token
+  }
+
+  /// Takes the edge's SETTINGS and acknowledges them: the edge ends who does not within its
+  /// `settingsTimeout`, and a test may look elsewhere for longer than that.
+  private func greet() throws {
+    guard !isCorked else { return }
+    while !session.knowsPeer { guard try turn() else { return } }
   }
 
   /// Sends more of a request's body.
@@ -102,7 +110,11 @@ final class HTTP2Client {
   }
 
   func reset(_ token: Int32, _ code: H2ErrorCode = .cancel) throws {
-    guard let entry = outgoing[token] else { throw WireFailure("no such request") }
+    guard let entry = outgoing[token] else {
+      // It was over before.
+      guard answers[token]?.closed == nil else { return }
+      throw WireFailure("no such request")
+    }
     session.reset(entry.stream, code)
     try flush()
   }
