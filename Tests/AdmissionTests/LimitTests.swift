@@ -284,6 +284,25 @@ struct LimitTests {
     }
   }
 
+  @Test
+  func `one slower cohort moves a baseline that was handed over, and does not take its place`() {
+    // 20 ms and a limit of 20; the first cohort of this process takes half as long again.
+    var limit = LatencyGradientLimit(
+      learned: LearnedLimit(
+        limit: 20,
+        baseline: 1,
+        meanLatency: 0.02,
+        meanWeight: 0.02,
+        usualLatency: 0.02
+      )
+    )
+
+    limit.observe(cohort(1, 0.03, size: 24))
+
+    #expect(limit.baseline > 1.2 && limit.baseline < 1.3)
+    #expect(limit.baselineError > 0)
+  }
+
   @Test func `what was learned survives, and nonsense does not`() {
     let learned = grownUp().learned
     #expect(LatencyGradientLimit(learned: learned).limit == 40)

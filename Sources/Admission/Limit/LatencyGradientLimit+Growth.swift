@@ -39,6 +39,23 @@ struct Growth: Sendable {
   }
 }
 
+extension RatioSum {
+  /// What is known of a service from before, as heavy as its smallest cohort: the first one moves it,
+  /// and does not take its place.
+  fileprivate static let knownCount = 24.0
+
+  /// Samples that say `value`, with this relative error, of routes with this weight.
+  static func known(_ value: Double, error: Double, weight: Double) -> RatioSum {
+    let latency = knownCount * weight * value
+    return RatioSum(
+      count: knownCount,
+      latency: latency,
+      weight: knownCount * weight,
+      residual: error * latency * error * latency
+    )
+  }
+}
+
 extension LatencyGradientLimit {
   mutating func judgeCohort(_ window: LimitWindow) {
     growth.samples.add(window.cohort)

@@ -122,6 +122,7 @@ public struct LatencyGradientLimit: ConcurrencyLimit {
     // Without it the first slot, which has seen nobody, would cut the limit to its least.
     peaks = InFlightPeaks(before: value / Constants.idleHeadroom)
     if meanLatency == 0 || meanWeight == 0 { (meanLatency, meanWeight, baseline) = (0, 0, 0) }
+    growth.pooled = RatioSum.known(baseline, error: baselineError, weight: meanWeight)
   }
 
   /// Keeps the limit in this range from now on.

@@ -6,6 +6,9 @@ struct CapTurns: ~Copyable {
   /// Lines are looked at this often though nothing was heard: another worker may be stuck.
   static let tick = Nanoseconds.milliseconds(10)
 
+  /// Requests that are passed over at most in search of one that may go elsewhere.
+  static let looks = 256
+
   private let isTouched: UnsafeMutablePointer<Bool>
   private var touched: [Int32] = []
   /// Those that are being looked at.

@@ -11,9 +11,20 @@ struct ExchangeCaps: BitwiseCopyable {
   /// It is counted among the service's requests.
   var isCounted = false
   /// Its turn had come, and there was no room all the same.
-  var isStopped = false
+  var stop = Stop.none
   /// When it began to wait.
   var since = Instant.never
+  /// How long it waited in lines before.
+  var waited = Nanoseconds.zero
+
+  /// Where there was no room.
+  enum Stop: UInt8 {
+    case none
+    /// Among all that the service may have: nobody else goes on either.
+    case service
+    /// At the endpoints that it may go to, or for what it wants of them.
+    case own
+  }
 
   /// Whether there is anything to give back.
   var isAny: Bool { service & endpoint & line >= 0 }

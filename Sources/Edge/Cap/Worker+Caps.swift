@@ -71,6 +71,11 @@ extension Worker {
       guard place >= 0 else { return -1 }
       // Those that are known to be full are chosen where there is no other.
       let wasFull = endpoints[Int(place)].isFull
+      if !wasFull, rests(place), hasFull(service, exchange) {
+        // One that could not be reached a moment ago is worse than a wait for one that works.
+        forgetChoice(exchange, place)
+        return Self.allFull
+      }
       if !wasFull, hasRoom(place, service, caps) {
         guard caps.endpointRequests != .max else { return place }
         if shared.caps.reserveRequest(endpoint: place, below: caps.endpointRequests) {
@@ -82,6 +87,24 @@ extension Worker {
       if wasFull { return Self.allFull }
       endpoints[Int(place)].isFull = true
       capTurns.full.append(place)
+    }
+  }
+
+  private func rests(_ place: Int32) -> Bool {
+    endpoints[Int(place)].backedOffUntil > reactor.now
+  }
+
+  /// Whether an endpoint that works has as much as it may.
+  private func hasFull(
+    _ service: UnsafePointer<CompiledService>,
+    _ exchange: UnsafeMutablePointer<Exchange>
+  ) -> Bool {
+    guard !capTurns.full.isEmpty else { return false }
+    let places =
+      snapshots[exchange.pointee.snapshot].places + Int(service.pointee.firstEndpoint)
+    return (0..<Int(service.pointee.endpointCount)).contains { offset in
+      let place = places[offset]
+      return endpoints[Int(place)].isFull && !endpoints[Int(place)].hasLeft && !rests(place)
     }
   }
 
@@ -97,7 +120,10 @@ extension Worker {
     let isHTTP1 =
       service.pointee.http == .http1
       || service.pointee.http == .either && endpoints[Int(place)].chosen == .http1
-    return isHTTP1 ? endpoints[Int(place)].newestIdle >= 0 : sessionWithRoom(place) >= 0
+    if isHTTP1 ? endpoints[Int(place)].newestIdle >= 0 : sessionWithRoom(place) >= 0 { return true }
+    // What lies idle with another worker is in the way of a connection of ours.
+    wish(for: ~place, of: service.pointee.place)
+    return false
   }
 
   /// Gives back the ticket of an endpoint that was chosen and is not asked.
@@ -151,24 +177,29 @@ extension Worker {
   func noRoom(_ index: Int32, _ place: Int32, _ service: UnsafePointer<CompiledService>) {
     let exchange = exchanges[index]
     guard let caps = service.pointee.caps, !exchange.pointee.flags.contains(.isHedged) else {
-      if waitForRoom(index, service.pointee.place) { return }
+      let wanted = service.pointee.place
+      if waitForRoom(index, wanted, wanted) { return }
       return fail(index, .connectionLimit)
     }
     // One that lies idle with another worker makes room.
-    let others = mailboxes.indices.lazy.filter { $0 != self.number }
-    let holder = others.first { self.shared.idleConnections($0, service.pointee.place) > 0 }
-    if let holder {
-      let isOnlyHere = shared.caps.connections(endpoint: place) >= Int(caps.endpointConnections)
-      mailboxes[holder].wish(for: isOnlyHere ? ~place : service.pointee.place)
+    let isOnlyHere = shared.caps.connections(endpoint: place) >= Int(caps.endpointConnections)
+    let wanted = isOnlyHere ? ~place : service.pointee.place
+    if caps.pending == 0 {
+      // Where nobody may stand in line that much time there is.
+      if waitForRoom(index, service.pointee.place, wanted) { return }
+    } else {
+      wish(for: wanted, of: service.pointee.place)
     }
-    waitInLine(index, service, caps)
+    let isOwn = isOnlyHere || exchange.pointee.flags.contains(.onlyHTTP1)
+    waitInLine(index, service, caps, isOwn ? .own : .service)
   }
 
   /// There is no room: the exchange holds nothing and waits, where it waited before or as the last.
   func waitInLine(
     _ index: Int32,
     _ service: UnsafePointer<CompiledService>,
-    _ caps: CapSettings
+    _ caps: CapSettings,
+    _ stop: ExchangeCaps.Stop = .service
   ) {
     let exchange = exchanges[index]
     if exchange.pointee.flags.contains(.isHedged) { return fail(index, .connectionLimit) }
@@ -179,7 +210,7 @@ extension Worker {
     exchange.pointee.endpoint = exchange.pointee.previousEndpoint
     if exchange.pointee.flags.contains(.hasRepeated) { exchange.pointee.flags.insert(.wantsFresh) }
     exchange.pointee.admission.isLearned = false
-    exchange.pointee.caps.isStopped = true
+    exchange.pointee.caps.stop = stop
     guard !exchange.pointee.caps.isWaiting else { return }
     let place = service.pointee.place
     let isFirst = waitLines.first(of: place) < 0
@@ -201,6 +232,8 @@ extension Worker {
   private func leaveLine(_ index: Int32) {
     let exchange = exchanges[index]
     let place = exchange.pointee.caps.line
+    let waited = reactor.now - exchange.pointee.caps.since
+    exchange.pointee.caps.waited = exchange.pointee.caps.waited + waited
     let wasFirst = waitLines.first(of: place) == index
     waitLines.remove(index, from: place)
     exchange.pointee.caps.line = -1
@@ -255,8 +288,14 @@ extension Worker {
   ///
   /// `isTick`: Though another worker has one that waits for longer, and may be stuck.
   private func serveLine(_ service: Int32, isTick: Bool) {
+    // The last one that finds no room where it may go, while others may go elsewhere.
+    var stopped: Int32 = -1
+    var age: UInt32 = 0
+    var looks = 0
     while true {
-      let index = waitLines.first(of: service)
+      // Whatever ended it meanwhile gave room back: another look is due anyway.
+      if stopped >= 0, exchanges.generation(stopped) != age { return }
+      let index = stopped < 0 ? waitLines.first(of: service) : waitLines.next(behind: stopped)
       if let first = shared.caps.first(service), first.worker != number, !isTick || index < 0,
         index < 0 || first.since < exchanges[index].pointee.caps.since
       {
@@ -264,8 +303,14 @@ extension Worker {
       }
       guard index >= 0 else { return }
       let exchange = exchanges[index]
+      if stopped >= 0, goesWhere(exchange, exchanges[stopped]) {
+        looks += 1
+        guard looks < CapTurns.looks else { return }
+        (stopped, age) = (index, exchanges.generation(index))
+        continue
+      }
       let generation = exchanges.generation(index)
-      exchange.pointee.caps.isStopped = false
+      exchange.pointee.caps.stop = .none
       if reactor.pool.isUnique(exchange.pointee.requestBlock) {
         let bytes = reactor.pool.bytes(exchange.pointee.requestBlock)
         DemandFields.refresh(bytes, exchange, now: reactor.now)
@@ -273,10 +318,25 @@ extension Worker {
       attempt(index)
       guard exchanges.generation(index) == generation else { continue }
       if exchange.pointee.caps.isWaiting {
-        if exchange.pointee.caps.isStopped { return }
-        leaveLine(index)
+        switch exchange.pointee.caps.stop {
+        case .service: return
+        case .own:
+          (stopped, age) = (index, generation)
+          continue
+        case .none: leaveLine(index)
+        }
       }
       pumpIfWaiting(index)
     }
+  }
+
+  /// Whether two requests of a service that wait have the same endpoints, and want the same of them:
+  /// routes may name a port of their own, and an upgrade may need a connection where others need none.
+  private func goesWhere(
+    _ one: UnsafeMutablePointer<Exchange>,
+    _ other: UnsafeMutablePointer<Exchange>
+  ) -> Bool {
+    one.pointee.service == other.pointee.service && one.pointee.snapshot == other.pointee.snapshot
+      && one.pointee.flags.contains(.wantsUpgrade) == other.pointee.flags.contains(.wantsUpgrade)
   }
 }

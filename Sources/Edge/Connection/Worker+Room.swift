@@ -43,16 +43,34 @@ extension Worker {
     noteRoom(service)
   }
 
+  /// Has other workers close what lies idle with them.
+  ///
+  /// - Parameters:
+  ///   - wish: The service's place: one worker does. Or `~place` of an endpoint: all do, since what
+  ///     they have is counted by service.
+  ///   - service: The service's place.
+  /// - Returns: Whether there is any such worker.
+  @discardableResult
+  func wish(for wish: Int32, of service: Int32) -> Bool {
+    var isAny = false
+    for other in mailboxes.indices
+    where other != number && shared.idleConnections(other, service) > 0 {
+      mailboxes[other].wish(for: wish)
+      isAny = true
+      if wish >= 0 { break }
+    }
+    return isAny
+  }
+
   /// Whether the request waits for another worker to make room; the time for it is set then.
-  func waitForRoom(_ index: Int32, _ service: Int32) -> Bool {
+  ///
+  /// `wanted`: What is wished for, see `wish(for:of:)`.
+  func waitForRoom(_ index: Int32, _ service: Int32, _ wanted: Int32) -> Bool {
     let exchange = exchanges[index]
     // Of two attempts one that cannot go out is of no use.
     if exchange.pointee.flags.contains(.isHedged) { return false }
     if exchange.pointee.roomUntil == .never {
-      let others = mailboxes.indices.lazy.filter { $0 != self.number }
-      guard let holder = others.first(where: { self.shared.idleConnections($0, service) > 0 })
-      else { return false }
-      mailboxes[holder].wish(for: service)
+      guard wish(for: wanted, of: service) else { return false }
       exchange.pointee.roomUntil = reactor.now + Self.roomPatience
     }
     guard reactor.now < exchange.pointee.roomUntil else { return false }

@@ -36,7 +36,7 @@ extension Worker {
     guard place >= 0 else {
       if place == Self.allFull, let caps = service.pointee.caps {
         exchange.pointee.previousEndpoint = exchange.pointee.endpoint
-        return waitInLine(index, service, caps)
+        return waitInLine(index, service, caps, .own)
       }
       return fail(index, .noEndpoint)
     }

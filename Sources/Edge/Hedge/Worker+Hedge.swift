@@ -220,7 +220,8 @@ extension Worker {
     exchange.pointee.hedgeAt = .never
     let place = exchange.pointee.admission
     // In shadow it went out at once, whatever it would have waited.
-    let waited = place.isShadow ? .zero : max(.zero, place.waited)
+    let queued = place.isShadow ? .zero : max(.zero, place.waited)
+    let waited = queued + exchange.pointee.caps.waited
     guard PermitOutcome(view) == .served else { return }
     hedgeEstimates[Int(hedge(of: exchange).pointee.place)]
       .observe(reactor.now - exchange.pointee.started - waited, at: reactor.now)

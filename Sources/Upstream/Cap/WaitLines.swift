@@ -34,6 +34,9 @@ public struct WaitLines: ~Copyable {
   /// The first of a line, -1 where nobody stands.
   public func first(of line: Int32) -> Int32 { firsts[Int(line)] - 1 }
 
+  /// The one behind an entry in its line, -1 behind the last.
+  public func next(behind entry: Int32) -> Int32 { next[Int(entry)] - 1 }
+
   /// Puts an entry at the end of a line; it stands in none.
   public mutating func append(_ entry: Int32, to line: Int32) {
     let last = lasts[Int(line)]
