@@ -37,6 +37,7 @@ public final class H2Session {
         isServer: isServer,
         settings,
         state: state,
+        setup: workspace.setup,
         memory: workspace.native
       )
     else {

@@ -14,6 +14,7 @@ public final class H2Workspace {
 
   let memory: UnsafeMutablePointer<H2Memory>
   let native: UnsafeMutablePointer<NativeMemory>
+  let setup = NativeSetup()
 
   /// - Parameters:
   ///   - streams: Streams that all sessions together may have open; more are refused.
