@@ -166,7 +166,7 @@ struct H2Memory: ~Copyable {
   /// Whether reading is to stop with the head under way.
   mutating func stopsBuilding() -> Bool {
     switch building.kind {
-    case .none: false
+    case .none, .refused: false
     case .request:
       stops(atBytes: building.request.block.count, fields: building.request.block.fieldCount)
     case .response:
