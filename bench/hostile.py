@@ -83,6 +83,9 @@ def bomb(i):
     return request(2 * i + 1, literal(b"x", b"a" * 4000, True) if i == 0 else b"\xbe" * 8000)
 
 
+# A request that is reset before its client ends it.
+MALFORMED = frame(HEADERS, END_HEADERS, 1, POST + literal(b"connection", b"x"))
+
 FLOODS = [
     Flood("rapid reset (CVE-2023-44487)", lambda i: request(2 * i + 1) + reset(2 * i + 1), 2),
     Flood("resets of one stream (CVE-2019-9514)", lambda i: reset(1), first=OPEN),
@@ -104,6 +107,12 @@ FLOODS = [
     Flood("HPACK bomb", bomb, rounds=400),
     Flood("HPACK table thrash", thrash, 2, rounds=4_000),
     Flood("fields without names (CVE-2019-9516)", lambda i: request(2 * i + 1, b"\0\0\0" * 90), rounds=5_000),
+    Flood("HPACK references behind a malformed field",
+          lambda i: request(2 * i + 1, literal(b"connection", b"x", True) + b"\xbe" * 8000), rounds=400),
+    Flood("HPACK references on a stream that was reset", lambda i: frame(HEADERS, END_HEADERS, 1, b"\x82" * 8000),
+          first=MALFORMED, rounds=400),
+    Flood("HEADERS on a stream that was reset", lambda i: frame(HEADERS, END_HEADERS, 1, literal(b"a", b"b")),
+          first=MALFORMED),
     Flood("PING (CVE-2019-9512)", lambda i: frame(PING, 0, 0, b"12345678")),
     Flood("PING acknowledgements", lambda i: frame(PING, ACK, 0, b"12345678")),
     Flood("SETTINGS (CVE-2019-9515)", lambda i: frame(SETTINGS, 0, 0)),

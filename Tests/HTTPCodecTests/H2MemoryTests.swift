@@ -82,4 +82,35 @@ struct H2MemoryTests {
     sessions = []
     #expect(workspace.memoryInUse == 0)
   }
+
+  #if !PLAIN_MEMORY
+  @Test func `rooms for frames are kept for the sessions to come, but not those of a crowd`() {
+    let workspace = H2Workspace(streams: 100)
+    var sessions: [H2Session] = []
+    func open(_ count: Int) {
+      while sessions.count < count,
+        let session = H2Session(isServer: true, settings: H2Settings(), workspace: workspace)
+      {
+        sessions.append(session)
+      }
+    }
+    open(1)
+    let one = workspace.memoryHeld
+    sessions = []
+    #expect(workspace.memoryInUse == 0)
+    #expect(workspace.memoryHeld == one)
+
+    open(1_000)
+    #expect(workspace.memoryHeld > 16_384 * 1_000)
+    sessions = []
+
+    // Slabs of small pieces stay: 13 KB of each session.
+    #expect(workspace.memoryInUse == 0)
+    #expect(workspace.memoryHeld < 16_384 * 1_000)
+    open(64)
+    let held = workspace.memoryHeld
+    sessions = []
+    #expect(workspace.memoryHeld == held)
+  }
+  #endif
 }

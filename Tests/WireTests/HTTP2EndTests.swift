@@ -190,6 +190,35 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `a body below the minimum rate is answered with 408 on its stream`(
+      backend: Backend
+    ) throws {
+      // A pace to be judged, and no other time that could end the exchange before it is.
+      let settings = EdgeSettings(
+        listener: "limits: {minimumRate: 100KiB, bodyIdle: 2s}",
+        policies: "timeoutMs: 30000"
+      )
+      let upstream = try ScriptedUpstream { peer, request in try peer.respond(200, request.text) }
+      try Scene.play(backend, upstream, settings: settings) { scene in
+        let client = try scene.http2()
+        let token = try client.request("POST", "/", body: [0x61], isLast: false)
+
+        // A byte now and then is never idle and yet would hold the stream for ever.
+        let slow = "spillway_timeouts_total{kind=\"slow-body\"}"
+        try eventually("the edge has had enough", within: .seconds(60)) {
+          try client.send([0x61], on: token)
+          return try scene.metric(slow) == 1
+        }
+
+        let answer = try client.answer(token)
+        #expect(answer.status == 408)
+        #expect(answer.closed?.code == .noError)
+        #expect(try client.exchange().status == 200, "the session goes on")
+        #expect(try scene.metric("spillway_timeouts_total") == 1)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `a stream whose window stays shut is reset, the others go on`(backend: Backend) throws {
       let settings = EdgeSettings(listener: "limits: {bodyIdle: 300ms}")
       let upstream = try ScriptedUpstream { peer, request in

@@ -115,7 +115,8 @@ extension Worker {
     }
     receive(index, block, 0, count)
     reactor.pool.release(block)
-    if session.pointee.phase == .lingering { noteDropped(index, session, count) }
+    guard session.pointee.phase == .closing || session.pointee.phase == .lingering else { return }
+    noteDropped(index, session, count)
   }
 
   /// Bytes after which a client's session is read many blocks at a time: what comes behind a fault in
@@ -144,7 +145,13 @@ extension Worker {
   ) {
     guard session.pointee.http2.takeUnretainedValue().failure != nil else { return }
     session.pointee.dropped += Int32(count)
-    if session.pointee.dropped >= Self.mostDropped { closeSession(index, reset: true) }
+    // Before GOAWAY is out the reset would take it along.
+    guard session.pointee.phase == .lingering, isDroppingMuch(session) else { return }
+    closeSession(index, reset: true)
+  }
+
+  private func isDroppingMuch(_ session: UnsafeMutablePointer<Session>) -> Bool {
+    session.pointee.dropped >= Self.mostDropped
   }
 
   /// Takes bytes of a block, and carries out what they say before the next are looked at.
@@ -195,6 +202,7 @@ extension Worker {
         // The notice is one that was asked for before, at a higher mark.
         return notifyWhenDrained(session.pointee.transport, below: 0)
       }
+      if isDroppingMuch(session) { return closeSession(index, reset: true) }
       guard session.pointee.flags.contains(.peerEnded) else { return linger(index) }
       return closeSession(index, reset: false)
     }

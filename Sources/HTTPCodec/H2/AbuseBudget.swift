@@ -8,9 +8,25 @@ public import Units
 public struct AbuseBudget: Sendable, BitwiseCopyable {
   /// Fields of one list that cost nothing beyond the request itself; browsers send 20 to 30.
   public static let usualFields = 40
+  /// Bytes of a field section that one token pays for, where nobody is told of its fields.
+  static let bytesPerToken = 16
+  /// Fields past the bound of one list from which on each weighs much more.
+  private static let heavyExcess = 100
+
   /// What a field past the bound of its list costs: decoding it is for nothing, and a byte is enough
   /// to have it decoded.
-  static let excessWeight = 4
+  ///
+  /// Large ones weigh by the size that the table counts, a token for 32 bytes, as that is what a bomb
+  /// of references is made of. Nobody who only does not know the bound is past it by a hundred.
+  ///
+  /// - Parameters:
+  ///   - bytes: Of its name and value.
+  ///   - position: Which of the fields past the bound it is, from 1.
+  /// - Returns: Tokens, 4 or more.
+  static func excessWeight(_ bytes: Int, at position: Int) -> Int {
+    max(position < heavyExcess ? 4 : 40, (bytes &+ 32) / 32)
+  }
+
   /// Bytes a DATA frame must carry to earn window updates and pings.
   ///
   /// Without this, a peer that

@@ -26,8 +26,9 @@ public struct AbuseSettings: Equatable, Sendable, BitwiseCopyable {
   /// Honest peers provoke none but a few
   /// refusals when they open streams before they know our SETTINGS.
   public var provokedResets = AbuseLimit(burst: 200, perSecond: 10)
-  /// Fields past the bound of a list, each for four, and those of each list past
-  /// `AbuseBudget.usualFields`.
+  /// Fields past the bound of a list or behind its first fault, each for four or more
+  /// (`AbuseBudget.excessWeight`), those of each list past `AbuseBudget.usualFields`, and bytes of
+  /// sections of which nobody is told the fields.
   public var fields = AbuseLimit(burst: 10_000, perSecond: 1_000)
   /// PING.
   ///

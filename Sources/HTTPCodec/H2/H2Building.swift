@@ -9,6 +9,8 @@ struct H2Building: BitwiseCopyable {
     case request
     case response
     case trailers
+    /// A request that was refused before it began; its fields are counted.
+    case refused
   }
 
   private(set) var kind = Kind.none
@@ -17,6 +19,8 @@ struct H2Building: BitwiseCopyable {
   var request: H2RequestBuilder
   var response: H2ResponseBuilder
   var trailers: H2TrailerBuilder
+  /// Fields of a refused section.
+  private var passed = 0
 
   init(_ block: H2FieldBlock) {
     request = H2RequestBuilder(block: block)
@@ -29,6 +33,9 @@ struct H2Building: BitwiseCopyable {
     self.stream = stream
     switch kind {
     case .none: break
+    case .refused:
+      request = H2RequestBuilder(block: block)
+      passed = 0
     case .request: request = H2RequestBuilder(block: block)
     case .response: response = H2ResponseBuilder(block: block)
     case .trailers: trailers = H2TrailerBuilder(block: block)
@@ -48,6 +55,7 @@ struct H2Building: BitwiseCopyable {
   ) {
     switch kind {
     case .none: break
+    case .refused: passed &+= 1
     case .request:
       request.add(name, nameLength, value, length, isSensitive: isSensitive, rules: rules)
     case .response:
@@ -73,24 +81,38 @@ struct H2Building: BitwiseCopyable {
 
   var fault: H2HeadFault? {
     switch kind {
-    case .none: nil
+    case .none, .refused: nil
     case .request: request.fault
     case .response: response.fault
     case .trailers: trailers.fault
     }
   }
 
+  /// Fields that are decoded for nothing: those behind a fault.
+  ///
+  /// Of a refused section those past `AbuseBudget.usualFields`, as it is not its client's fault.
+  @inline(__always)
+  var excess: Int {
+    switch kind {
+    case .none: 0
+    case .request: request.dropped
+    case .response: response.dropped
+    case .trailers: trailers.dropped
+    case .refused: passed &- AbuseBudget.usualFields
+    }
+  }
+
   var block: H2FieldBlock {
     get {
       switch kind {
-      case .none, .request: request.block
+      case .none, .request, .refused: request.block
       case .response: response.block
       case .trailers: trailers.block
       }
     }
     set {
       switch kind {
-      case .none, .request: request.block = newValue
+      case .none, .request, .refused: request.block = newValue
       case .response: response.block = newValue
       case .trailers: trailers.block = newValue
       }

@@ -51,12 +51,17 @@ struct H2FrameWalker: BitwiseCopyable {
   private var continuations = 0
   /// Whether a field section has begun and not ended (RFC 9113 section 4.3).
   private var isSectionOpen = false
+  /// Whether the section is not the first of its stream: trailers, or behind the end of all.
+  private var isBehind = false
+  /// Bytes of the section, and how many a section within the bound of its list can have.
+  private var sectionBytes = 0
+  private let mostSection: Int
   /// Whether what is passed over belongs to a body: those have a pace of their own.
   private var isBody = false
   /// Whether the peer opens streams, and has to keep to the numbers of those that it ended.
   private let peerIsClient: Bool
   private var history = H2StreamHistory()
-  /// Frames that were judged.
+  /// Frames that were judged, up to and with the one that ended the connection.
   private(set) var frames: UInt64 = 0
   /// Frames that were begun, those that only continue a field section not counted.
   private(set) var messages: UInt32 = 0
@@ -67,8 +72,10 @@ struct H2FrameWalker: BitwiseCopyable {
   /// - Parameters:
   ///   - isServer: Whether the peer is a client, which begins with a preface of 24 bytes.
   ///   - maximumContinuations: The bound for one field section.
-  init(isServer: Bool, maximumContinuations: Int) {
+  ///   - maximumList: The bound for a list of fields in bytes, as RFC 9113 section 6.5.2 counts them.
+  init(isServer: Bool, maximumContinuations: Int, maximumList: Int) {
     peerIsClient = isServer
+    mostSection = maximumList
     skip = isServer ? 24 : 0
     self.maximumContinuations = maximumContinuations
   }
@@ -96,12 +103,13 @@ struct H2FrameWalker: BitwiseCopyable {
         position &+= 1
       }
       guard keptCount == wanted else { return .nothing }
+      frames &+= 1
       if isFaultyPriority { return .violation(.protocolError) }
+      if kind == Kind.headers { isBehind = history.hasBegun(stream) }
       // Inside a field section any other frame is an error already (section 4.3).
       if peerIsClient, !isSectionOpen, let code = history.judge(kind, flags, stream) {
         return .violation(code)
       }
-      frames &+= 1
       guard judge(&budget) else { return .exhausted }
       isBody = kind == Kind.data
       skip = length &- (wanted &- Self.headerLength)
@@ -170,12 +178,15 @@ struct H2FrameWalker: BitwiseCopyable {
       return budget.charge(isEmpty ? .emptyFrameFlood : .tinyFrameFlood)
     case Kind.headers:
       continuations = 0
+      sectionBytes = 0
       isSectionOpen = flags & Flag.endHeaders == 0
+      guard chargeSection(&budget) else { return false }
       return flags & Flag.endHeaders != 0 || !isEmpty || budget.charge(.emptyFrameFlood)
     case Kind.continuation:
       continuations &+= 1
       if flags & Flag.endHeaders != 0 { isSectionOpen = false }
       if continuations > maximumContinuations { return budget.charge(.continuationFlood) }
+      guard chargeSection(&budget) else { return false }
       return length > 0 || budget.charge(.emptyFrameFlood)
     case Kind.priority, Kind.priorityUpdate: return budget.charge(.priorityFlood)
     case Kind.reset: return budget.charge(.rapidReset)
@@ -185,5 +196,22 @@ struct H2FrameWalker: BitwiseCopyable {
     case Kind.windowUpdate: return budget.charge(.windowUpdateFlood)
     default: return budget.charge(.unknownFrameFlood)
     }
+  }
+
+  /// Charges what of a client's field section may be decoded without a word of its fields.
+  ///
+  /// nghttp2 keeps its table in step with sections on streams that it has let go or refuses itself,
+  /// and tells nobody. Trailers pay like that, too, as they look the same here; whole exchanges earn
+  /// it back. A section longer than any within the bound of its list pays half of that for the rest:
+  /// that may be a browser with too many cookies.
+  private mutating func chargeSection(_ budget: inout AbuseBudget) -> Bool {
+    guard peerIsClient else { return true }
+    if isBehind {
+      return budget.charge(.fieldFlood, 1 &+ length / AbuseBudget.bytesPerToken)
+    }
+    let before = sectionBytes
+    sectionBytes &+= length
+    let over = sectionBytes &- max(before, mostSection)
+    return over <= 0 || budget.charge(.fieldFlood, over / (2 * AbuseBudget.bytesPerToken))
   }
 }

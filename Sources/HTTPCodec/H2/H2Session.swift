@@ -37,6 +37,7 @@ public final class H2Session {
         isServer: isServer,
         settings,
         state: state,
+        setup: workspace.setup,
         memory: workspace.native
       )
     else {
@@ -95,6 +96,7 @@ public final class H2Session {
       return count
     }
     restore()
+    state.pointee.markQueue()
     state.pointee.input = bytes
     var used = count
     do throws(NativeSession.Trouble) {
@@ -194,6 +196,7 @@ public final class H2Session {
       }
       state.pointee.output = nil
       count += state.pointee.written
+      if !rest.isEmpty { state.pointee.hasSpoken = true }
       if rest.isEmpty { break }
       count += sendRest(output + count, capacity - count)
     }
@@ -211,19 +214,31 @@ public final class H2Session {
   }
 
   /// GOAWAY of our own making, for when nghttp2 is not to be asked any more.
+  ///
+  /// SETTINGS must come before all else (RFC 9113 section 3.4): a session that its first bytes ended
+  /// sends them empty. A client that has not begun has nothing to end.
   private func sendGoodbye(_ output: UnsafeMutablePointer<UInt8>, _ capacity: Int) -> Int {
-    guard rest.isEmpty, !state.pointee.isGoodbyeSent, capacity >= H2GoAway.length else { return 0 }
-    state.pointee.isGoodbyeSent = true
-    switch state.pointee.failure {
-    case .notHTTP2, nil: return 0
-    case .violation(let code): H2GoAway.write(code, last: native.lastStream, to: output)
-    case .abuse: H2GoAway.write(.enhanceYourCalm, last: native.lastStream, to: output)
-    case .late(.settings):
-      H2GoAway.write(.settingsTimeout, last: native.lastStream, to: output)
-    case .late(.frame): H2GoAway.write(.enhanceYourCalm, last: native.lastStream, to: output)
-    case .broken: H2GoAway.write(.internalError, last: native.lastStream, to: output)
+    let isFirst = !state.pointee.hasSpoken
+    let start = isFirst ? H2GoAway.settingsLength : 0
+    guard rest.isEmpty, !state.pointee.isGoodbyeSent, capacity >= start + H2GoAway.length else {
+      return 0
     }
-    return H2GoAway.length
+    state.pointee.isGoodbyeSent = true
+    guard let code = goodbye, state.pointee.isServer || !isFirst else { return 0 }
+    if isFirst { H2GoAway.writeSettings(to: output) }
+    H2GoAway.write(code, last: native.lastStream, to: output + start)
+    return start + H2GoAway.length
+  }
+
+  /// What GOAWAY says, `nil` where there is none.
+  private var goodbye: H2ErrorCode? {
+    switch state.pointee.failure {
+    case .notHTTP2, nil: nil
+    case .violation(let code): code
+    case .abuse, .late(.frame): .enhanceYourCalm
+    case .late(.settings): .settingsTimeout
+    case .broken: .internalError
+    }
   }
 
   /// The next stream of which offered bytes were sent since it was named last, or -1.

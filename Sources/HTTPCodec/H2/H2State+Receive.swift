@@ -4,7 +4,8 @@ extension H2State {
 
   /// A field section begins.
   ///
-  /// - Returns: False to pass over it.
+  /// - Returns: False to pass over it, which nghttp2 does without telling of its fields: only where
+  ///   they cost next to nothing, or `H2FrameWalker` has charged them.
   mutating func beginHead(_ id: Int32, isRequest: Bool) -> Bool {
     guard let native, !isCut, budget.exhausted == nil else { return false }
     var index = native.index(of: id)
@@ -12,7 +13,8 @@ extension H2State {
       index = open(id)
       guard index >= 0, native.attach(index, to: id) else {
         expect(native.reset(id, .refusedStream))
-        return false
+        memory.pointee.building.begin(.refused, stream: -1, in: memory.pointee.block)
+        return true
       }
     }
     guard index >= 0 else { return false }
@@ -23,6 +25,9 @@ extension H2State {
   }
 
   /// A field of the section under way.
+  ///
+  /// A section at fault goes on to its end, so that its fields are counted: the table must be kept in
+  /// step, so they are decoded in any case.
   mutating func addField(
     _ name: UnsafePointer<UInt8>,
     _ nameLength: Int,
@@ -31,7 +36,6 @@ extension H2State {
     isSensitive: Bool
   ) -> FieldVerdict {
     if memory.pointee.building.kind == .none { return .proceed }
-    let hadFault = memory.pointee.building.fault != nil
     memory.pointee.building.add(
       name,
       nameLength,
@@ -40,19 +44,14 @@ extension H2State {
       isSensitive: isSensitive,
       rules: rules
     )
-    if let fault = memory.pointee.building.fault {
-      if hadFault {
-        // The table must be kept in step, so the fields of a bomb are decoded; for a while.
-        if budget.charge(.fieldFlood, AbuseBudget.excessWeight) { return .proceed }
-        enforceBudget()
-        return .abort
-      }
-      if fault.isOversized, memory.pointee.building.kind == .request { return .proceed }
-      let index = memory.pointee.building.stream
-      memory.pointee.building.end()
-      refuse(index, fault)
-      return .reject
+    let excess = memory.pointee.building.excess
+    if excess > 0 {
+      let weight = AbuseBudget.excessWeight(nameLength &+ length, at: excess)
+      if budget.charge(.fieldFlood, weight) { return .proceed }
+      enforceBudget()
+      return .abort
     }
+    if memory.pointee.building.fault != nil { return .proceed }
     return memory.pointee.stopsBuilding() ? .pause : .proceed
   }
 
@@ -66,7 +65,7 @@ extension H2State {
     if extra > 0 { budget.charge(.fieldFlood, extra) }
     do throws(H2HeadFault) {
       switch kind {
-      case .none: break
+      case .none, .refused: break
       case .request: try endRequest(index, endsStream)
       case .response: try endResponse(index, endsStream)
       case .trailers: try endTrailers(index, endsStream)
@@ -234,12 +233,18 @@ extension H2State {
     stream(index).pointee.flags.insert(.isResetByPeer)
   }
 
+  /// A frame of SETTINGS begins, or goes on in another reading.
+  mutating func markQueue() { queuedBefore = native?.queued ?? 0 }
+
   mutating func noteSettings(isAcknowledgement: Bool) {
     guard !isAcknowledgement else {
       unacknowledged = max(0, unacknowledged - 1)
       return
     }
     knowsPeer = true
+    // The acknowledgement is one; nghttp2 1.52 adds RST_STREAM for each stream whose window the new
+    // initial window takes past its range, which is an error of the connection (section 6.9.2).
+    if let native, native.queued > queuedBefore &+ 1 { cut(.violation(.flowControlError)) }
     memory.pointee.append(H2Event(.settings))
   }
 

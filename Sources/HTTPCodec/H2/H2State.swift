@@ -7,8 +7,6 @@ struct H2State {
     case proceed
     /// Stop reading, to go on behind this field.
     case pause
-    /// No more of this section.
-    case reject
     /// No more of anything: the session is cut.
     case abort
   }
@@ -32,6 +30,8 @@ struct H2State {
   /// PRIORITY_UPDATE under way: the stream's number and what is of use of the field behind it.
   var update = InlineArray<32, UInt8>(repeating: 0)
   var updateCount = 0
+  /// Frames that waited to be sent before the peer's SETTINGS under way were looked at.
+  var queuedBefore = 0
 
   // Sending.
   /// Where bytes are being written, and how much room is left.
@@ -45,6 +45,8 @@ struct H2State {
   /// Nothing more comes of nghttp2: what is left to send is GOAWAY, if anything.
   var isCut = false
   var isGoodbyeSent = false
+  /// Whether anything was sent, SETTINGS first.
+  var hasSpoken = false
   var isLeaving = false
   var knowsPeer = false
   /// SETTINGS of ours that the peer has not acknowledged; the first are sent with the begin.
@@ -68,7 +70,8 @@ struct H2State {
     )
     walker = H2FrameWalker(
       isServer: isServer,
-      maximumContinuations: settings.maximumContinuations
+      maximumContinuations: settings.maximumContinuations,
+      maximumList: settings.limits.maximumBytes
     )
     budget = AbuseBudget(settings.abuse)
   }

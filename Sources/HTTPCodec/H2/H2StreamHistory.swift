@@ -43,6 +43,9 @@ struct H2StreamHistory: BitwiseCopyable {
     return nil
   }
 
+  /// Whether the stream, or one above it, was begun before.
+  func hasBegun(_ stream: UInt32) -> Bool { stream <= highest }
+
   private func hasEnded(_ stream: UInt32) -> Bool {
     guard stream > 0 else { return false }
     var found = false

@@ -14,6 +14,7 @@ public final class H2Workspace {
 
   let memory: UnsafeMutablePointer<H2Memory>
   let native: UnsafeMutablePointer<NativeMemory>
+  let setup = NativeSetup()
 
   /// - Parameters:
   ///   - streams: Streams that all sessions together may have open; more are refused.
@@ -165,7 +166,7 @@ struct H2Memory: ~Copyable {
   /// Whether reading is to stop with the head under way.
   mutating func stopsBuilding() -> Bool {
     switch building.kind {
-    case .none: false
+    case .none, .refused: false
     case .request:
       stops(atBytes: building.request.block.count, fields: building.request.block.fieldCount)
     case .response:

@@ -41,13 +41,17 @@ enum NativeCallbacks {
       ) {
       case .proceed: return 0
       case .pause: return pause
-      case .reject: return reject
       case .abort: return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
       }
     }
   }
 
   private static func setFrames(_ callbacks: OpaquePointer) {
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks) { _, header, context in
+      guard let header, UInt32(header.pointee.type) == NGHTTP2_SETTINGS.rawValue else { return 0 }
+      state(context).pointee.markQueue()
+      return 0
+    }
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) {
       _,
       _,

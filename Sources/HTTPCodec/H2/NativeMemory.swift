@@ -9,6 +9,8 @@ internal import CNghttp2
 /// Sessions of one worker share it, and no other thread comes near, so there is no lock. Pieces up to
 /// 4 KiB are cut from slabs of 64 KiB and go back to a list of their size; slabs stay until the end.
 /// Larger ones, such as the room for a field section, are the C library's, and counted all the same.
+/// So are those that each session has, but some are kept for the sessions to come: they are not cut
+/// from slabs, as a crowd that came once would have its memory for good.
 /// At the bound nghttp2 is told that memory is out: what it was doing fails, and its session with it
 /// where it cannot do without.
 struct NativeMemory: ~Copyable {
@@ -27,11 +29,21 @@ struct NativeMemory: ~Copyable {
     #endif
   }
 
+  /// Larger pieces that each session has, with the header.
+  ///
+  /// With nghttp2 1.52 these are the room for a frame, 16,394 bytes, and a table of 4 KiB. What is up to
+  /// 256 bytes smaller than a room for a frame is as large.
+  private static let frame = 16_640
+  private static let table = 4_112
+  /// Pieces of each of these that are kept, 1.3 MiB in all: what a worker opens sessions for in some
+  /// milliseconds.
+  private static var mostSpares: Int { largestPooled > 0 ? 64 : 0 }
+
   /// Most bytes that are held, in `inUse` and for later use.
   let bound: Int
   /// Bytes given out, with their headers.
   private(set) var inUse = 0
-  /// Bytes of slabs, and of larger pieces given out.
+  /// Bytes of slabs, and of larger pieces given out or kept.
   private(set) var held = 0
   /// Times that nghttp2 was told that memory is out.
   private(set) var refusals: UInt64 = 0
@@ -40,14 +52,22 @@ struct NativeMemory: ~Copyable {
   private var slabs: UnsafeMutableRawPointer?
   private var rest: UnsafeMutableRawPointer?
   private var restCount = 0
+  /// Frames and tables that nobody has, linked like the slabs.
+  private var spares = InlineArray<2, UnsafeMutableRawPointer?>(repeating: nil)
+  private var spareCounts = InlineArray<2, Int>(repeating: 0)
 
   init(bound: Int) { self.bound = bound }
 
   deinit {
-    var next = slabs
-    while let slab = next {
-      next = slab.load(as: UnsafeMutableRawPointer?.self)
-      slab.deallocate()
+    Self.free(slabs)
+    for kind in 0..<2 { Self.free(spares[kind]) }
+  }
+
+  private static func free(_ list: UnsafeMutableRawPointer?) {
+    var next = list
+    while let piece = next {
+      next = piece.load(as: UnsafeMutableRawPointer?.self)
+      piece.deallocate()
     }
   }
 
@@ -63,7 +83,7 @@ struct NativeMemory: ~Copyable {
     // What is larger than the bound is refused before it is added to anything.
     guard count >= 0, count <= bound else { return refuse() }
     let place = Self.place(count &+ Self.header)
-    let size = place < Self.classes ? Self.smallest << place : count &+ Self.header
+    let size = place < Self.classes ? Self.smallest << place : Self.large(count &+ Self.header)
     guard let piece = place < Self.classes ? pooled(place, size) : large(size) else {
       return refuse()
     }
@@ -76,11 +96,7 @@ struct NativeMemory: ~Copyable {
     let piece = pointer - Self.header
     let size = piece.load(as: Int.self)
     inUse &-= size
-    guard size <= Self.largestPooled else {
-      held &-= size
-      piece.deallocate()
-      return
-    }
+    guard size <= Self.largestPooled else { return release(piece, size) }
     let place = Self.place(size)
     piece.storeBytes(of: free[place], as: UnsafeMutableRawPointer?.self)
     free[place] = piece
@@ -103,10 +119,49 @@ struct NativeMemory: ~Copyable {
     return nil
   }
 
+  /// The size of a piece that is not cut from a slab.
+  private static func large(_ size: Int) -> Int {
+    size > frame &- 256 && size <= frame ? frame : size
+  }
+
+  /// The list that a piece may be kept in, or -1.
+  private static func kind(_ size: Int) -> Int { size == frame ? 0 : size == table ? 1 : -1 }
+
   private mutating func large(_ size: Int) -> UnsafeMutableRawPointer? {
-    guard held &+ size <= bound else { return nil }
+    let kind = Self.kind(size)
+    if kind >= 0, let spare = spares[kind] {
+      spares[kind] = spare.load(as: UnsafeMutableRawPointer?.self)
+      spareCounts[kind] &-= 1
+      return spare
+    }
+    guard makeRoom(size) else { return nil }
     held &+= size
     return .allocate(byteCount: size, alignment: Self.header)
+  }
+
+  private mutating func release(_ piece: UnsafeMutableRawPointer, _ size: Int) {
+    let kind = Self.kind(size)
+    guard kind >= 0, spareCounts[kind] < Self.mostSpares else {
+      held &-= size
+      piece.deallocate()
+      return
+    }
+    piece.storeBytes(of: spares[kind], as: UnsafeMutableRawPointer?.self)
+    spares[kind] = piece
+    spareCounts[kind] &+= 1
+  }
+
+  /// Whether so many bytes more are within the bound, once nothing is kept if need be.
+  private mutating func makeRoom(_ size: Int) -> Bool {
+    if held &+ size > bound {
+      for kind in 0..<2 {
+        held &-= spareCounts[kind] &* (kind == 0 ? Self.frame : Self.table)
+        Self.free(spares[kind])
+        spares[kind] = nil
+        spareCounts[kind] = 0
+      }
+    }
+    return held &+ size <= bound
   }
 
   private mutating func pooled(_ place: Int, _ size: Int) -> UnsafeMutableRawPointer? {
@@ -117,7 +172,7 @@ struct NativeMemory: ~Copyable {
     if restCount < size {
       // What is left of the old slab goes to the lists, largest pieces first.
       keepRest()
-      guard held &+ Self.slab <= bound else { return nil }
+      guard makeRoom(Self.slab) else { return nil }
       held &+= Self.slab
       let slab = UnsafeMutableRawPointer.allocate(
         byteCount: Self.slab,

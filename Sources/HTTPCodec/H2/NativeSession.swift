@@ -25,16 +25,10 @@ struct NativeSession: BitwiseCopyable {
     isServer: Bool,
     _ settings: H2Settings,
     state: UnsafeMutablePointer<H2State>,
+    setup: borrowing NativeSetup,
     memory: UnsafeMutablePointer<NativeMemory>
   ) {
-    var option: OpaquePointer?
-    guard nghttp2_option_new(&option) == 0, let option else { return nil }
-    defer { nghttp2_option_del(option) }
-    Self.set(option, settings)
-    var callbacks: OpaquePointer?
-    guard nghttp2_session_callbacks_new(&callbacks) == 0, let callbacks else { return nil }
-    defer { nghttp2_session_callbacks_del(callbacks) }
-    NativeCallbacks.set(callbacks)
+    guard let (option, callbacks) = setup.parts(for: settings) else { return nil }
     var session: OpaquePointer?
     var hooks = NativeMemory.hooks(memory)
     let result =
@@ -52,29 +46,16 @@ struct NativeSession: BitwiseCopyable {
   /// Frees the session; no callback comes from it.
   func destroy() { nghttp2_session_del(session) }
 
-  private static func set(_ option: OpaquePointer, _ settings: H2Settings) {
-    // Windows open as the other side takes what came.
-    nghttp2_option_set_no_auto_window_update(option, 1)
-    // Messages are judged by our builders, which name the fault; judging twice costs as much again.
-    nghttp2_option_set_no_http_messaging(option, 1)
-    nghttp2_option_set_no_closed_streams(option, 1)
-    nghttp2_option_set_max_outbound_ack(option, settings.maximumQueued)
-    nghttp2_option_set_max_settings(option, 32)
-    nghttp2_option_set_max_continuations(option, settings.maximumContinuations)
-    // Our budget counts resets; nghttp2's reads the clock.
-    nghttp2_option_set_stream_reset_rate_limit(option, UInt64(Int64.max), 0)
-    nghttp2_option_set_peer_max_concurrent_streams(option, 100)
-    // PRIORITY_UPDATE is read by us: nghttp2 1.52 keeps a stream that it opened for one in its list
-    // of idle streams and frees it twice (fixed in 1.61 as "Decrement num_idle_streams").
-    nghttp2_option_set_user_recv_extension_type(option, NativeCallbacks.priorityUpdate)
-  }
-
   private func submit(_ settings: H2Settings, isServer: Bool) -> Bool {
-    var entries: [nghttp2_settings_entry] = []
+    let none = nghttp2_settings_entry(settings_id: 0, value: 0)
+    var entries = InlineArray<5, nghttp2_settings_entry>(repeating: none)
+    var count = 0
     func add(_ name: nghttp2_settings_id, _ value: Int) {
-      entries.append(
-        nghttp2_settings_entry(settings_id: Int32(name.rawValue), value: UInt32(value))
+      entries[count] = nghttp2_settings_entry(
+        settings_id: Int32(name.rawValue),
+        value: UInt32(value)
       )
+      count += 1
     }
     if isServer {
       add(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, settings.maximumStreams)
@@ -87,7 +68,11 @@ struct NativeSession: BitwiseCopyable {
     add(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, settings.streamWindow)
     add(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, settings.limits.maximumBytes)
     let window = Int32(settings.connectionWindow)
-    return nghttp2_submit_settings(session, Self.noFlags, entries, entries.count) == 0
+    let isSubmitted = withUnsafeBytes(of: &entries) { bytes in
+      let entries = bytes.baseAddress?.assumingMemoryBound(to: nghttp2_settings_entry.self)
+      return nghttp2_submit_settings(session, Self.noFlags, entries, count) == 0
+    }
+    return isSubmitted
       && nghttp2_session_set_local_window_size(session, Self.noFlags, 0, window) == 0
   }
 

@@ -38,6 +38,13 @@ struct HTTP2Flood: Sendable, CustomStringConvertible {
   /// A request whose body is to come.
   private static let open = HTTP2Frames.headers(1, post, flags: HTTP2Frames.endHeaders)
 
+  /// A request that is reset before its client ends it.
+  private static let malformed = HTTP2Frames.headers(
+    1,
+    post + [("connection", "x")],
+    flags: HTTP2Frames.endHeaders
+  )
+
   private static func id(_ number: UInt32) -> UInt32 { 2 * number + 1 }
 
   /// A field section of `get` with `more` behind it, on the stream of this round.
@@ -116,8 +123,22 @@ struct HTTP2Flood: Sendable, CustomStringConvertible {
       for index in 0..<90 { entries += entry("x-\(number)-\(index)", [0x61]) }
       return request(number, entries) + HTTP2Frames.reset(id(number))
     },
-    HTTP2Flood("empty fields, CVE-2019-9516", "provoked-reset", most: 700, count: 5_000) {
+    HTTP2Flood("empty fields, CVE-2019-9516", "field-flood", most: 100, count: 5_000) {
       request($0, [UInt8](repeating: 0, count: 270))
+    },
+    HTTP2Flood("HPACK references behind a malformed field", "field-flood", most: 10, count: 200) {
+      request($0, entry("connection", [0x78]) + [UInt8](repeating: 0xBE, count: 8_000))
+    },
+    HTTP2Flood(
+      "HPACK references on a stream that was reset",
+      "field-flood",
+      most: 30,
+      count: 200,
+      first: malformed
+    ) { _ in HTTP2Frames.frame(0x1, 0x4, 1, [UInt8](repeating: 0x82, count: 8_000)) },
+    HTTP2Flood("HEADERS on a stream that was reset", "field-flood", most: 11_000, first: malformed)
+    {
+      _ in HTTP2Frames.headers(1, [("a", "b")], flags: HTTP2Frames.endHeaders)
     },
   ]
 

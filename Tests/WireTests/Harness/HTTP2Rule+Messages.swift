@@ -141,6 +141,12 @@ extension HTTP2Rule {
       .none
     ),
     HTTP2Rule("6.7: a PING answered that nobody sent", frame(6, 1, 0, many(8)), .none),
+    HTTP2Rule("6.8: a client's GOAWAY", get + HTTP2Frames.goAway(last: 0), .none),
+    HTTP2Rule(
+      "6.8: a client's GOAWAY with an unknown code and data",
+      get + frame(7, 0, 0, HTTP2Frames.word(0) + HTTP2Frames.word(0xFFFF) + [0x61]),
+      .none
+    ),
     HTTP2Rule(
       "6.10: empty CONTINUATIONs",
       frame(1, 1, 1, Array(block.prefix(5))) + frame(9, 0, 1)
