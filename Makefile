@@ -15,7 +15,7 @@ SIMULATE_FLAGS ?=
 SWIFT_SOURCES := Sources Tests loadtest Package.swift
 
 .DEFAULT_GOAL := help
-.PHONY: help run load demo suite test build setup lint format sanitize smoke fuzz bench abuse simulate decision instructions allocations soak leave clean
+.PHONY: help run load demo suite test build setup lint format sanitize smoke fuzz bench abuse simulate decision instructions allocations soak leave clients clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,6 +103,9 @@ soak: build ## Mixed traffic with faults, then check that nothing leaked
 leave: build ## Reload, upgrade and end under load: no request may be lost
 	@scripts/setup.sh bench
 	@bench/leave.py
+
+clients: build ## Real clients and TLS scanners: installs what it can, prints what works
+	@scripts/clients.sh $(CLIENTS_FLAGS)
 
 clean: ## Remove all build products
 	rm -rf .build .build-tsan .build-asan Tests/Fuzz/.build

@@ -8,11 +8,13 @@
 Floods repeat one pattern, with a new connection whenever the edge ends one, until the edge has looked at
 100,000 of their frames; what the connections themselves cost is measured before and taken off. Stalls
 open many connections that owe something and wait. Meanwhile a client of its own process asks every
-20 ms. Then connections are dropped, 100,000 at each stage of the TLS handshake. Exits 1 when a goal is missed: 2.5 s of CPU per 100,000 frames, 8 MiB of growth, a polite
-answer in 250 ms, nothing left at the end.
+20 ms. Then connections are dropped at each stage of the TLS handshake, of both versions, with HelloRetryRequest and
+with certificates of clients, until the edge has counted 100,000 that got as far as that. Exits 1 when a goal is
+missed: 2.5 s of CPU per 100,000 frames, 8 MiB of growth, a polite answer in 250 ms, nothing left at the end.
 """
 import argparse
 import contextlib
+import dataclasses
 import multiprocessing
 import os
 import selectors
@@ -22,6 +24,7 @@ import struct
 import sys
 import tempfile
 import time
+import typing
 
 import bench
 import hostile
@@ -36,6 +39,12 @@ listeners:
     address: "127.0.0.1:{secure}"
     connections: {{maximum: 5000, perAddress: 5000}}
     tls: {{certificates: [{{certificate: {work}/cert.pem, key: {work}/key.pem}}]}}
+  - name: mutual
+    address: "127.0.0.1:{mutual}"
+    connections: {{maximum: 5000, perAddress: 5000}}
+    tls:
+      certificates: [{{certificate: {work}/cert.pem, key: {work}/key.pem}}]
+      clientCertificates: {{mode: required, authorities: {work}/cert.pem}}
 admin: {{address: "127.0.0.1:{admin}"}}
 workers: 1
 accessLog: {{output: "off"}}
@@ -53,7 +62,7 @@ def parse_arguments():
     ap.add_argument("--only", default="", help="parts of names, separated by commas")
     ap.add_argument("--frames", type=int, default=100_000, help="frames of each flood (100000)")
     ap.add_argument("--stall", type=float, default=5.0, help="seconds of each stall (5)")
-    ap.add_argument("--connections", type=int, default=100_000, help="dropped at each stage (100000)")
+    ap.add_argument("--connections", type=int, default=100_000, help="that get to each stage and are dropped there (100000)")
     ap.add_argument("--seconds", type=float, default=300.0, help="of one flood or stage, at most (300)")
     ap.add_argument("--reactor", help="epoll or io_uring (default: the edge chooses)")
     return ap.parse_args()
@@ -63,10 +72,11 @@ def parse_arguments():
 
 class Edge:
     def __init__(self, args, work, origin, other):
-        self.plain, self.secure, self.admin = proxies.free_ports(3)
+        self.plain, self.secure, self.mutual, self.admin = proxies.free_ports(4)
+        self.work = work
         proxies.certificate(work)
         with open(f"{work}/edge.yaml", "w") as f:
-            f.write(CONFIG.format(plain=self.plain, secure=self.secure, admin=self.admin, work=work,
+            f.write(CONFIG.format(plain=self.plain, secure=self.secure, mutual=self.mutual, admin=self.admin, work=work,
                                   origin=origin, other=other))
         env = {"SPILLWAY_REACTOR": args.reactor} if args.reactor else {}
         command = [proxies.spillway_binary(), "run", "--config", f"{work}/edge.yaml", "--no-supervise"]
@@ -89,7 +99,19 @@ class Edge:
             return next(int(line.split()[1]) for line in f if line.startswith("VmRSS:")) / 1024
 
     def descriptors(self):
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        """What each open descriptor is, by its number."""
+        found = {}
+        for number in os.listdir(f"/proc/{self.pid}/fd"):
+            with contextlib.suppress(OSError):
+                found[number] = os.readlink(f"/proc/{self.pid}/fd/{number}")
+        return found
+
+    def more_descriptors(self, before, seconds=10):
+        """Those that are there beside as many as before; the admin server may yet have to close our question's."""
+        deadline = time.monotonic() + seconds
+        while len(now := self.descriptors()) > len(before) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return [what for what in now.values() if what not in before.values()] if len(now) > len(before) else []
 
     def metrics(self):
         with socket.create_connection(("127.0.0.1", self.admin), 30) as s:
@@ -336,76 +358,185 @@ def run_stall(args, edge, polite, stall):
 
 # --- handshakes -------------------------------------------------------------------------
 
-STAGES = ["after connect", "after half a ClientHello", "after ClientHello", "after the server's flight",
-          "after Finished"]
+# What the edge counts when a client got as far as the stage says.
+OPENED = "spillway_connections_opened_total"
+FAILED = "spillway_tls_handshake_failures_total"
+DONE = "spillway_tls_handshakes_total"
 
 
-def client_context():
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
+@dataclasses.dataclass
+class Stage:
+    name: str
+    # Drops one connection there.
+    drop: typing.Callable[["Client", socket.socket], None]
+    counter: str = FAILED
+    tls12: bool = False
+    mutual: bool = False
+    certificate: bool = False
 
 
-def client_hello():
-    out = ssl.MemoryBIO()
-    session = client_context().wrap_bio(ssl.MemoryBIO(), out, server_hostname="localhost")
-    with contextlib.suppress(ssl.SSLWantReadError):
-        session.do_handshake()
-    return out.read()
+class Client:
+    """One process's contexts and words, made once."""
+
+    def __init__(self, stage, work):
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.context.check_hostname, self.context.verify_mode = False, ssl.CERT_NONE
+        if stage.tls12:
+            self.context.maximum_version = ssl.TLSVersion.TLSv1_2
+        if stage.certificate:
+            self.context.load_cert_chain(f"{work}/cert.pem", f"{work}/key.pem")
+        self.hello = self.begin()[1].read()
+
+    def begin(self):
+        """A handshake in memory: its session, what it says and what it is to hear."""
+        heard, said = ssl.MemoryBIO(), ssl.MemoryBIO()
+        session = self.context.wrap_bio(heard, said, server_hostname="localhost")
+        with contextlib.suppress(ssl.SSLWantReadError):
+            session.do_handshake()
+        return session, said, heard
+
+    def flights(self, s, count):
+        """Sends so many flights of a handshake, and does not wait for what comes upon the last."""
+        session, said, heard = self.begin()
+        s.sendall(said.read())
+        for _ in range(count - 1):
+            while not said.pending:
+                heard.write(s.recv(1 << 16))
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    session.do_handshake()
+            s.sendall(said.read())
+
+    def whole(self, s):
+        """All of a handshake, until the edge has said that it is through."""
+        session, said, heard = self.begin()
+        is_done = False
+        while not is_done:
+            s.sendall(said.read())
+            part = s.recv(1 << 16)
+            if not part:
+                raise OSError("the edge has gone")
+            heard.write(part)
+            with contextlib.suppress(ssl.SSLWantReadError):
+                session.do_handshake()
+                is_done = True
+        if said.pending:
+            # In TLS 1.3 it judges our Finished now, and sends tickets or an alert.
+            s.sendall(said.read())
+            s.recv(1 << 16)
 
 
-def drop_one(port, stage, hello, context, resets, source):
+def without_share(hello):
+    """The same ClientHello with no key share, which asks for HelloRetryRequest (RFC 8446 section 4.2.8)."""
+    body = hello[9:]
+    at = 34 + 1 + body[34]
+    at += 2 + int.from_bytes(body[at:at + 2], "big")
+    at += 1 + body[at]
+    head, rest, kept = body[:at], body[at + 2:], b""
+    while rest:
+        kind, length = int.from_bytes(rest[:2], "big"), int.from_bytes(rest[2:4], "big")
+        kept += b"\0\x33\0\2\0\0" if kind == 51 else rest[:4 + length]
+        rest = rest[4 + length:]
+    body = head + len(kept).to_bytes(2, "big") + kept
+    return b"\x16\3\1" + (len(body) + 4).to_bytes(2, "big") + b"\1" + len(body).to_bytes(3, "big") + body
+
+
+def say(*parts):
+    """Sends the parts, each but the last one answered first."""
+    def drop(client, s):
+        for number, part in enumerate(parts):
+            if number:
+                s.recv(1 << 16)
+            s.sendall(part(client))
+    return drop
+
+
+def hear(client, s):
+    s.sendall(client.hello)
+    s.recv(1 << 16)
+
+
+def hear_retry(client, s):
+    s.sendall(without_share(client.hello))
+    # A ServerHello whose random value says what it is.
+    if s.recv(1 << 16)[11:15] != b"\xcf\x21\xad\x74":
+        raise RuntimeError("the edge sends no HelloRetryRequest")
+
+
+STAGES = [
+    Stage("after connect", lambda client, s: None, OPENED),
+    Stage("after half a ClientHello", say(lambda c: c.hello[:len(c.hello) // 2])),
+    Stage("after ClientHello", say(lambda c: c.hello)),
+    Stage("after the server's flight", hear),
+    Stage("after Finished", Client.whole, DONE),
+    Stage("after HelloRetryRequest", hear_retry),
+    Stage("after a second ClientHello", say(lambda c: without_share(c.hello), lambda c: c.hello)),
+    Stage("TLS 1.2, after ClientHello", say(lambda c: c.hello), tls12=True),
+    Stage("TLS 1.2, after the server's flight", hear, tls12=True),
+    Stage("TLS 1.2, after the client's second flight", lambda c, s: c.flights(s, 2), DONE, tls12=True),
+    Stage("TLS 1.2, after Finished", Client.whole, DONE, tls12=True),
+    Stage("asked for a certificate", hear, mutual=True),
+    Stage("with a certificate, after Finished", Client.whole, DONE, mutual=True, certificate=True),
+    Stage("without the certificate", Client.whole, mutual=True),
+    Stage("TLS 1.2, with a certificate, after Finished", Client.whole, DONE, tls12=True, mutual=True, certificate=True),
+]
+
+
+def drop_one(stage, client, port, resets, source):
     s = socket.create_connection(("127.0.0.1", port), 30, source_address=(source, 0))
     try:
-        if stage == 1:
-            s.sendall(hello[:len(hello) // 2])
-        elif stage in (2, 3):
-            s.sendall(hello)
-            if stage == 3:
-                s.recv(1 << 16)
-        elif stage == 4:
-            s = context.wrap_socket(s, server_hostname="localhost", suppress_ragged_eofs=True)
         if resets:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        stage.drop(client, s)
     except OSError:
         pass
     finally:
         s.close()
 
 
-def drop_many(port, stage, hello, count, source):
-    context = client_context()
+def drop_many(number, port, work, count, source):
+    client = Client(STAGES[number], work)
     for i in range(count):
-        drop_one(port, stage, hello, context, i % 2 == 0, source)
+        drop_one(STAGES[number], client, port, i % 2 == 0, source)
 
 
-def drop(edge, stage, count, processes=4):
-    hello = client_hello()
-    jobs = [multiprocessing.Process(target=drop_many, args=(edge.secure, stage, hello, count // processes,
-                                                             # Ports in TIME_WAIT are each address's own.
-                                                             f"127.0.{stage + 1}.{number + 1}"))
-            for number in range(processes)]
+def drop(edge, number, count, turn, processes=4):
+    port = edge.mutual if STAGES[number].mutual else edge.secure
+    # Ports in TIME_WAIT are each address's own.
+    jobs = [multiprocessing.Process(target=drop_many, args=(number, port, edge.work, -(-count // processes),
+                                                            f"127.{turn % 250 + 1}.{number + 1}.{process + 1}"))
+            for process in range(processes)]
     for job in jobs:
         job.start()
     for job in jobs:
         job.join()
+    if any(job.exitcode for job in jobs):
+        raise bench.BenchError(f"{STAGES[number].name}: the clients failed")
 
 
-def run_stage(args, edge, polite, stage):
+def run_stage(args, edge, polite, number):
+    counter = STAGES[number].counter
     # What is allocated once is not what leaks.
-    drop(edge, stage, max(400, args.connections // 10))
+    drop(edge, number, max(400, args.connections // 10), 0)
     edge.quiet()
     before, descriptors, cpu = edge.resident(), edge.descriptors(), edge.cpu()
-    opened = edge.total("spillway_connections_opened_total")
+    opened, counted = edge.total(OPENED), edge.total(counter)
     polite.begin()
-    drop(edge, stage, args.connections)
+    reached, turn, end = 0, 0, time.monotonic() + args.seconds
+    # One that was reset before the edge looked at it did not get anywhere, and another one is sent for it.
+    while reached < args.connections and time.monotonic() < end:
+        turn += 1
+        drop(edge, number, max(400, int(args.connections - reached)), turn)
+        edge.quiet()
+        reached = edge.total(counter) - counted
     used, worst, left = edge.cpu() - cpu, polite.end(), edge.quiet()
-    count = edge.total("spillway_connections_opened_total") - opened
-    mib, more = edge.resident() - before, edge.descriptors() - descriptors
-    if more > 0:
-        left["descriptors"] = more
-    return {"connections": int(count), "cpu": used, "mib": mib, "worst": worst, "left": left,
-            "missed": mib > GOAL_MIB or worst > GOAL_SECONDS or bool(left)}
+    reached, accepted = edge.total(counter) - counted, edge.total(OPENED) - opened
+    mib = edge.resident() - before
+    more = edge.more_descriptors(descriptors)
+    if more:
+        print(f"{STAGES[number].name}: descriptors left: {more}", file=sys.stderr)
+        left["descriptors"] = len(more)
+    return {"connections": int(accepted), "reached": int(reached), "cpu": used, "mib": mib, "worst": worst, "left": left,
+            "missed": reached < args.connections or mib > GOAL_MIB or worst > GOAL_SECONDS or bool(left)}
 
 
 # --- the table --------------------------------------------------------------------------
@@ -474,15 +605,15 @@ def main():
             missed |= row["missed"]
             line(stall.name, row["connections"], f"{row['cpu']:.2f}", f"{row['each']:.1f}", row["blocks"],
                  f"{row['worst'] * 1000:.0f}", mark(row))
-        stages = [i for i, name in enumerate(STAGES) if wanted("handshake " + name)]
+        stages = [i for i, stage in enumerate(STAGES) if wanted("handshake " + stage.name)]
         if stages:
             print()
-            line("dropped", "connections", "CPU s", "MiB more", "polite, worst ms", "")
-            line(*["---"] * 6)
+            line("dropped", "accepted", "got there", "CPU s", "MiB more", "polite, worst ms", "")
+            line(*["---"] * 7)
         for stage in stages:
             row = run_stage(args, edge, polite, stage)
             missed |= row["missed"]
-            line(STAGES[stage], row["connections"], f"{row['cpu']:.1f}", f"{row['mib']:.1f}",
+            line(STAGES[stage].name, row["connections"], row["reached"], f"{row['cpu']:.1f}", f"{row['mib']:.1f}",
                  f"{row['worst'] * 1000:.0f}", mark(row))
     sys.exit(1 if missed else 0)
 

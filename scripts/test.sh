@@ -34,6 +34,7 @@ stage "tests" scripts/run-tests.sh .build/debug \
 stage "release build of the edge" swift build -c release --product spillway
 stage "release build of the demo service" swift build -c release --product demo
 stage "smoke run of the release binary" scripts/smoke.sh
+stage "clients that are installed" scripts/clients.sh --quick
 stage "heap allocations per request" bench/allocations.sh --requests 5000
 stage "dashboards in a real Prometheus" scripts/check-dashboards.py
 stage "thread sanitizer" scripts/sanitize.sh thread short

@@ -33,30 +33,4 @@ struct SharingTests {
     #expect(opened.load(ordering: .relaxed) == threads * rounds)
     #expect(resumed.load(ordering: .relaxed) > threads)
   }
-
-  @Test func `an idle session holds little memory`() throws {
-    let server = try Contexts.server()
-    let client = try Contexts.client()
-    /// Server sessions after some data each way, with nothing left in them.
-    func open(_ count: Int) -> [TLSSession] {
-      (0..<count).map { _ in
-        let pair = Contexts.connected(server, client)
-        pair.client.outgoing = pattern(2_000)
-        pair.server.outgoing = pattern(2_000)
-        Peer.exchange(pair.client, pair.server)
-        return pair.server.session
-      }
-    }
-    func residentBytes() -> Int {
-      let text = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8)) ?? ""
-      return (Int(text.split(separator: " ").dropFirst().first ?? "") ?? 0) * 4_096
-    }
-    let first = open(50)
-    let before = residentBytes()
-    let second = open(250)
-    let each = (residentBytes() - before) / 250
-
-    print("memory of an idle session, by resident pages: \(each) bytes")
-    #expect(first.count + second.count == 300)
-  }
 }

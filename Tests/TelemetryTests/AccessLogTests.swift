@@ -140,9 +140,17 @@ struct AccessLogTests {
     writer.ring(0).begin(record)
     append(writer.ring(0), .method, Array("GET".utf8))
     writer.ring(0).commit()
+    writer.ring(0).begin(record)
+    append(writer.ring(0), .clientSubject, Array("CN=a\\, \"b\"".utf8))
+    append(writer.ring(0), .clientNames, Array("DNS:a\nURI:x:\"y".utf8))
+    writer.ring(0).commit()
     writer.stop()
 
-    let line = try #require(try lines().first)
+    let found = try lines()
+    let line = try #require(found.first)
+    #expect(line["clientSubject"] is NSNull && line["clientNames"] is NSNull)
+    #expect(found.last?["clientSubject"] as? String == "CN=a\\, \"b\"")
+    #expect(found.last?["clientNames"] as? [String] == ["DNS:a", "URI:x:\"y"])
     #expect(line["time"] as? String == "2026-04-08T10:15:30.123Z")
     #expect(line["route"] as? String == "checkout")
     #expect(line["latencyMs"] as? Double == 1.234)
@@ -151,7 +159,7 @@ struct AccessLogTests {
     let agreed: Set = [
       "requestId", "traceId", "route", "tenantId", "method", "path", "status", "upstream",
       "upstreamVersion", "latencyMs", "rateLimited", "configVersion", "class", "shedReason",
-      "queueMs", "attempts", "hedged", "deadlineMs", "fallback",
+      "queueMs", "attempts", "hedged", "deadlineMs", "fallback", "clientSubject", "clientNames",
     ]
     #expect(agreed.isSubset(of: line.keys))
   }

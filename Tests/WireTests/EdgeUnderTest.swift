@@ -3,6 +3,7 @@ import Edge
 import Foundation
 import Reactor
 import Synchronization
+import Units
 
 /// What the reactor stands on; every socket test runs on both, where the kernel allows them.
 enum Backend: CaseIterable, Sendable {
@@ -34,8 +35,8 @@ final class EdgeUnderTest: @unchecked Sendable {
   private var version = 1
   private var isStopped = false
 
-  /// `sockets` and `blocks` are the bounds of a worker's reactor, `snapshots` that of the
-  /// configurations it holds, `descriptors` those that the process may have, `memory` where it reads
+  /// `sockets` and `blocks` are the bounds of a worker's reactor, `ticketRotation` is how long a key
+  /// of tickets seals, `snapshots` the bound of the configurations it holds, `descriptors` those that the process may have, `memory` where it reads
   /// how much is in use, `nameServers` those in place of the system's.
   init(
     configuration: String,
@@ -43,6 +44,7 @@ final class EdgeUnderTest: @unchecked Sendable {
     sockets bound: Int? = nil,
     blocks: Int? = nil,
     handshakes: HandshakeBounds? = nil,
+    ticketRotation: Nanoseconds? = nil,
     snapshots: Int? = nil,
     descriptors: Int? = nil,
     memory: MemoryUse? = nil,
@@ -56,6 +58,7 @@ final class EdgeUnderTest: @unchecked Sendable {
     if let snapshots { options.snapshots = snapshots }
     if let descriptors { options.descriptors = descriptors }
     if let handshakes { options.handshakes = handshakes }
+    if let ticketRotation { options.ticketRotation = ticketRotation }
     options.nameServers = nameServers
     if let memory { options.memory = memory }
     let sockets = InheritedSockets(environment: [:], processID: 0)

@@ -57,7 +57,8 @@ extension Worker {
         identifier: (
           words + Int(exchange.pointee.identifierStart), Int(exchange.pointee.identifierLength)
         ),
-        trace: exchange.pointee.trace
+        trace: exchange.pointee.trace,
+        client: clientIdentity(connections[exchange.pointee.connection].pointee.transport)
       )
     }
   }
@@ -107,7 +108,8 @@ extension Worker {
       method: (view.bytes + Int(view.head.methodStart), Int(view.head.methodLength)),
       path: (view.path, view.pathLength),
       identifier: (view.identifier, view.identifierLength),
-      trace: view.trace
+      trace: view.trace,
+      client: clientIdentity(connections[index].pointee.transport)
     )
   }
 
@@ -130,7 +132,8 @@ extension Worker {
       method: (UnsafePointer(identifier), 0),
       path: (UnsafePointer(identifier), 0),
       identifier: (UnsafePointer(identifier), 32),
-      trace: .none
+      trace: .none,
+      client: clientIdentity(connection.pointee.transport)
     )
   }
 

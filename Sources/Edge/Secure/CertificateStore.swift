@@ -11,7 +11,7 @@ internal import Units
 /// snapshot costs no reading. Slow plane only; workers have contexts through their snapshot.
 final class CertificateStore: Sendable {
   /// One for the process: a session may be resumed with any worker, and after any reload.
-  let tickets = TicketKeys(at: Instant(clinux_monotonic_now()))
+  let tickets: TicketKeys
   private let state = Locked(State())
   private let logger: Logger?
 
@@ -30,7 +30,11 @@ final class CertificateStore: Sendable {
     fileprivate let state: State
   }
 
-  init(logger: Logger?) { self.logger = logger }
+  /// `rotation`: How long a key of tickets seals.
+  init(rotation: Nanoseconds, logger: Logger?) {
+    tickets = TicketKeys(at: Instant(clinux_monotonic_now()), rotation: rotation)
+    self.logger = logger
+  }
 
   /// The contexts of listeners and services, and nothing of those that are gone.
   ///

@@ -79,7 +79,7 @@ struct SecureLink: BitwiseCopyable {
   var session: Unmanaged<TLSSession>?
   /// Towards a service: how it is spoken to.
   var target: Unmanaged<SecureTarget>?
-  /// Who the client is, once somebody asked.
+  /// Who the client is, where it showed a certificate.
   var identity: Unmanaged<ClientIdentity>?
   /// The connection or session above.
   var owner: Owner
@@ -110,11 +110,4 @@ struct SecureList {
   var first: Int32 = -1
   var last: Int32 = -1
   var count = 0
-}
-
-/// Who a client is by its certificate, which was verified; `nil` inside where it showed none.
-final class ClientIdentity {
-  let peer: PeerIdentity?
-
-  init(_ peer: PeerIdentity?) { self.peer = peer }
 }

@@ -235,6 +235,7 @@ extension Worker {
     handshakes -= 1
     forgetAnswered(link)
     meter.handshakeDone(session.version, isResumed: session.isResumed)
+    link.pointee.identity = session.peerIdentity().map { .passRetained(ClientIdentity($0)) }
     let connection = link.pointee.owner.index
     // From here on it is a client that has connected and says nothing yet.
     let patience = limits(connections[connection]).headTimeout

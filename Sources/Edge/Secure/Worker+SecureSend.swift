@@ -187,17 +187,15 @@ extension Worker {
 
   // MARK: - The client
 
-  /// Who the client is by its certificate, `nil` where it showed none; made when first asked for.
-  func clientIdentity(_ transport: Transport) -> PeerIdentity? {
+  /// Who the client is by its certificate, `nil` where it showed none.
+  func clientIdentity(_ transport: Transport) -> ClientIdentity? {
     var transport = transport
     if transport.isStream {
+      // A tunnel that has outlived its stream has no session any more.
+      guard transport.index != goneStream else { return nil }
       transport = sessions[links[Int(transport.index)].session].pointee.transport
     }
     guard transport.isSecure else { return nil }
-    let link = secureLinks[transport.index]
-    if let known = link.pointee.identity { return known.takeUnretainedValue().peer }
-    let found = link.pointee.session?.takeUnretainedValue().peerIdentity()
-    link.pointee.identity = Unmanaged.passRetained(ClientIdentity(found))
-    return found
+    return secureLinks[transport.index].pointee.identity?.takeUnretainedValue()
   }
 }

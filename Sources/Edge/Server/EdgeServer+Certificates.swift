@@ -1,4 +1,5 @@
 internal import Logging
+internal import TLS
 internal import Telemetry
 
 /// Certificates while the server runs: replaced files, and when they run out.
@@ -11,6 +12,13 @@ extension EdgeServer {
       .gauge
     ) {
       certificates.expiries.map { MetricSample(Double($0.at), ["listener": $0.listener]) }
+    }
+    registry.register(
+      "spillway_tls_ticket_key_rotations_total",
+      help: "Times that a new key began to seal session tickets.",
+      .counter
+    ) {
+      [MetricSample(Double(certificates.tickets.rotations), [:])]
     }
     registry.register(
       "spillway_upstream_tls_unverified",

@@ -2,8 +2,9 @@ public import Configuration
 internal import Glibc
 public import Logging
 public import Reactor
+internal import TLS
 public import Telemetry
-internal import Units
+public import Units
 internal import Upstream
 
 /// The serving part of the process: workers, their listeners, snapshots, the access log.
@@ -18,6 +19,8 @@ public final class EdgeServer: Sendable {
     /// Descriptors that the process may have; listeners without a bound share 45 % of them.
     public var descriptors = 20_000
     public var handshakes = HandshakeBounds()
+    /// How long a key of session tickets seals.
+    public var ticketRotation = TicketKeys.defaultRotation
     /// Configurations that one worker may hold at once: the newest, and older ones of long requests.
     public var snapshots = SnapshotTable.defaultCapacity
     /// Where the memory in use is read from.
@@ -124,7 +127,7 @@ public final class EdgeServer: Sendable {
       health: healthReport,
       discovery: discoveryReport
     )
-    certificates = CertificateStore(logger: options.logger)
+    certificates = CertificateStore(rotation: options.ticketRotation, logger: options.logger)
     mailboxes = (0..<count).map { _ in WorkerMailbox() }
     heartbeats = (0..<count).map { WorkerHeartbeat(worker: $0) }
     let contexts = try certificates.prepare(loaded.settings, isFresh: true)

@@ -173,7 +173,8 @@ final class WorkerMeter {
     method: (UnsafePointer<UInt8>, Int),
     path: (UnsafePointer<UInt8>, Int),
     identifier: (UnsafePointer<UInt8>, Int),
-    trace: TraceID
+    trace: TraceID,
+    client: ClientIdentity?
   ) {
     guard let ring else { return }
     ring.begin(record)
@@ -186,6 +187,14 @@ final class WorkerMeter {
       writer.fixedHexadecimal(trace.high)
       writer.fixedHexadecimal(trace.low)
       ring.append(.traceId, traceText, count: 32)
+    }
+    if let client {
+      client.subject.withUnsafeBufferPointer {
+        ring.append(.clientSubject, $0.baseAddress, count: $0.count)
+      }
+      client.names.withUnsafeBufferPointer {
+        ring.append(.clientNames, $0.baseAddress, count: $0.count)
+      }
     }
     _ = ring.commit()
   }

@@ -17,6 +17,7 @@ public final class TicketKeys: Sendable {
   private struct State {
     var keys: [TicketKey]
     var rotatesAt: Instant
+    var rotations = 0
   }
 
   private let state: Mutex<State>
@@ -39,6 +40,9 @@ public final class TicketKeys: Sendable {
   /// The keys now, the current one first: secret, for a process that takes over.
   public var keys: [TicketKey] { state.withLock { $0.keys } }
 
+  /// How often a new random key was put in front.
+  public var rotations: Int { state.withLock { $0.rotations } }
+
   /// Puts a new random key in front when it is time; any thread may call, as often as it likes.
   ///
   /// - Returns: Whether the keys changed.
@@ -47,6 +51,7 @@ public final class TicketKeys: Sendable {
     state.withLock { state in
       guard now >= state.rotatesAt, let key = TicketKey.random() else { return false }
       state.rotatesAt = now + rotation
+      state.rotations += 1
       state.keys = Array(([key] + state.keys).prefix(Self.maximumKeys))
       return true
     }

@@ -45,6 +45,8 @@ struct AccessLogFormatter {
     name("endpoint", record.endpoint, &line)
     name("error", record.error, &line)
     name("fallback", record.fallback, &line)
+    text("clientSubject", fields[Int(AccessField.clientSubject.rawValue)], &line)
+    list("clientNames", fields[Int(AccessField.clientNames.rawValue)], &line)
     put("}\n", &line)
   }
 
@@ -86,6 +88,23 @@ struct AccessLogFormatter {
   ) {
     self.key(key, &line)
     if let bytes { JSONText.append(bytes, to: &line) } else { put("null", &line) }
+  }
+
+  /// Texts with a line feed between two, as an array.
+  private func list(
+    _ key: StaticString,
+    _ bytes: UnsafeRawBufferPointer?,
+    _ line: inout [UInt8]
+  ) {
+    self.key(key, &line)
+    guard let bytes else { return put("null", &line) }
+    var separator: StaticString = "["
+    for entry in bytes.split(separator: UInt8(ascii: "\n")) {
+      put(separator, &line)
+      JSONText.append(UnsafeRawBufferPointer(rebasing: entry), to: &line)
+      separator = ","
+    }
+    put("]", &line)
   }
 
   private mutating func name(_ key: StaticString, _ id: NameID, _ line: inout [UInt8]) {

@@ -86,4 +86,8 @@ public enum AccessField: UInt8, Sendable, CaseIterable {
   case requestId
   case traceId
   case tenantId
+  /// The subject of the client's certificate, which was verified.
+  case clientSubject
+  /// Its alternative names, a line feed between two.
+  case clientNames
 }

@@ -151,26 +151,24 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
-    func `half-open handshakes leave nothing behind`(backend: Backend) throws {
-      try Scene.play(backend, .echoingTarget(), settings: .secure()) { scene in
-        let hello = try Self.hello()
-        let steps: [[UInt8]] = [
-          [], [22], Array(hello.prefix(5)), Array(hello.prefix(60)), hello,
-          hello + [20, 3, 3, 0, 1, 1], hello + [23, 3, 3, 0, 4, 1, 2, 3, 4], [0xFF, 0xFF],
-        ]
-        for round in 0..<40 {
-          for step in steps {
-            let client = try RawClient(port: try scene.edge.port("public"))
-            client.trySend(step)
-            if round % 2 == 0 { client.reset() } else { client.close() }
-          }
-        }
-        let (client, _) = try scene.secureClient()
-        #expect(try client.exchange().status == 200)
-        try eventually("no handshake is left") {
-          let metrics = try scene.metrics()
-          return try metrics.sum("spillway_tls_handshakes_active") == 0
-            && metrics.sum("spillway_tls_handshakes_waiting") == 0
+    func `a client that speaks less than the least version is refused`(backend: Backend) throws {
+      let settings = EdgeSettings.secure(tls: "minimumVersion: \"1.3\"")
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        let old = try WireAuthority.shared.client { $0.maximumVersion = .tls12 }
+        let (client, tunnel) = try scene.secureClient(old)
+        client.trySend("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(client.isClosedSilently())
+        #expect(tunnel.fault == .peerRefusesVersion)
+        #expect(try Self.failures(scene, "unsupported-version") == 1)
+        #expect(try scene.secureClient().client.exchange().status == 200)
+
+        // Without a word it is 1.2.
+        try scene.reload { $0 = .secure() }
+        try eventually("TLS 1.2 is served") {
+          let (client, tunnel) = try scene.secureClient(old)
+          client.trySend("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+          _ = try client.rest()
+          return tunnel.version == .tls12
         }
       }
     }

@@ -31,6 +31,8 @@ final class TLSTunnel: @unchecked Sendable {
     var chosen: ApplicationProtocol?
     var serverName: String?
     var peer: PeerIdentity?
+    var version: TLSVersion?
+    var staple: [UInt8]?
   }
 
   private let isServer: Bool
@@ -94,6 +96,10 @@ final class TLSTunnel: @unchecked Sendable {
   /// The name that the client asked for, and the certificate that it showed.
   var serverName: String? { outcome.withLock { $0.serverName } }
   var peer: PeerIdentity? { outcome.withLock { $0.peer } }
+
+  var version: TLSVersion? { outcome.withLock { $0.version } }
+  /// The OCSP response that came with the edge's certificate.
+  var staple: [UInt8]? { outcome.withLock { $0.staple } }
 
   /// Sends one more ticket of TLS 1.3 soon, between whatever else is sent.
   func sendTicket() { wantsTicket.store(true, ordering: .releasing) }
@@ -195,6 +201,8 @@ final class TLSTunnel: @unchecked Sendable {
       $0.isOpen = true
       $0.isResumed = session.isResumed
       $0.chosen = session.applicationProtocol
+      $0.version = session.version
+      if !isServer, $0.staple == nil { $0.staple = session.stapledResponse }
       guard isServer, $0.serverName == nil, $0.peer == nil else { return }
       $0.serverName = session.serverName
       $0.peer = session.peerIdentity()
