@@ -32,6 +32,7 @@ let package = Package(
     .library(name: "Configuration", targets: ["Configuration"]),
     .library(name: "TLS", targets: ["TLS"]),
     .library(name: "Edge", targets: ["Edge"]),
+    .library(name: "Upstream", targets: ["Upstream"]),
     .library(name: "Units", targets: ["Units"]),
   ],
   dependencies: [
@@ -207,7 +208,7 @@ let package = Package(
     // The fuzz targets' own sources, without the fuzzer: replays what was found and keeps them built.
     .testTarget(
       name: "FuzzTests",
-      dependencies: ["Edge", "Configuration", "Routing", "TLS", "HTTPCodec", "Units"],
+      dependencies: ["Edge", "Configuration", "Routing", "Upstream", "TLS", "HTTPCodec", "Units"],
       path: "Tests/Fuzz/Sources",
       swiftSettings: house
     ),

@@ -117,4 +117,31 @@ import Testing
   func `what makes no sense is refused where it stands`(_ service: String, _ fault: String) {
     #expect(Self.faults(service) == [fault])
   }
+
+  @Test(arguments: [
+    "protocol: https",
+    "protocol: auto, tls: {pins: [\"sha256/\(String(repeating: "A", count: 43))=\"]}",
+  ])
+  func `who answers for SRV records over TLS is verified by a name of the configuration`(
+    _ spoken: String
+  ) throws {
+    let faults = Self.faults("discovery: {dns: a.test, type: srv}, \(spoken)")
+    #expect(
+      faults == [
+        "5:29: services[0].discovery: names of SRV records are no proof of who answers; "
+          + "say in tls.serverName or tls.names whom to verify"
+      ]
+    )
+    for source in ["dns: a.test, port: 1", "file: a"] {
+      #expect(Self.faults("discovery: {\(source)}, \(spoken)") == [])
+    }
+  }
+
+  @Test(arguments: [
+    "", ", protocol: h2c", ", protocol: h2, tls: {serverName: a.test}",
+    ", protocol: https, tls: {names: [a.test]}", ", protocol: https, tls: {insecure: true}",
+  ])
+  func `SRV records of services in clear, or of a known name, are taken`(_ spoken: String) {
+    #expect(Self.faults("discovery: {dns: a.test, type: srv}\(spoken)") == [])
+  }
 }

@@ -5,24 +5,6 @@ import Upstream
 
 @testable import Edge
 
-/// A log handler that keeps what it is told.
-private struct Lines: LogHandler {
-  let kept = Locked<[String]>([])
-  var metadata: Logger.Metadata = [:]
-  var logLevel = Logger.Level.trace
-
-  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-    get { metadata[key] }
-    set { metadata[key] = newValue }
-  }
-
-  func log(event: LogEvent) {
-    let fields = (event.metadata ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-    let line = "\(event.level) \(event.message) \(fields.joined(separator: " "))"
-    kept.withLock { $0.append(line) }
-  }
-}
-
 /// What health checks tell the operational log.
 @Suite struct HealthNewsTests {
   private static func entry(_ endpoint: String, isUp: Bool) -> HealthNews.Entry {
@@ -36,7 +18,7 @@ private struct Lines: LogHandler {
 
   @Test func `each change is one line, in order, and told once`() {
     let news = HealthNews()
-    let lines = Lines()
+    let lines = LogLines()
     let logger = Logger(label: "test") { _ in lines }
     news.post(Self.entry("10.0.0.1:80", isUp: false))
     news.post(Self.entry("10.0.0.1:80", isUp: true))
@@ -55,7 +37,7 @@ private struct Lines: LogHandler {
   @Test func `what nobody takes is bounded, and the rest is counted`() {
     let news = HealthNews()
     for index in 0..<5_000 { news.post(Self.entry("\(index)", isUp: false)) }
-    let lines = Lines()
+    let lines = LogLines()
     news.tell(Logger(label: "test") { _ in lines })
 
     let kept = lines.kept.withLock { $0 }

@@ -1,8 +1,10 @@
 import Admission
 import Configuration
 import Foundation
+import Reactor
 import Testing
 import Units
+import Upstream
 
 @testable import Edge
 
@@ -73,7 +75,7 @@ import Units
   }
 
   @Test func `another version and too large a file are told from a damaged one`() {
-    #expect(Self.fault(Self.sealed("spillway-learned 2\nsaved 1\n")) == .otherVersion)
+    #expect(Self.fault(Self.sealed("spillway-learned 3\nsaved 1\n")) == .otherVersion)
     #expect(Self.fault(Array("PNG".utf8)) == .damaged)
     let large = [UInt8](repeating: 0x20, count: LearnedState.maximumBytes + 1)
     #expect(Self.fault(large) == .tooLarge)
@@ -95,6 +97,131 @@ import Units
   ])
   func `nonsense under a hash that fits is refused whole`(_ lines: String) {
     #expect(Self.fault(Self.sealed("spillway-learned 1\n" + lines)) == .damaged)
+  }
+
+  // MARK: Endpoints
+
+  private static func listing(at moment: Int64 = now) -> LearnedState {
+    var state = LearnedState(savedAt: moment, services: [service()])
+    state.lists = [
+      LearnedState.List(
+        service: "shop",
+        heardAt: moment - 90_000,
+        endpoints: [
+          ListedEndpoint(.host("a.shop.internal", port: 8_080), weight: 1_000, priority: 7),
+          ListedEndpoint(.host("fd00::7", port: 1)), ListedEndpoint(.unix("/run/shop.sock")),
+        ]
+      ),
+      LearnedState.List(
+        service: "catalog",
+        heardAt: 0,
+        endpoints: [ListedEndpoint(.host("10.0.0.1", port: 65_535))]
+      ),
+    ]
+    state.names = [
+      LearnedState.Name(
+        host: "a.shop.internal",
+        addresses: [
+          IPBytes(high: 0, low: 0xFFFF_0A00_0001), IPBytes(high: 0xFD00 << 48, low: 9),
+        ]
+      )
+    ]
+    return state
+  }
+
+  @Test func `lists of endpoints and names read back as they were`() throws {
+    let state = Self.listing()
+    #expect(state.text.contains("\nendpoint shop 1000 7 1795212000 a.shop.internal:8080\n"))
+    #expect(state.text.contains("\nname a.shop.internal 10.0.0.1 fd00::9\n"))
+
+    #expect(try LearnedState(Array(state.text.utf8)) == state)
+    var other = state
+    other.services = []
+    #expect(try LearnedState(Array(other.text.utf8)) == other)
+  }
+
+  @Test func `what the version before wrote is read, and has no endpoints`() throws {
+    var state = LearnedState(savedAt: Self.now, services: [Self.service()])
+    let text = state.text.split(separator: "\n").dropFirst().dropLast().joined(separator: "\n")
+    #expect(try LearnedState(Self.sealed("spillway-learned 1\n" + text + "\n")) == state)
+    state = Self.listing()
+    let more = state.text.split(separator: "\n").dropFirst().dropLast().joined(separator: "\n")
+    #expect(Self.fault(Self.sealed("spillway-learned 1\n" + more + "\n")) == .damaged)
+  }
+
+  @Test func `a text with blanks is left out, and no half of a list is kept`() throws {
+    var state = Self.listing()
+    state.lists[0].endpoints.append(ListedEndpoint(.unix("/run/my shop")))
+    #expect(try LearnedState(Array(state.text.utf8)) == Self.listing())
+
+    let many = (0..<4_096).map {
+      ListedEndpoint(.unix("/run/\(String(repeating: "x", count: 400))\($0)"))
+    }
+    state.lists = (0..<6).map {
+      LearnedState.List(service: "s\($0)", heardAt: 1, endpoints: many)
+    }
+    let text = state.text
+    #expect(text.utf8.count <= LearnedState.maximumBytes)
+    let lines = text.split(separator: "\n").filter { $0.hasPrefix("endpoint ") }
+    #expect(lines.count > 0 && lines.count.isMultiple(of: 4_096) && lines.count < 6 * 4_096)
+  }
+
+  @Test(arguments: [
+    "endpoint a 1 0 1\n", "endpoint a 0 0 1 b:1\n", "endpoint a 1001 0 1 b:1\n",
+    "endpoint a 1 8 1 b:1\n", "endpoint a 1 -1 1 b:1\n", "endpoint a x 0 1 b:1\n",
+    "endpoint a 1 0 -1 b:1\n", "endpoint a 1 0 1 b\n", "endpoint a 1 0 1 b:0\n",
+    "endpoint a 1 0 1 b:65536\n", "endpoint a 1 0 1 :1\n", "endpoint a 1 0 1 b:c:1\n",
+    "endpoint a 1 0 1 [b]:1\n", "endpoint a 1 0 1 unix:b\n", "endpoint a 1 0 1 b:1 c\n",
+    "endpoint  1 0 1 b:1\n", "endpoint a 1 0 1 b:1\nendpoint a 1 0 2 c:1\n",
+    "endpoint a 1 0 1 b:1\nendpoint c 1 0 1 b:1\nendpoint a 1 0 1 d:1\n",
+    "endpoint a 1 0 1 b:1\nservice a b 1 2 3 4 5 6\n", "name a\n", "name a b\n",
+    "name a 10.0.0.256\n", "name A 10.0.0.1\n", "name a 10.0.0.1\nname a 10.0.0.1\n",
+    "name a 10.0.0.1\nendpoint a 1 0 1 b:1\n",
+    "name a" + String(repeating: " ::1", count: 65) + "\n",
+    (0..<4_097).map { "endpoint a 1 0 1 b\($0):1\n" }.joined(),
+    (0..<1_025).map { "name n\($0) ::1\n" }.joined(),
+    (0..<5).flatMap { service in
+      (0..<3_500).map { "endpoint s\(service) 1 0 1 b\($0):1\n" }
+    }.joined(),
+  ])
+  func `lines of endpoints that make no sense refuse the whole`(_ lines: String) {
+    #expect(Self.fault(Self.sealed("spillway-learned 2\nsaved 1\n" + lines)) == .damaged)
+  }
+
+  @Test func `a source that says the same again is saved again only before it counts as old`() {
+    let state = Self.listing()
+    var next = state
+    next.savedAt += 60
+    next.lists[0].heardAt += 60
+    #expect(!LearnedKeeper.isNews(next, after: state))
+    next.savedAt += 600
+    #expect(LearnedKeeper.isNews(next, after: state))
+    next = state
+    next.lists[1].endpoints[0].weight = 2
+    #expect(LearnedKeeper.isNews(next, after: state))
+    next = state
+    next.names = []
+    #expect(LearnedKeeper.isNews(next, after: state))
+    #expect(LearnedKeeper.isNews(state, after: nil))
+    #expect(!LearnedKeeper.isNews(LearnedState(savedAt: 1, services: []), after: nil))
+  }
+
+  @Test func `endpoints are taken without limits, and not where they were saved long ago`() throws {
+    let folder = try Self.folder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let file = folder.appendingPathComponent("learned")
+    func find(savedAt moment: Int64) throws -> LearnedSource.Found {
+      var state = Self.listing(at: moment)
+      state.services = []
+      try state.text.write(to: file, atomically: true, encoding: .utf8)
+      return LearnedSource.find(directory: folder.path, handed: nil, now: Self.now)
+    }
+
+    let found = try find(savedAt: Self.now - 3_600)
+    #expect(found.state?.lists.map(\.service) == ["shop", "catalog"] && found.faults.isEmpty)
+    #expect(found.state?.names.count == 1)
+    let old = try find(savedAt: Self.now - 3_601)
+    #expect(old.state == nil && old.faults.map(\.fault) == [.tooOld])
   }
 
   @Test func `what would not fit is left out, and the rest can be read`() throws {

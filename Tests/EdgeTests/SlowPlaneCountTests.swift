@@ -11,9 +11,11 @@ import Units
 
 /// What the slow plane counts: stalls of workers, and addresses that could not take effect.
 struct SlowPlaneCountTests {
-  private static func edge(_ backend: Reactor.Backend? = nil, endpoint: String) throws
-    -> EdgeInstance
-  {
+  private static func edge(
+    _ backend: Reactor.Backend? = nil,
+    endpoint: String,
+    logger: Logger? = nil
+  ) throws -> EdgeInstance {
     let text = """
       workers: 1
       admin: {address: "127.0.0.1:0"}
@@ -24,6 +26,7 @@ struct SlowPlaneCountTests {
       """
     var options = EdgeServer.Options()
     options.backend = backend
+    options.logger = logger
     let loaded = try ConfigurationSource.parse(text, file: "edge.yaml")
     return try EdgeInstance(loaded, sockets: InheritedSockets(), options: options)
   }
@@ -80,11 +83,35 @@ struct SlowPlaneCountTests {
     Self.wait { Self.metric(delay, edge) >= delayed + 1 }
   }
 
+  @Test func `what cannot be published is tried less and less often, and said once`() {
+    var arrears = PublishArrears()
+    var now = Instant(0)
+    var waits: [Int64] = []
+    #expect(!arrears.isDue(at: now))
+    for round in 0..<8 {
+      let isNew = arrears.note("no room", at: now)
+      #expect(isNew == (round == 0))
+      let due = arrears.due ?? now
+      waits.append((due - now).rawValue / 1_000_000)
+      #expect(!arrears.isDue(at: Instant(due.rawValue - 1)) && arrears.isDue(at: due))
+      now = due
+    }
+    #expect(waits == [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000])
+    let isOther = arrears.note("another reason", at: now)
+    let (wasBehind, isBehind) = (arrears.end(), arrears.end())
+    #expect(isOther && wasBehind && !isBehind)
+    #expect(!arrears.isDue(at: now + .seconds(60)))
+  }
+
   @Test func `addresses that find no room are counted, and the next answer is tried again`() throws
   {
-    let edge = try Self.edge(endpoint: "many.test:80")
+    let lines = LogLines()
+    let edge = try Self.edge(endpoint: "many.test:80", logger: Logger(label: "test") { _ in lines })
     defer { edge.stop() }
     let failures = "spillway_dns_publish_failures_total"
+    let complaints = {
+      lines.kept.withLock { $0 }.filter { $0.contains("cannot be published") }.count
+    }
     func addresses(_ count: Int) -> [IPBytes] {
       (1...count).map { IPBytes(high: 0x2001_0DB8_0000_0000, low: UInt64($0)) }
     }
@@ -96,12 +123,18 @@ struct SlowPlaneCountTests {
         $0.addresses = addresses
       }
     }
-    answer(addresses(EndpointDirectory.capacity + 1))
-    #expect(edge.server.publishAnswers())
-    #expect(Self.metric(failures, edge) == 1)
+    for extra in 1...3 {
+      answer(addresses(EndpointDirectory.capacity + extra))
+      #expect(edge.server.publishAnswers())
+      #expect(Self.metric(failures, edge) == Double(extra))
+    }
+    #expect(complaints() == 1)
+    #expect(edge.server.untilPublishing != nil)
 
     answer(addresses(3))
     #expect(edge.server.publishAnswers())
-    #expect(Self.metric(failures, edge) == 1)
+    #expect(Self.metric(failures, edge) == 3)
+    #expect(edge.server.untilPublishing == nil)
+    #expect(lines.kept.withLock { $0.last }?.contains("are published again") == true)
   }
 }

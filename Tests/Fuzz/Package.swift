@@ -19,7 +19,7 @@ let parsers = [
   "FuzzRequest": "HTTPCodec", "FuzzResponse": "HTTPCodec", "FuzzChunked": "HTTPCodec",
   "FuzzTrailers": "HTTPCodec", "FuzzH2": "HTTPCodec", "FuzzProxy": "HTTPCodec",
   "FuzzFields": "HTTPCodec", "FuzzTrace": "HTTPCodec", "FuzzHello": "TLS",
-  "FuzzAdmin": "Edge", "FuzzPath": "Routing",
+  "FuzzAdmin": "Edge", "FuzzPath": "Routing", "FuzzService": "Upstream",
   "FuzzRegex": "Routing", "FuzzConfiguration": "Configuration",
 ]
 

@@ -116,4 +116,55 @@ struct LearnedProcessTests {
     let ignored = "spillway_learned_state_ignored_total{source=\"file\",reason=\"damaged\"}"
     #expect(try Self.metric(ignored, edge) == 1)
   }
+
+  /// A file of endpoints, and a service that reads it.
+  private static func list(_ ports: [UInt16], to path: String) throws {
+    let entries = ports.map { "\"127.0.0.1:\($0)\"" }.joined(separator: ", ")
+    try "endpoints: [\(entries)]\n".write(toFile: path, atomically: true, encoding: .utf8)
+  }
+
+  @Test(arguments: RunningEdge.reactors)
+  func `endpoints outlive their source and the process that heard it`(reactor: String) throws {
+    let stage = try Stage(Self.copy)
+    defer { stage.end() }
+    let (first, second) = (try NamedOrigin("first"), try NamedOrigin("second"))
+    defer { withExtendedLifetime((first, second)) {} }
+    let file = stage.folder.appendingPathComponent("endpoints.yaml").path
+    try Self.list([first.port], to: file)
+    let port = try FreePort.find()
+    let plain = EdgeText.proxying(port: port, to: 1)
+    let text = plain.replacingOccurrences(
+      of: "endpoints: [127.0.0.1:1]",
+      with: "discovery: {file: \"\(file)\"}"
+    )
+    #expect(text != plain)
+    let edge = try RunningEdge(configuration: text, reactor: reactor)
+    defer { edge.finish() }
+    try edge.awaitLog("message=serving")
+    let up = "spillway_discovery_up{service=\"origin\",source=\"file\"}"
+    #expect(try Self.metric(up, edge) == 1)
+    #expect(try TestSocket.get(port: port).hasSuffix("first"))
+    try RunningEdge.await("the parent has a copy") {
+      try Self.metric(
+        "spillway_learned_state_saves_total{target=\"parent\",outcome=\"saved\"}",
+        edge
+      ) > 0
+    }
+
+    try FileManager.default.removeItem(atPath: file)
+    try RunningEdge.await("it is missed") { try Self.metric(up, edge) == 0 }
+    kill(edge.id, SIGUSR2)
+    try edge.awaitLog("old child has drained")
+
+    #expect(try TestSocket.get(port: port).hasSuffix("first"))
+    #expect(try Self.metric(up, edge) == 0)
+    #expect(
+      try Self.metric("spillway_discovery_endpoints{service=\"origin\",source=\"file\"}", edge) == 1
+    )
+    try Self.list([second.port], to: file)
+    try RunningEdge.await("the new file counts") {
+      try TestSocket.get(port: port).hasSuffix("second")
+    }
+    #expect(try Self.metric(up, edge) == 1)
+  }
 }

@@ -16,8 +16,8 @@ private final class Scene {
   init(_ balance: Balance, _ endpoints: [ChoiceEndpoint]) {
     count = endpoints.count
     memory = ChoiceMemory(endpoints, hasRing: balance == .ringHash)
-    states = .allocate(capacity: 64)
-    states.initialize(repeating: EndpointState(), count: 64)
+    states = .allocate(capacity: max(64, count))
+    states.initialize(repeating: EndpointState(), count: max(64, count))
     policy = .allocate(capacity: 1)
     policy.initialize(to: ChoicePolicy())
     policy.pointee.balance = balance
@@ -270,6 +270,20 @@ struct ChooserTests {
     let counts = scene.tally(40_960)
     #expect(counts[5] > 0 && counts[5] < 60)
     #expect((0..<5).allSatisfy { abs(Double(counts[$0]) / 40_960 - 0.2) < 0.01 })
+  }
+
+  @Test(arguments: [Balance.twoChoices, .roundRobin])
+  func `weights of more endpoints than a round orders are kept by chance`(_ balance: Balance) {
+    // In a round of 4,096 turns each of the light ones would have one.
+    let scene = Scene(
+      balance,
+      (0..<2_000).map { ChoiceEndpoint(place: Int32($0), weight: $0 < 1_000 ? 1_000 : 1) }
+    )
+    let counts = scene.tally(20_000)
+    #expect(counts[..<1_000].allSatisfy { $0 > 0 })
+    #expect(counts[1_000...].reduce(0, +) < 200)
+    scene.open(3)
+    #expect(scene.tally(20_000)[3] == 0)
   }
 
   @Test(arguments: [Balance.twoChoices, .leastRequests])

@@ -20,12 +20,15 @@ final class FakeNameServer: Sendable {
     /// An answer whose record counts and lengths lie.
     case lying
     case silent
+    /// Addresses that are said at `release`, and not before.
+    case held([String])
   }
 
   private struct State {
     var behaviours: [String: Behaviour] = [:]
     var questions: [String: Int] = [:]
     var isEnding = false
+    var held: [(reply: [UInt8], peer: sockaddr_storage)] = []
   }
 
   let port: UInt16
@@ -74,6 +77,11 @@ final class FakeNameServer: Sendable {
           let count = recvfrom(descriptor, &bytes, bytes.count, 0, address, &length)
           if state.withLock({ $0.isEnding }) { return false }
           guard count > 12, let reply = reply(to: Array(bytes[0..<count])) else { return true }
+          if isHolding(Array(bytes[0..<count])) {
+            let copy = UnsafeRawPointer(address).loadUnaligned(as: sockaddr_storage.self)
+            state.withLock { $0.held.append((reply, copy)) }
+            return true
+          }
           _ = sendto(descriptor, reply, reply.count, 0, address, length)
           return true
         }
@@ -82,16 +90,34 @@ final class FakeNameServer: Sendable {
     }
   }
 
-  private func reply(to question: [UInt8]) -> [UInt8]? {
-    var labels: [String] = []
-    var at = 12
-    while at < question.count, question[at] > 0 {
-      let end = min(at + 1 + Int(question[at]), question.count)
-      labels.append(String(decoding: question[(at + 1)..<end], as: UTF8.self))
-      at = end
+  /// Sends what was held back.
+  func release() {
+    let held = state.withLock { state in
+      defer { state.held = [] }
+      return state.held
     }
+    for (reply, peer) in held {
+      var peer = peer
+      withUnsafePointer(to: &peer) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+          _ = sendto(descriptor, reply, reply.count, 0, $0, Self.addressLength)
+        }
+      }
+    }
+  }
+
+  private static let addressLength = socklen_t(MemoryLayout<sockaddr_in>.size)
+
+  private func isHolding(_ question: [UInt8]) -> Bool {
+    guard case .held = state.withLock({ $0.behaviours[Self.name(question).text] }) else {
+      return false
+    }
+    return true
+  }
+
+  private func reply(to question: [UInt8]) -> [UInt8]? {
+    let (name, at) = Self.name(question)
     guard at + 4 < question.count else { return nil }
-    let name = labels.joined(separator: ".").lowercased()
     let isIPv6 = question[at + 2] == 28
     let asked = Array(question[12..<(at + 5)])
     let behaviour = state.withLock { state in
@@ -109,6 +135,9 @@ final class FakeNameServer: Sendable {
     case .raw(let bytes): return question[0..<2] + bytes
     case .lying:
       return head(code: 0, answers: 9_000) + [0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 255, 255, 1]
+    case .held(let texts):
+      let records = texts.compactMap { record($0, isIPv6: isIPv6, ttl: 60) }
+      return head(code: 0, answers: records.count) + records.joined()
     case .answer(let texts, let ttl):
       let records = texts.compactMap { record($0, isIPv6: isIPv6, ttl: ttl) }
       return head(code: 0, answers: records.count) + records.joined()
@@ -116,6 +145,18 @@ final class FakeNameServer: Sendable {
       let records = question[at + 2] == 33 ? services.map { Self.record($0, ttl: ttl) } : []
       return head(code: 0, answers: records.count) + records.joined()
     }
+  }
+
+  /// The name of a question in lower case, and where it ends.
+  private static func name(_ question: [UInt8]) -> (text: String, end: Int) {
+    var labels: [String] = []
+    var at = 12
+    while at < question.count, question[at] > 0 {
+      let end = min(at + 1 + Int(question[at]), question.count)
+      labels.append(String(decoding: question[(at + 1)..<end], as: UTF8.self))
+      at = end
+    }
+    return (labels.joined(separator: ".").lowercased(), at)
   }
 
   private static func record(

@@ -179,6 +179,60 @@ import Upstream
     #expect(bench.board.isSettled)
   }
 
+  @Test(arguments: Reactor.Backend.allowed)
+  func `lookups of names that stay go on when others come and go`(
+    _ backend: Reactor.Backend
+  ) throws {
+    let bench = try ResolverBench(backend)
+    bench.server.set("slow.test", .held(["10.0.0.1"]))
+    bench.server.set("gone.test", .held(["10.0.0.3"]))
+    bench.watch("slow.test", "gone.test")
+    #expect(
+      bench.run {
+        ["slow.test", "gone.test"].allSatisfy { bench.server.questions(about: $0) >= 2 }
+      }
+    )
+    // Whoever asks anew is told nothing.
+    for name in ["slow.test", "gone.test"] { bench.server.set(name, .silent) }
+
+    bench.server.set("new.test", .answer(["10.0.0.2"], ttl: 60))
+    bench.watch("new.test", "slow.test")
+    #expect(bench.run { bench.answers["new.test"] != nil })
+    bench.server.release()
+
+    #expect(bench.run { bench.answers["slow.test"] == ["10.0.0.1"] })
+    #expect(bench.answers["gone.test"] == nil)
+    // It is taken up again as if it had never been asked for.
+    bench.server.set("gone.test", .answer(["10.0.0.4"], ttl: 60))
+    bench.watch("gone.test")
+    #expect(bench.run { bench.answers["gone.test"] == ["10.0.0.4"] })
+  }
+
+  @Test(arguments: Reactor.Backend.allowed)
+  func `names that fail at once leave the others their turn`(_ backend: Reactor.Backend) throws {
+    let bench = try ResolverBench(backend) { $0.retry = .zero...Nanoseconds.zero }
+    let bad = (0..<80).map { "bad\($0).test" }
+    for name in bad { bench.server.set(name, .unknown) }
+    bench.server.set("good.test", .answer(["10.0.0.1"], ttl: 60))
+
+    bench.watch((bad + ["good.test"]).map { NameQuestion($0) })
+
+    #expect(bench.run { bench.answers["good.test"] != nil })
+  }
+
+  @Test(arguments: Reactor.Backend.allowed)
+  func `sources of endpoints are asked before names`(_ backend: Reactor.Backend) throws {
+    let bench = try ResolverBench(backend)
+    let names = (0..<100).map { "n\($0).test" }
+    for name in names { bench.server.set(name, .silent) }
+    bench.server.set(Self.shop.name, .services([(0, 0, 80, "a.test")], ttl: 60))
+
+    bench.watch(names.map { NameQuestion($0) } + [Self.shop])
+
+    #expect(bench.run { bench.services[Self.shop.name] != nil })
+    #expect(bench.server.questions(about: "n99.test") == 0)
+  }
+
   // MARK: - Records of services
 
   private static let shop = NameQuestion("_http._tcp.shop.test", .services)
@@ -254,5 +308,6 @@ import Upstream
 
     #expect(bench.answers["shop.test"] == ["10.0.0.1"])
     #expect(bench.services["shop.test"]?.count == 1)
+    #expect(bench.repeats == Set(both))
   }
 }

@@ -17,6 +17,8 @@ final class ResolverBench {
   /// The newest records of each name, and what is wrong with names at present.
   private(set) var services: [String: [ServiceRecord]] = [:]
   private(set) var problems: [String: String] = [:]
+  /// What was said again and not anew, the last time.
+  private(set) var repeats: Set<NameQuestion> = []
   private(set) var tally = NameResolver.Tally()
 
   init(_ backend: Reactor.Backend, _ change: (inout RefreshPacing) -> Void = { _ in }) throws {
@@ -70,13 +72,14 @@ final class ResolverBench {
   }
 
   /// Drops what was heard so far.
-  func forget() { (answers, services, problems) = ([:], [:], [:]) }
+  func forget() { (answers, services, problems, repeats) = ([:], [:], [:], []) }
 
   private func collect() {
     for (question, news) in board.take() {
       if let found = news.addresses { answers[question.name] = found.map(\.description).sorted() }
       if let found = news.services { services[question.name] = found }
       problems[question.name] = news.problem
+      if news.isRepeat { repeats.insert(question) } else { repeats.remove(question) }
     }
     let more = resolver.takeTally()
     tally.changed += more.changed

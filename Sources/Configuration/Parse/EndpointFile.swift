@@ -70,7 +70,10 @@ public enum EndpointFile {
 
 extension ServiceSetting {
   /// Whether a UNIX socket can be one of its endpoints: by TLS it has no name to be verified by.
-  public var allowsUnixEndpoints: Bool {
+  public var allowsUnixEndpoints: Bool { hasNameToVerify }
+
+  /// Whether the configuration itself says whom TLS is to verify, or nobody is verified.
+  var hasNameToVerify: Bool {
     guard let tls else { return true }
     return tls.isInsecure || tls.serverName != nil || !tls.names.isEmpty
   }

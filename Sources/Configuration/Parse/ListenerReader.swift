@@ -131,6 +131,7 @@ enum ServiceReader {
       noteSystemAuthorities(fields["tls"] ?? fields["protocol"] ?? field, of: settings, &places)
     }
     ServiceTLSReader.judge(service, read.map(\.field))
+    if let field = fields["discovery"] { ServiceTLSReader.judge(service, discovery: field) }
     service.proxyProtocol = fields["proxyProtocol"]?.choice(ProxyPreludeVersion.self)
     if service.wireProtocol.isShared, service.proxyProtocol != nil {
       fields["proxyProtocol"]?

@@ -37,6 +37,17 @@ enum ServiceTLSReader {
     }
   }
 
+  /// Judges a source that says itself which names its endpoints have.
+  ///
+  /// Records of services come unsigned: whoever can forge one names a host that has a good
+  /// certificate of its own (RFC 6125 section 6.2.1 rules out names that were looked up).
+  static func judge(_ service: ServiceSetting, discovery: Field) {
+    guard case .services = service.discovery, !service.hasNameToVerify else { return }
+    discovery.fault(
+      "names of SRV records are no proof of who answers; say in tls.serverName or tls.names whom to verify"
+    )
+  }
+
   private static func credential(
     _ field: Field,
     _ certificate: Field?,

@@ -1,5 +1,6 @@
 internal import Configuration
 internal import Logging
+internal import Units
 internal import Upstream
 
 /// What an operator hears of sources: each change once.
@@ -29,8 +30,23 @@ extension Discovery {
     case .refused(isNews: true):
       let problem = Self.visible(news.problem ?? "")
       logger?.error(
-        "endpoints of \(news.service) stay as they are, \(news.total) in all: \(problem)"
+        "endpoints of \(news.service) stay as they are, \(news.total) in all: \(problem) (\(source))"
       )
+    }
+  }
+
+  /// Notes for which addresses there was no room in what is served from now on.
+  func adopt(leftOut: [String: Int]) {
+    let before = self.leftOut.withLock { kept in
+      defer { kept = leftOut }
+      return kept
+    }
+    guard before != leftOut else { return }
+    for (service, count) in leftOut.sorted(by: { $0.key < $1.key }) where before[service] == nil {
+      logger?.error("addresses of \(service) are left out, \(count) of them: there is no room")
+    }
+    for service in before.keys.sorted() where leftOut[service] == nil {
+      logger?.notice("no address of \(service) is left out any more")
     }
   }
 

@@ -13,7 +13,12 @@ extension Discovery {
       guard var entry = state.entries[source.service], entry.setting == source.setting else {
         return nil
       }
-      let outcome = Self.take(word, &entry, beside: Use(state, except: source.service))
+      let outcome = Self.take(
+        word,
+        &entry,
+        beside: Use(state, except: source.service),
+        at: EdgeServer.now
+      )
       state.entries[source.service] = entry
       return News(source.service, entry, outcome)
     }
@@ -30,8 +35,10 @@ extension Discovery {
     guard !all.isEmpty else { return }
     for source in sources {
       guard let question = source.setting.question, let news = all[question] else { continue }
-      // What came before a failure counts as well.
-      if let list = source.setting.list(news) { hear(.list(list), from: source) }
+      // What came before a failure counts as well. What the resolver only says again is nothing that
+      // the source said now, unless the service has this source since.
+      let isHeard = news.isRepeat && entry(of: source.service)?.list.hasHeard == true
+      if !isHeard, let list = source.setting.list(news) { hear(.list(list), from: source) }
       if let problem = news.problem {
         hear(.failure(.unavailable, "\(question.name): \(problem)"), from: source)
       }
@@ -46,19 +53,34 @@ extension Discovery {
     }
   }
 
-  /// Serves each list that has come to an address.
+  /// Serves each list of which enough can be connected to.
   ///
-  /// `hasAddress`: Whether an endpoint can be connected to by now.
-  func promote(_ hasAddress: (ServiceSetting.Endpoint) -> Bool) {
-    let waiting = state.withLock { $0.entries }.filter {
-      $0.value.serving != $0.value.list.endpoints
+  /// - Parameters:
+  ///   - reach: What is known of an endpoint's address.
+  ///   - now: The present.
+  /// - Returns: Whether there was one.
+  func promote(_ reach: (ServiceSetting.Endpoint) -> Reach, at now: Instant) -> Bool {
+    var hasPromoted = false
+    for (service, entry) in state.withLock({ $0.entries }) {
+      guard entry.isWaiting, entry.mayServe(reach, at: now) else { continue }
+      hasPromoted =
+        state.withLock { state in
+          guard state.entries[service]?.list.endpoints == entry.list.endpoints else {
+            return false
+          }
+          state.entries[service]?.serve()
+          return true
+        } || hasPromoted
     }
-    for (service, entry) in waiting
-    where entry.list.endpoints.contains(where: { hasAddress($0.endpoint) }) {
-      state.withLock { state in
-        guard state.entries[service]?.list.endpoints == entry.list.endpoints else { return }
-        state.entries[service]?.serving = entry.list.endpoints
-      }
+    return hasPromoted
+  }
+
+  /// When a list has waited long enough for the rest of its names, `nil` where none does.
+  func nextPromotion(after now: Instant) -> Instant? {
+    state.withLock { state in
+      // One that has waited longer needs an address, of which we hear.
+      state.entries.values.compactMap(\.waitingSince).map { $0 + Entry.patience }
+        .filter { $0 > now }.min()
     }
   }
 
@@ -72,8 +94,10 @@ extension Discovery {
     init(_ state: State, except service: String) {
       names = state.names
       for (name, entry) in state.entries where name != service {
-        endpoints += entry.list.endpoints.count
+        // A list that waits is held beside the one that serves, and either may be served next.
+        endpoints += max(entry.list.endpoints.count, entry.serving.count)
         names.formUnion(Discovery.names(entry.list.endpoints))
+        if entry.isWaiting { names.formUnion(Discovery.names(entry.serving)) }
       }
     }
   }
@@ -95,7 +119,8 @@ extension Discovery {
   static func take(
     _ word: DiscoveryWord,
     _ entry: inout Entry,
-    beside use: @autoclosure () -> Use
+    beside use: @autoclosure () -> Use,
+    at now: Instant
   ) -> EndpointList.Outcome {
     switch word {
     case .failure(let failure, let problem): return entry.list.fail(failure, problem)
@@ -106,12 +131,18 @@ extension Discovery {
       }
       let outcome = entry.list.hear(list, at: clinux_wall_now() / 1_000_000_000)
       // Where there is nobody, somebody without an address is no worse.
-      if entry.serving.isEmpty { entry.serving = entry.list.endpoints }
+      if entry.serving.isEmpty || !entry.isWaiting { entry.serve() }
+      // Counted from the first list that waits: lists that change without rest wait no longer.
+      if entry.isWaiting, entry.waitingSince == nil { entry.waitingSince = now }
       return outcome
     }
   }
 
   private static func excess(_ list: [ListedEndpoint], beside use: Use) -> String? {
+    // Of files that is said where they are read; name servers have no such bound.
+    guard list.count <= EndpointFile.maximumEndpoints else {
+      return "lists \(list.count) endpoints; at most \(EndpointFile.maximumEndpoints) are possible"
+    }
     if use.endpoints + list.count > maximumEndpoints {
       return "lists \(list.count) endpoints beside \(use.endpoints) of other services; "
         + "at most \(maximumEndpoints) are possible"

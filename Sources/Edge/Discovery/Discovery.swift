@@ -17,10 +17,49 @@ final class Discovery: Sendable {
     var list: EndpointList
     /// What requests are balanced over; behind `list` while names in that are unresolved.
     var serving: [ListedEndpoint]
+    /// Since when a list waits for its names.
+    var waitingSince: Instant?
+
+    /// How long a list of which something can be connected to waits for the rest of its names: one
+    /// endpoint that is known already would take the load of all until they are answered.
+    static let patience = Nanoseconds.seconds(2)
+
+    var isWaiting: Bool { serving != list.endpoints }
+
+    /// Whether the list is better than what is served: all of it can be connected to, apart from
+    /// names that were asked for in vain, or some of it and it has waited long enough.
+    func mayServe(_ reach: (ServiceSetting.Endpoint) -> Reach, at now: Instant) -> Bool {
+      let isOver = waitingSince.map { $0 + Self.patience <= now } ?? false
+      var hasAddress = false
+      for endpoint in list.endpoints {
+        switch reach(endpoint.endpoint) {
+        case .addressed: hasAddress = true
+        case .failed: continue
+        case .unanswered where !isOver: return false
+        case .unanswered: continue
+        }
+      }
+      return hasAddress
+    }
+
+    mutating func serve() {
+      serving = list.endpoints
+      waitingSince = nil
+    }
+  }
+
+  /// What is known of how to reach an endpoint.
+  enum Reach {
+    /// It can be connected to.
+    case addressed
+    /// Its name was asked for in vain.
+    case failed
+    /// Its name was not answered yet.
+    case unanswered
   }
 
   /// A source to be read, for whoever does.
-  struct Source: Sendable, Equatable {
+  struct Source: Sendable, Hashable {
     var service: String
     var setting: DiscoverySetting
     var allowsUnix: Bool
@@ -30,11 +69,6 @@ final class Discovery: Sendable {
   struct Plan: Sendable {
     var state = State()
     var news: [News] = []
-
-    /// Whether files are to be read.
-    var hasFiles: Bool {
-      state.entries.values.contains { if case .file = $0.setting { true } else { false } }
-    }
   }
 
   struct State: Sendable {
@@ -51,24 +85,48 @@ final class Discovery: Sendable {
   let changed = Doorbell()
   let state = Locked(State())
   let hasNews = Locked(false)
+  /// Addresses that found no room in what is served, by service.
+  let leftOut = Locked<[String: Int]>([:])
   let logger: Logger?
 
   init(logger: Logger?) { self.logger = logger }
 
   // MARK: - Configurations
 
-  /// What would be served with other settings; reads the files that are new in them.
+  /// Files of endpoints that settings name anew: what they say is asked for before `plan`.
+  func newFiles(_ settings: Settings) -> [Source] {
+    let known = state.withLock { $0.entries }
+    return settings.services.compactMap { service in
+      guard let setting = service.discovery, case .file = setting,
+        known[service.name]?.setting != setting
+      else { return nil }
+      return Source(
+        service: service.name,
+        setting: setting,
+        allowsUnix: service.allowsUnixEndpoints
+      )
+    }
+  }
+
+  /// What would be served with other settings; reads nothing.
   ///
   /// - Parameters:
   ///   - settings: Those that may take effect.
   ///   - before: Those in effect, with what is served: a service keeps its endpoints until its new
   ///     source has said something of use.
-  ///   - hasAddress: Whether an endpoint can be connected to by now.
+  ///   - words: What files said that are new in the settings.
+  ///   - heardAt: When another process heard the list that a service has before, in seconds since
+  ///     1970.
+  ///   - reach: What is known of an endpoint's address.
+  ///   - now: The present.
   /// - Returns: What `filled` and `commit` take.
   func plan(
     _ settings: Settings,
     after before: Settings,
-    _ hasAddress: (ServiceSetting.Endpoint) -> Bool
+    words: [Source: DiscoveryWord] = [:],
+    heardAt: (_ service: String) -> Int64 = { _ in 0 },
+    _ reach: (ServiceSetting.Endpoint) -> Reach,
+    at now: Instant
   ) -> Plan {
     let known = state.withLock { $0.entries }
     let served = Dictionary(before.services.map { ($0.name, $0) }) { first, _ in first }
@@ -79,29 +137,37 @@ final class Discovery: Sendable {
           ?? Self.names(service.listed)
       }
     )
+    var added: [(source: Source, word: DiscoveryWord)] = []
+    // All that is served first: what files add is judged by the room that it leaves.
     for service in settings.services {
       guard let setting = service.discovery else { continue }
+      let allowsUnix = service.allowsUnixEndpoints
       if var entry = known[service.name], entry.setting == setting {
-        entry.allowsUnix = service.allowsUnixEndpoints
+        entry.allowsUnix = allowsUnix
         plan.state.entries[service.name] = entry
         continue
       }
       let last = served[service.name]?.listed ?? []
-      var entry = Entry(
+      plan.state.entries[service.name] = Entry(
         setting: setting,
-        allowsUnix: service.allowsUnixEndpoints,
-        list: EndpointList(before: last),
+        allowsUnix: allowsUnix,
+        list: EndpointList(before: last, heardAt: heardAt(service.name)),
         serving: last
       )
-      if case .file(let path) = setting {
-        let word = DiscoveredFile.read(path, allowsUnix: entry.allowsUnix)
-        let outcome = Self.take(word, &entry, beside: Use(plan.state, except: service.name))
-        if entry.list.endpoints.contains(where: { hasAddress($0.endpoint) }) {
-          entry.serving = entry.list.endpoints
-        }
-        plan.news.append(News(service.name, entry, outcome))
-      }
-      plan.state.entries[service.name] = entry
+      let source = Source(service: service.name, setting: setting, allowsUnix: allowsUnix)
+      if let word = words[source] { added.append((source, word)) }
+    }
+    for (source, word) in added {
+      guard var entry = plan.state.entries[source.service] else { continue }
+      let outcome = Self.take(
+        word,
+        &entry,
+        beside: Use(plan.state, except: source.service),
+        at: now
+      )
+      if entry.isWaiting, entry.mayServe(reach, at: now) { entry.serve() }
+      plan.news.append(News(source.service, entry, outcome))
+      plan.state.entries[source.service] = entry
     }
     return plan
   }
@@ -115,6 +181,7 @@ final class Discovery: Sendable {
       for (service, entry) in current where state.entries[service]?.setting == entry.setting {
         state.entries[service]?.list = entry.list
         state.entries[service]?.serving = entry.serving
+        state.entries[service]?.waitingSince = entry.waitingSince
       }
     }
     for news in plan.news { tell(news) }
@@ -151,9 +218,20 @@ final class Discovery: Sendable {
   func waitingNames(_ plan: Plan? = nil) -> Set<String> {
     let entries = plan?.state.entries ?? state.withLock { $0.entries }
     return Set(
-      entries.values.filter { $0.serving != $0.list.endpoints }
+      entries.values.filter(\.isWaiting)
         .flatMap { Self.names($0.list.endpoints) }
     )
+  }
+
+  /// What services are served with, for the next process.
+  var served: [LearnedState.List] {
+    all.filter { !$0.entry.serving.isEmpty }.map {
+      LearnedState.List(
+        service: $0.service,
+        heardAt: $0.entry.list.heardAt,
+        endpoints: $0.entry.serving
+      )
+    }
   }
 
   var isEmpty: Bool { state.withLock { $0.entries.isEmpty } }

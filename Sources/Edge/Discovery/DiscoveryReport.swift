@@ -1,12 +1,29 @@
 internal import Configuration
 internal import Telemetry
+internal import Units
 internal import Upstream
 
 /// What sources of endpoints say, for metrics and for those who ask why; slow plane only.
 struct DiscoveryReport: Sendable {
-  private let discovery: Discovery
+  /// Names without an address that are shown with their reason.
+  private static let shownNames = 5
 
-  init(_ discovery: Discovery) { self.discovery = discovery }
+  private let discovery: Discovery
+  private let book: NameBook
+
+  init(_ discovery: Discovery, _ book: NameBook) {
+    self.discovery = discovery
+    self.book = book
+  }
+
+  /// Host names of a list that stand for nothing.
+  private func unresolved(_ entry: Discovery.Entry) -> [(name: String, problem: String)] {
+    Set(Discovery.names(entry.list.endpoints)).sorted().compactMap { name in
+      let known = book[name]
+      guard known?.addresses.isEmpty ?? true else { return nil }
+      return (name, known?.problem ?? "not answered yet")
+    }
+  }
 
   // MARK: - Metrics
 
@@ -15,22 +32,32 @@ struct DiscoveryReport: Sendable {
       "spillway_discovery_up",
       "1 while the source of a service's endpoints says something of use, 0 while the last list is kept.",
       in: registry
-    ) { $0.list.isUp ? 1 : 0 }
+    ) { $1.list.isUp ? 1 : 0 }
     gauge(
       "spillway_discovery_endpoints",
       "Endpoints in the last list that was taken.",
       in: registry
-    ) { Double($0.list.endpoints.count) }
+    ) { Double($1.list.endpoints.count) }
     gauge(
       "spillway_discovery_waiting",
       "1 while the last list has no address yet and the one before is served.",
       in: registry
-    ) { $0.serving == $0.list.endpoints ? 0 : 1 }
+    ) { $1.isWaiting ? 1 : 0 }
+    gauge(
+      "spillway_discovery_unresolved",
+      "Host names of the last list that have no address.",
+      in: registry
+    ) { [self] in Double(unresolved($1).count) }
+    gauge(
+      "spillway_discovery_left_out",
+      "Addresses of the list for which there is no room.",
+      in: registry
+    ) { [self] service, _ in Double(leftOut(service)) }
     gauge(
       "spillway_discovery_updated_timestamp_seconds",
       "When a list was taken last, since 1970; 0 before the first.",
       in: registry
-    ) { Double($0.list.heardAt) }
+    ) { Double($1.list.heardAt) }
     registry.register(
       "spillway_discovery_changes_total",
       help: "Lists of endpoints that differed from the ones before.",
@@ -60,10 +87,12 @@ struct DiscoveryReport: Sendable {
     _ name: String,
     _ help: String,
     in registry: MetricRegistry,
-    _ value: @escaping @Sendable (Discovery.Entry) -> Double
+    _ value: @escaping @Sendable (_ service: String, Discovery.Entry) -> Double
   ) {
     registry.register(name, help: help, .gauge) { [discovery] in
-      discovery.all.map { MetricSample(value($0.entry), Self.labels($0.service, $0.entry)) }
+      discovery.all.map {
+        MetricSample(value($0.service, $0.entry), Self.labels($0.service, $0.entry))
+      }
     }
   }
 
@@ -81,7 +110,13 @@ struct DiscoveryReport: Sendable {
     var text = ",\"discovery\":{\"source\":\"\(entry.setting.kind)\""
     text += ",\"from\":\(JSONText.literal(entry.setting.place)),\"isUp\":\(list.isUp)"
     text += ",\"endpoints\":\(list.endpoints.count)"
-    text += ",\"isWaiting\":\(entry.serving != list.endpoints)"
+    text += ",\"isWaiting\":\(entry.isWaiting)"
+    text += ",\"leftOut\":\(leftOut(service))"
+    let missing = unresolved(entry)
+    let shown = missing.prefix(Self.shownNames).map {
+      "{\"name\":\(JSONText.literal($0.name)),\"problem\":\(JSONText.literal($0.problem))}"
+    }
+    text += ",\"unresolved\":\(missing.count),\"unresolvedNames\":[\(shown.joined(separator: ","))]"
     if list.heardAt > 0 { text += ",\"updatedAt\":\"\(Self.time(list.heardAt))\"" }
     if let problem = list.problem {
       text += ",\"problem\":\(JSONText.literal(Discovery.visible(problem)))"
@@ -96,10 +131,18 @@ struct DiscoveryReport: Sendable {
     var text = "  endpoints: \(list.endpoints.count) from \(entry.setting.kind)"
     text += " \(entry.setting.place)"
     text += list.heardAt > 0 ? ", heard at \(Self.time(list.heardAt))" : ", never heard"
-    if entry.serving != list.endpoints { text += ", waiting for an address of the last list" }
+    if entry.isWaiting { text += ", waiting for addresses of the last list" }
+    let missing = unresolved(entry)
+    if !missing.isEmpty {
+      let shown = missing.prefix(Self.shownNames).map { "\($0.name) (\($0.problem))" }
+      text += ", \(missing.count) names without an address: \(shown.joined(separator: ", "))"
+    }
+    if leftOut(service) > 0 { text += ", \(leftOut(service)) addresses left out" }
     if let problem = list.problem { text += "; \(Discovery.visible(problem))" }
     return [text]
   }
+
+  private func leftOut(_ service: String) -> Int { discovery.leftOut.withLock { $0[service] ?? 0 } }
 
   private static func time(_ seconds: Int64) -> String {
     Timestamp.rfc3339(nanoseconds: seconds * 1_000_000_000)

@@ -1,11 +1,16 @@
 internal import CLinux
+internal import Configuration
 internal import Logging
 internal import Telemetry
+internal import Upstream
 
 /// What a process began with of what another one had learned, and what of it was of no use.
 struct LearnedBeginning: Sendable {
   /// Services that began with it.
   private(set) var services: [LearnedState.Service] = []
+  /// What services with a source of endpoints were served with, and what names stood for.
+  private(set) var lists: [LearnedState.List] = []
+  private(set) var names: [LearnedState.Name] = []
   private var source = LearnedSource.file
   private var ignored: [(source: LearnedSource, fault: LearnedFault, count: Int)] = []
 
@@ -21,6 +26,8 @@ struct LearnedBeginning: Sendable {
     var beginning = LearnedBeginning()
     beginning.source = found.source
     for (source, fault) in found.faults { beginning.ignore(source, fault) }
+    beginning.lists = found.state?.lists ?? []
+    beginning.names = found.state?.names ?? []
     return (beginning, found.state?.services ?? [])
   }
 
@@ -48,12 +55,37 @@ struct LearnedBeginning: Sendable {
         ]
       )
     }
+    if !lists.isEmpty {
+      logger?.notice(
+        "endpoints of the process before are known until sources say something",
+        metadata: ["source": "\(source.rawValue)", "services": "\(lists.count)"]
+      )
+    }
     guard !services.isEmpty else { return }
     logger?.notice(
       "limits begin with what they had learned",
       metadata: ["source": "\(source.rawValue)", "services": "\(services.count)"]
     )
   }
+
+  /// Settings in which services with a source of endpoints have those that they were served with.
+  func filled(_ settings: Settings) -> Settings {
+    let known = Dictionary(lists.map { ($0.service, $0.endpoints) }) { first, _ in first }
+    var settings = settings
+    for index in settings.services.indices where settings.services[index].discovery != nil {
+      let service = settings.services[index]
+      let endpoints = (known[service.name] ?? []).filter {
+        // TLS may have been set meanwhile, for which a socket has no name.
+        if case .unix = $0.address { service.allowsUnixEndpoints } else { true }
+      }
+      settings.services[index].endpoints = endpoints.map(\.endpoint)
+      settings.services[index].endpointTraits = endpoints.map(\.traits)
+    }
+    return settings
+  }
+
+  /// When the list of a service was heard.
+  func heardAt(_ service: String) -> Int64 { lists.first { $0.service == service }?.heardAt ?? 0 }
 
   func register(in registry: MetricRegistry) {
     registry.register(

@@ -15,6 +15,9 @@ internal import Units
 final class LearnedKeeper: Sendable {
   /// How often the parent is handed a copy: so old is what an upgrade begins with.
   private static let handMilliseconds: Int32 = 2_000
+  /// How often a copy that tells of endpoints is made anew though nothing changes, so that it is known
+  /// not to be old.
+  private static let renewSeconds: Int64 = 600
   /// How often the file is written.
   private static let writeInterval = Nanoseconds.seconds(10)
   /// How long the end waits for the last copy.
@@ -29,10 +32,15 @@ final class LearnedKeeper: Sendable {
   /// Gives a descriptor away, which may be duplicated; whether it arrived.
   typealias HandOver = @Sendable (_ descriptor: Int32) -> Bool
 
+  /// What is served of sources of endpoints, and what names stand for.
+  typealias Lists = @Sendable () -> ([LearnedState.List], [LearnedState.Name])
+
   /// What others tell the thread.
   private struct State {
     /// What was seen last, with the moment when each service had learned something new.
     var services: [LearnedState.Service] = []
+    var lists: [LearnedState.List] = []
+    var names: [LearnedState.Name] = []
     var isFinal = false
     var handOver: HandOver?
     /// How often `handOver` was set.
@@ -42,9 +50,9 @@ final class LearnedKeeper: Sendable {
   /// What the thread has done.
   private struct Done {
     var isFinal = false
-    var handed: [LearnedState.Service] = []
+    var handed: LearnedState?
     var handOvers = 0
-    var written: [LearnedState.Service] = []
+    var written: LearnedState?
     var directory: String?
     var writtenAt = Instant(.min)
     /// The error number of the last write, which is logged when it changes.
@@ -52,6 +60,7 @@ final class LearnedKeeper: Sendable {
   }
 
   private let report: AdmissionReport
+  private let lists: Lists
   private let directory: @Sendable () -> String?
   private let logger: Logger?
   private let thread = StoppableThread()
@@ -64,15 +73,18 @@ final class LearnedKeeper: Sendable {
   /// - Parameters:
   ///   - report: Knows the services and what they have learned.
   ///   - before: What the process began with.
+  ///   - lists: Says who the endpoints are that were discovered.
   ///   - directory: The state directory now, `nil` for none.
   ///   - logger: Hears of files that cannot be written.
   init(
     _ report: AdmissionReport,
     before: [LearnedState.Service],
+    lists: @escaping Lists,
     directory: @escaping @Sendable () -> String?,
     logger: Logger?
   ) {
     self.report = report
+    self.lists = lists
     self.directory = directory
     self.logger = logger
     state = Locked(State(services: before))
@@ -111,6 +123,7 @@ final class LearnedKeeper: Sendable {
 
   private func look(_ state: inout State) {
     state.services = report.learned(since: state.services, now: Self.now)
+    (state.lists, state.names) = lists()
   }
 
   private static var now: Int64 { clinux_wall_now() / 1_000_000_000 }
@@ -136,26 +149,27 @@ final class LearnedKeeper: Sendable {
   // MARK: - Saving
 
   private func save(_ state: State, _ done: inout Done) {
-    let copy = LearnedState(savedAt: Self.now, services: state.services)
+    var copy = LearnedState(savedAt: Self.now, services: state.services)
+    (copy.lists, copy.names) = (state.lists, state.names)
     if let handOver = state.handOver,
-      done.handOvers != state.handOvers || done.handed != copy.services
+      done.handOvers != state.handOvers || Self.isNews(copy, after: done.handed)
     {
       let hasArrived = hand(copy.text, to: handOver)
       count(.parent, hasArrived)
-      if hasArrived { (done.handed, done.handOvers) = (copy.services, state.handOvers) }
+      if hasArrived { (done.handed, done.handOvers) = (copy, state.handOvers) }
     }
     // With nothing to say, what lies there may be what another process has to say.
-    guard let directory = directory(), !copy.services.isEmpty else { return }
+    guard let directory = directory(), !copy.isEmpty else { return }
     let isNew = directory != done.directory
     let isDue = Instant(clinux_monotonic_now()) >= done.writtenAt + Self.writeInterval
-    guard state.isFinal || isNew || isDue && done.written != copy.services else { return }
+    guard state.isFinal || isNew || isDue && Self.isNews(copy, after: done.written) else { return }
     let path = "\(directory)/\(LearnedSource.fileName)"
     let code = FileText.replace(path, with: copy.text, mode: 0o600)
     count(.file, code == 0)
     done.directory = directory
     done.writtenAt = Instant(clinux_monotonic_now())
     // A copy that did not arrive is tried again after the interval.
-    if code == 0 { done.written = copy.services }
+    if code == 0 { done.written = copy }
     guard code != done.failure else { return }
     done.failure = code
     guard code != 0 else { return }
@@ -163,6 +177,17 @@ final class LearnedKeeper: Sendable {
       "what limits have learned cannot be saved",
       metadata: ["path": "\(path)", "error": "\(systemText(code))"]
     )
+  }
+
+  /// Whether a copy tells more than the one before, or that one might be taken for an old one.
+  static func isNews(_ copy: LearnedState, after last: LearnedState?) -> Bool {
+    guard let last else { return !copy.isEmpty }
+    let isAging = abs(copy.savedAt - last.savedAt) >= renewSeconds
+    if isAging, !copy.lists.isEmpty || !copy.names.isEmpty { return true }
+    // A source that says the same again and again is no news.
+    return copy.services != last.services || copy.names != last.names
+      || copy.lists.map(\.service) != last.lists.map(\.service)
+      || copy.lists.map(\.endpoints) != last.lists.map(\.endpoints)
   }
 
   private func count(_ target: Target, _ isSaved: Bool) {

@@ -73,8 +73,16 @@ extension LearnedSource.Found {
       var next = try LearnedState(bytes.get())
       let count = next.services.count
       next.services.removeAll { !LearnedState.isFresh($0.learnedAt, now: now) }
-      if next.services.count < count { faults.append((source, .tooOld)) }
-      guard !next.services.isEmpty, next.savedAt > state?.savedAt ?? -1 else { return }
+      var isOld = next.services.count < count
+      // Of endpoints it counts when they served, not since when: they are saved anew while they do.
+      if !next.lists.isEmpty || !next.names.isEmpty,
+        !LearnedState.isFresh(next.savedAt, now: now)
+      {
+        (next.lists, next.names) = ([], [])
+        isOld = true
+      }
+      if isOld { faults.append((source, .tooOld)) }
+      guard !next.isEmpty, next.savedAt > state?.savedAt ?? -1 else { return }
       state = next
       self.source = source
     } catch {

@@ -3,10 +3,12 @@ internal import Admission
 /// The form in which it is kept: lines of text, so that an operator can read it.
 ///
 /// ```
-/// spillway-learned 1
+/// spillway-learned 2
 /// saved 1767225600
 /// service orders latency-gradient 1767225590 41.2 0.0213 0.0248 1.02 0.0251
 /// route checkout 1.31
+/// endpoint orders 1 0 1767225590 orders.internal:8080
+/// name orders.internal 10.0.1.5
 /// end 8f0c5a1be44d2f07
 /// ```
 ///
@@ -15,8 +17,10 @@ internal import Admission
 extension LearnedState {
   /// Services beyond it are left out: an edge that has so many learns anew what is missing.
   static let maximumBytes = 8 << 20
-  private static let version = "spillway-learned 1"
-  private static let longestName = 256
+  private static let version = "spillway-learned 2"
+  /// It had neither lists nor names.
+  private static let firstVersion = "spillway-learned 1"
+  static let longestName = 256
 
   var text: String {
     var text = "\(Self.version)\nsaved \(savedAt)\n"
@@ -29,6 +33,7 @@ extension LearnedState {
       guard text.utf8.count + part.utf8.count < Self.maximumBytes - 64 else { break }
       text += part
     }
+    addLists(to: &text, room: Self.maximumBytes - 64)
     return text + "end \(Self.hash(text.utf8))\n"
   }
 
@@ -38,7 +43,8 @@ extension LearnedState {
   init(_ bytes: [UInt8]) throws(LearnedFault) {
     guard bytes.count <= Self.maximumBytes else { throw .tooLarge }
     let lines = bytes.split(separator: 0x0A, omittingEmptySubsequences: false)
-    guard let first = lines.first, first.elementsEqual(Self.version.utf8) else {
+    let isFirst = lines.first?.elementsEqual(Self.firstVersion.utf8) == true
+    guard isFirst || lines.first?.elementsEqual(Self.version.utf8) == true else {
       throw bytes.starts(with: "spillway-learned ".utf8)
         ? LearnedFault.otherVersion : LearnedFault.damaged
     }
@@ -47,14 +53,14 @@ extension LearnedState {
     let end = lines[lines.count - 2]
     let content = bytes[..<end.startIndex]
     guard end.elementsEqual("end \(Self.hash(content))".utf8) else { throw .damaged }
-    savedAt = 0
-    services = []
+    self.init(savedAt: 0, services: [])
     for (number, line) in lines.dropFirst().dropLast(2).enumerated() {
       let words = line.split(separator: 0x20, omittingEmptySubsequences: false)
         .map { String(decoding: $0, as: UTF8.self) }
       try take(words, isFirst: number == 0)
     }
-    guard Set(services.map(\.name)).count == services.count else { throw .damaged }
+    guard Set(services.map(\.name)).count == services.count, areListsSound else { throw .damaged }
+    guard !isFirst || lists.isEmpty && names.isEmpty else { throw .damaged }
   }
 
   private mutating func take(_ words: [String], isFirst: Bool) throws(LearnedFault) {
@@ -62,7 +68,9 @@ extension LearnedState {
     case ("saved", 2) where isFirst:
       guard let moment = Self.moment(words[1]) else { throw .damaged }
       savedAt = moment
-    case ("service", 9) where !isFirst:
+    case ("endpoint", _) where !isFirst: try takeEndpoint(words)
+    case ("name", _) where !isFirst: try takeName(words)
+    case ("service", 9) where !isFirst && lists.isEmpty && names.isEmpty:
       guard let moment = Self.moment(words[3]), Self.isName(words[1]), Self.isName(words[2]) else {
         throw .damaged
       }
@@ -85,7 +93,7 @@ extension LearnedState {
           )
         )
       )
-    case ("route", 3) where !services.isEmpty:
+    case ("route", 3) where !services.isEmpty && lists.isEmpty && names.isEmpty:
       guard let weight = Double(words[2]), weight > 0, weight <= 1e9, Self.isName(words[1]) else {
         throw .damaged
       }
@@ -94,12 +102,15 @@ extension LearnedState {
     }
   }
 
-  private static func isName(_ word: String) -> Bool {
-    (1...longestName).contains(word.utf8.count) && word.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
+  private static func isName(_ word: String) -> Bool { isWord(word, longestName) }
+
+  /// Whether a text is one word of a line.
+  static func isWord(_ text: String, _ longest: Int) -> Bool {
+    (1...longest).contains(text.utf8.count) && text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
   }
 
   /// Seconds since 1970, far enough from the ends to be added to.
-  private static func moment(_ word: String) -> Int64? {
+  static func moment(_ word: String) -> Int64? {
     Int64(word).flatMap { (0...1 << 40).contains($0) ? $0 : nil }
   }
 

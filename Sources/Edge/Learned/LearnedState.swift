@@ -1,6 +1,9 @@
 internal import Admission
+internal import Reactor
+internal import Upstream
 
-/// What the limits of services have learned, as it outlives a process.
+/// What the limits of services have learned, and who the endpoints are that were discovered, as it
+/// outlives a process.
 ///
 /// Services and routes go by their names: places differ from process to process.
 struct LearnedState: Equatable, Sendable {
@@ -20,9 +23,29 @@ struct LearnedState: Equatable, Sendable {
     var weight: Double
   }
 
+  /// What a service with a source of endpoints was served with.
+  struct List: Equatable, Sendable {
+    var service: String
+    /// When a list of the source was taken last, in seconds since 1970; 0 for never.
+    var heardAt: Int64
+    var endpoints: [ListedEndpoint]
+  }
+
+  /// What a host name stood for.
+  struct Name: Equatable, Sendable {
+    /// In lower case.
+    var host: String
+    var addresses: [IPBytes]
+  }
+
   /// Seconds since 1970.
   var savedAt: Int64
   var services: [Service]
+  var lists: [List] = []
+  var names: [Name] = []
+
+  /// Whether there is nothing to tell.
+  var isEmpty: Bool { services.isEmpty && lists.isEmpty && names.isEmpty }
 
   /// What was learned longer ago than this says little of the service that is there now.
   static let longestAge: Int64 = 3_600

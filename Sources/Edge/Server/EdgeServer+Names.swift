@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Configuration
 internal import Glibc
+internal import Logging
 internal import Reactor
 internal import Synchronization
 internal import Telemetry
@@ -52,16 +53,21 @@ extension EdgeServer {
     )
   }
 
-  /// Whether an endpoint can be connected to by now.
-  func hasAddress(_ endpoint: ServiceSetting.Endpoint) -> Bool {
-    !addresses(of: endpoint).isEmpty
+  /// What is known of how to reach an endpoint.
+  func reach(_ endpoint: ServiceSetting.Endpoint) -> Discovery.Reach {
+    guard case .host(let host, _) = endpoint, Self.literal(endpoint).isEmpty else {
+      return .addressed
+    }
+    guard let entry = book[host.lowercased()] else { return .unanswered }
+    if !entry.addresses.isEmpty { return .addressed }
+    return entry.problem == nil ? .unanswered : .failed
   }
 
   /// The addresses of an endpoint now; names that were never resolved have none.
   func addresses(of endpoint: ServiceSetting.Endpoint) -> [KernelAddress] {
     let literal = Self.literal(endpoint)
     guard literal.isEmpty, case .host(let host, let port) = endpoint else { return literal }
-    let found = resolved.withLock { $0[host.lowercased()] } ?? []
+    let found = book[host.lowercased()]?.addresses ?? []
     return found.compactMap { KernelAddress(ip: $0.description, port: port) }
   }
 
@@ -100,34 +106,45 @@ extension EdgeServer {
 
   /// Asks these questions and no others; what other names stood for is forgotten.
   func watch(_ questions: [NameQuestion]) {
-    let kept = Set(questions.filter { $0.kind == .addresses }.map(\.name))
-    resolved.withLock { table in table = table.filter { kept.contains($0.key) } }
+    book.keep(Set(questions.filter { $0.kind == .addresses }.map(\.name)))
     mailboxes[0].watch(questions)
-    watched.withLock { $0 = questions }
+    watched.withLock { $0 = Set(questions) }
   }
 
   /// Publishes what names stand for and what sources list now, if that changed.
   ///
-  /// - Returns: Whether it did.
+  /// - Returns: Whether it did, or tried.
   func publishAnswers() -> Bool {
     let hasAnswers = takeAnswers()
+    let hasPromoted = discovery.promote(reach, at: Self.now)
     let hasLists = discovery.takeNews()
-    guard hasAnswers || hasLists || isBehind.withLock({ $0 }) else { return false }
+    let isDue = arrears.withLock { $0.isDue(at: Self.now) }
+    guard hasAnswers || hasPromoted || hasLists || isDue else { return false }
     do throws(EdgeError) {
       try changes.withLock { _ throws(EdgeError) in
-        discovery.promote(hasAddress)
         let questions = try questions(loaded.settings)
-        // A new set gives up lookups under way, so the same one is not set again.
-        if questions != watched.withLock({ $0 }) { watch(questions) }
+        if Set(questions) != watched.withLock({ $0 }) { watch(questions) }
         try apply(loaded, readsFiles: false)
       }
-      isBehind.withLock { $0 = false }
+      if arrears.withLock({ $0.end() }) {
+        options.logger?.notice("names and lists of endpoints are published again")
+      }
     } catch {
-      // The snapshot before goes on serving; it is tried again with the next look.
-      isBehind.withLock { $0 = true }
+      // The snapshot before goes on serving; it is tried again with the next answer, and in between.
       registry.add(counters.publishFailures)
+      if arrears.withLock({ $0.note(error.description, at: Self.now) }) {
+        options.logger?.error(
+          "names and lists of endpoints cannot be published, and are served as they were: \(error.description)"
+        )
+      }
     }
     return true
+  }
+
+  /// How long nothing is to be published without another answer; `nil` for ever.
+  var untilPublishing: Nanoseconds? {
+    [arrears.withLock { $0.due }, discovery.nextPromotion(after: Self.now)]
+      .compactMap(\.self).min().map { max(.zero, $0 - Self.now) }
   }
 
   /// Takes what lookups came to, of sources as well.
@@ -135,17 +152,40 @@ extension EdgeServer {
   /// - Returns: Whether a name stands for something else.
   private func takeAnswers() -> Bool {
     let all = shared.names.take()
-    let isNew = resolved.withLock { table in
-      var isNew = false
-      for (question, news) in all where question.kind == .addresses {
-        guard let addresses = news.addresses, table[question.name] != addresses else { continue }
-        table[question.name] = addresses
-        isNew = true
-      }
-      return isNew
-    }
+    let isNew = book.take(all)
     // Behind the addresses, so that what they stand for is there when a list is.
     discovery.hear(all)
     return isNew
+  }
+}
+
+/// What is known and could not be published: said once, and tried again less and less often.
+struct PublishArrears {
+  /// Wait after the first failure in a row, and the longest one; it doubles in between.
+  static let waits = Nanoseconds.milliseconds(100)...Nanoseconds.seconds(5)
+
+  /// When it is tried again without another reason, `nil` where nothing is behind.
+  private(set) var due: Instant?
+  private var wait = Nanoseconds.zero
+  private var problem: String?
+
+  func isDue(at now: Instant) -> Bool { due.map { $0 <= now } ?? false }
+
+  /// It failed.
+  ///
+  /// - Returns: Whether for another reason than before.
+  mutating func note(_ problem: String, at now: Instant) -> Bool {
+    defer { self.problem = problem }
+    wait = min(max(wait + wait, Self.waits.lowerBound), Self.waits.upperBound)
+    due = now + wait
+    return problem != self.problem
+  }
+
+  /// All is published.
+  ///
+  /// - Returns: Whether it could not be before.
+  mutating func end() -> Bool {
+    defer { self = PublishArrears() }
+    return problem != nil
   }
 }

@@ -1,3 +1,4 @@
+internal import CLinux
 public import Configuration
 internal import Glibc
 public import Logging
@@ -31,6 +32,8 @@ public final class EdgeServer: Sendable {
     public var handedState: Int32?
     /// Hears of certificates that were replaced, or could not be.
     public var logger: Logger?
+    /// Reads a file of endpoints; a test puts one in its place that hangs.
+    var readEndpoints: DiscoveryFiles.Reader = { DiscoveredFile.read($0, allowsUnix: $1) }
 
     public init() {}
   }
@@ -63,17 +66,18 @@ public final class EdgeServer: Sendable {
   let inherited: InheritedSockets
   let options: Options
   let running: Locked<Running>
-  /// What names stand for, by name in lower case: the port is each endpoint's own.
-  let resolved = Locked<[String: [IPBytes]]>([:])
+  /// What names stand for: the port is each endpoint's own.
+  let book = NameBook()
   /// What is asked of name servers.
-  let watched = Locked<[NameQuestion]>([])
-  /// Whether what is known could not be published.
-  let isBehind = Locked(false)
+  let watched = Locked<Set<NameQuestion>>([])
+  /// What is known and could not be published.
+  let arrears = Locked(PublishArrears())
   let discovery: Discovery
   private let discoveryFiles: DiscoveryFiles
   let certificates: CertificateStore
   private let upkeep = Upkeep()
   private let keeper: LearnedKeeper
+  private let beginning: LearnedBeginning
   /// Held while a configuration takes effect, which several threads may want at once.
   let changes = Locked<Void>(())
 
@@ -120,8 +124,12 @@ public final class EdgeServer: Sendable {
     overloadReport = OverloadReport(shared.load, classes: classes)
     healthReport = HealthReport(shared.health, shared.caps)
     discovery = Discovery(logger: options.logger)
-    discoveryFiles = DiscoveryFiles(discovery)
-    let discoveryReport = DiscoveryReport(discovery)
+    discoveryFiles = DiscoveryFiles(
+      discovery,
+      read: options.readEndpoints,
+      logger: options.logger
+    )
+    let discoveryReport = DiscoveryReport(discovery, book)
     admissionReport = AdmissionReport(
       classes: classes,
       health: healthReport,
@@ -144,9 +152,12 @@ public final class EdgeServer: Sendable {
     self.running = running
     var beginning = found.beginning
     beginning.adopt(admissions.closeOffer())
+    self.beginning = beginning
+    book.begin(with: beginning.names)
     keeper = LearnedKeeper(
       admissionReport,
       before: beginning.services,
+      lists: { [discovery, book] in (discovery.served, book.names) },
       directory: { running.withLock { $0.loaded.settings.stateDirectory } },
       logger: options.logger
     )
@@ -167,6 +178,8 @@ public final class EdgeServer: Sendable {
     discoveryReport.register(in: registry)
   }
 
+  static var now: Instant { Instant(clinux_monotonic_now()) }
+
   /// The number of workers that settings ask for.
   public static func workerCount(_ settings: Settings) -> Int {
     // More could not share the limit of a service.
@@ -178,10 +191,21 @@ public final class EdgeServer: Sendable {
   /// With names among the endpoints it waits for first answers before, at most 2 s.
   public func start() throws(EdgeError) {
     // Not before: the files may be readable for the user alone that the process has become.
-    let plan = discovery.plan(loaded.settings, after: Settings(), hasAddress)
+    let words = try readLists(loaded.settings)
+    // As at a reload: what the process before had is served until a source says something.
+    let plan = discovery.plan(
+      loaded.settings,
+      after: beginning.filled(loaded.settings),
+      words: words,
+      heardAt: { beginning.heardAt($0) },
+      reach,
+      at: Self.now
+    )
     discovery.commit(plan)
     let questions = try questions(loaded.settings)
-    if !questions.isEmpty { try startResolving(questions) }
+    // Of what was handed over nobody may need a name any more.
+    if questions.isEmpty { book.keep([]) } else { try startResolving(questions) }
+    _ = discovery.promote(reach, at: Self.now)
     if !questions.isEmpty || !discovery.isEmpty { try republish() }
     let (snapshot, sockets) = running.withLock { ($0.snapshot, $0.sockets) }
     for number in (questions.isEmpty ? 0 : 1)..<workerCount {
@@ -191,8 +215,17 @@ public final class EdgeServer: Sendable {
     }
     try upkeep.start(for: self)
     try keeper.start()
-    if plan.hasFiles { try discoveryFiles.start() }
     discoveryFiles.watch(discovery.sources)
+  }
+
+  /// What the files say that are new in settings, as far as they say it soon; the rest is heard later.
+  private func readLists(
+    _ settings: Settings
+  ) throws(EdgeError) -> [Discovery.Source: DiscoveryWord] {
+    let sources = discovery.newFiles(settings)
+    guard !sources.isEmpty else { return [:] }
+    try discoveryFiles.start()
+    return discoveryFiles.ask(sources)
   }
 
   /// From now on what limits have learned goes to `handOver` every few seconds while it changes, as a
@@ -207,11 +240,12 @@ public final class EdgeServer: Sendable {
   ///
   /// It waits for no name: an endpoint that is a new one has addresses once it is answered.
   public func reload(_ loaded: LoadedConfiguration) throws(EdgeError) {
+    // Before the lock: what lies on a disk that is away must not keep others from publishing.
+    let words = try readLists(loaded.settings)
     try changes.withLock { _ throws(EdgeError) in
       let served = discovery.filled(self.loaded.settings)
-      let plan = discovery.plan(loaded.settings, after: served, hasAddress)
+      let plan = discovery.plan(loaded.settings, after: served, words: words, reach, at: Self.now)
       let questions = try questions(loaded.settings, plan)
-      if plan.hasFiles { try discoveryFiles.start() }
       try apply(loaded, readsFiles: true, plan)
       discovery.commit(plan)
       watch(questions)
@@ -257,6 +291,7 @@ public final class EdgeServer: Sendable {
     retryReport.adopt(loaded.settings, snapshot.retries)
     hedgeReport.adopt(loaded.settings, snapshot.hedges)
     healthReport.adopt(snapshot.roster)
+    discovery.adopt(leftOut: snapshot.leftOut)
     shared.graveyard.clear()
   }
 

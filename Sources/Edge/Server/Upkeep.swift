@@ -65,7 +65,9 @@ final class Upkeep: Sendable {
       if didPublish {
         poll(&bells, 1, Self.publishMilliseconds)
       } else {
-        poll(&bells, 4, min(idle, wait))
+        // A list may be served then though nobody says anything more.
+        let due = server.untilPublishing.map { Int32(clamping: $0.rawValue / 1_000_000 + 1) }
+        poll(&bells, 4, min(idle, wait, due ?? idle))
       }
     }
   }

@@ -29,6 +29,8 @@ final class Snapshot: @unchecked Sendable {
   /// Of routes that have hedges, each once.
   let hedges: [RouteHedges]
   let configVersion: Int
+  /// Addresses of services with a source of endpoints for which there was no room.
+  let leftOut: [String: Int]
   /// At which pressures the process sheds.
   let overload: EdgePressure.Settings
   let places: UnsafePointer<Int32>
@@ -87,8 +89,10 @@ final class Snapshot: @unchecked Sendable {
     hedged: [CompiledHedge] = [],
     hedges: [RouteHedges] = [],
     roster: [HealthReport.Service] = [],
-    checks: [CheckPlan] = []
+    checks: [CheckPlan] = [],
+    leftOut: [String: Int] = [:]
   ) {
+    self.leftOut = leftOut
     self.checks = checks
     self.roster = roster
     self.routes = routes

@@ -79,6 +79,7 @@ final class SnapshotCompiler: Sendable {
     var services: [Snapshot.ServiceEndpoints] = []
     var roster: [HealthReport.Service] = []
     var checks: [CheckPlan] = []
+    var room = DiscoveredRoom(settings, addresses)
     for variant in routes.variants.all {
       services.append(
         try compile(
@@ -87,7 +88,8 @@ final class SnapshotCompiler: Sendable {
           routes.retries[settings.services[variant.service].name],
           port: variant.port,
           contexts.services[settings.services[variant.service].name],
-          addresses
+          addresses,
+          &room
         )
       )
     }
@@ -127,7 +129,8 @@ final class SnapshotCompiler: Sendable {
       hedged: routes.hedged,
       hedges: routes.hedges,
       roster: roster,
-      checks: checks
+      checks: checks,
+      leftOut: room.leftOut
     )
   }
 
@@ -137,13 +140,19 @@ final class SnapshotCompiler: Sendable {
     return SampleTable(SampleRule(entries: log.sample.map { ($0.key, $0.share) }) ?? SampleRule())
   }
 
+  private static let tooManyEndpoints = EdgeError(
+    .bound,
+    "more than \(EndpointDirectory.capacity) endpoints are in use"
+  )
+
   private func compile(
     _ service: ServiceSetting,
     _ slot: AdmissionSlot?,
     _ retries: ServiceRetries?,
     port: UInt16?,
     _ context: TLSClientContext?,
-    _ addresses: (ServiceSetting.Endpoint) -> [KernelAddress]
+    _ addresses: (ServiceSetting.Endpoint) -> [KernelAddress],
+    _ room: inout DiscoveredRoom
   ) throws(EdgeError) -> Snapshot.ServiceEndpoints {
     guard let place = services.place(of: service.name) else {
       throw EdgeError(.bound, "more than \(ServiceDirectory.capacity) services were ever named")
@@ -155,18 +164,22 @@ final class SnapshotCompiler: Sendable {
     var resolved: [Snapshot.Endpoint] = []
     var seen = Set<String>()
     var choices: [ChoiceEndpoint] = []
+    var isFull = false
     for (index, endpoint) in service.endpoints.enumerated() {
       let traits = service.traits(of: index)
       if let port, case .host(_, let own) = endpoint, own != port { continue }
       for address in addresses(endpoint) {
         let text = address.description
-        guard seen.insert(text).inserted else { continue }
+        guard seen.insert(text).inserted, room.admits(text, of: service) else { continue }
         let target = tls.map { SecureTarget($0, host: $0.host(of: endpoint)) }
         let variant = (target?.variant ?? "") + (service.proxyProtocol?.rawValue ?? "")
         guard
           let lease = endpoints.lease(service: service.name, address: text, variant: variant)
         else {
-          throw EdgeError(.bound, "more than \(EndpointDirectory.capacity) endpoints are in use")
+          guard service.discovery != nil else { throw Self.tooManyEndpoints }
+          room.leaveOut(text, of: service)
+          isFull = true
+          continue
         }
         health.adopt(lease)
         choices.append(
@@ -189,6 +202,8 @@ final class SnapshotCompiler: Sendable {
         )
       }
     }
+    // Rather the snapshot before than a service without anybody.
+    guard !isFull || !resolved.isEmpty || port != nil else { throw Self.tooManyEndpoints }
     return Snapshot.ServiceEndpoints(
       service: CompiledService(
         firstEndpoint: 0,

@@ -9,9 +9,11 @@ public struct ChoiceTable: BitwiseCopyable, @unchecked Sendable {
     var first: Int
     var count: Int
     /// Endpoints in the order of a weighted round, as offsets in the tier; none where weights are
-    /// the same.
+    /// the same, and where there are too many of them.
     var schedule: UnsafePointer<Int32>?
     var scheduleCount: Int
+    /// Where there are too many for a round: for each its weight and those before it, together.
+    var sums: UnsafePointer<Double>?
     var totalWeight: Double
     var ring: HashRing
   }
@@ -49,6 +51,7 @@ public final class ChoiceMemory: @unchecked Sendable {
   private let places: UnsafeMutablePointer<Int32>
   private let weights: UnsafeMutablePointer<Double>
   private var schedules: [UnsafeMutablePointer<Int32>] = []
+  private var sums: [UnsafeMutablePointer<Double>] = []
   private let points: [HashRing.Memory]
 
   /// - Parameters:
@@ -68,6 +71,7 @@ public final class ChoiceMemory: @unchecked Sendable {
     var first = 0
     var points: [HashRing.Memory] = []
     var schedules: [UnsafeMutablePointer<Int32>] = []
+    var sums: [UnsafeMutablePointer<Double>] = []
     for (index, group) in groups.enumerated() {
       let order = WeightedRound.order(group.map(\.weight))
       var schedule: UnsafeMutablePointer<Int32>?
@@ -77,6 +81,12 @@ public final class ChoiceMemory: @unchecked Sendable {
         schedules.append(memory)
         schedule = memory
       }
+      let added = WeightedDraw.sums(group.map(\.weight))
+      if !added.isEmpty {
+        let memory = UnsafeMutablePointer<Double>.allocate(capacity: added.count)
+        memory.initialize(from: added, count: added.count)
+        sums.append(memory)
+      }
       let ring = HashRing.Memory(hasRing ? group : [])
       points.append(ring)
       (tiers + index).initialize(
@@ -85,6 +95,7 @@ public final class ChoiceMemory: @unchecked Sendable {
           count: group.count,
           schedule: schedule.map { UnsafePointer($0) },
           scheduleCount: order.count,
+          sums: added.isEmpty ? nil : sums.last.map { UnsafePointer($0) },
           totalWeight: group.reduce(0) { $0 + Double(max(1, $1.weight)) },
           ring: ring.ring
         )
@@ -93,6 +104,7 @@ public final class ChoiceMemory: @unchecked Sendable {
     }
     self.points = points
     self.schedules = schedules
+    self.sums = sums
     table = ChoiceTable(
       tiers: UnsafePointer(tiers),
       tierCount: groups.count,
@@ -107,6 +119,7 @@ public final class ChoiceMemory: @unchecked Sendable {
     places.deallocate()
     weights.deallocate()
     for schedule in schedules { schedule.deallocate() }
+    for sum in sums { sum.deallocate() }
   }
 }
 
@@ -116,10 +129,18 @@ public final class ChoiceMemory: @unchecked Sendable {
 enum WeightedRound {
   /// Turns of a round; beyond it weights are rounded.
   static let longest = 4_096
+  /// Endpoints of a round.
+  ///
+  /// To order one takes as many steps as there are endpoints for each of its turns, and a snapshot
+  /// does it for each tier.
+  static let mostEndpoints = 1_024
 
-  /// Offsets in the order of their turns; empty where all weights are the same.
+  /// Offsets in the order of their turns; empty where all weights are the same, and for more than
+  /// `mostEndpoints`.
   static func order(_ given: [Int]) -> [Int32] {
-    guard let least = given.min(), let most = given.max(), least != most else { return [] }
+    guard let least = given.min(), let most = given.max(), least != most,
+      given.count <= mostEndpoints
+    else { return [] }
     var weights = given.map { max(1, $0) }
     let total = weights.reduce(0, +)
     if total > longest {
@@ -146,5 +167,31 @@ enum WeightedRound {
 
   private static func greatestCommonDivisor(_ a: Int, _ b: Int) -> Int {
     b == 0 ? a : greatestCommonDivisor(b, a % b)
+  }
+}
+
+/// A draw in which each endpoint has the share of its weight, for more of them than a round orders.
+enum WeightedDraw {
+  /// For each weight the sum up to it; empty where all are the same, or few enough for a round.
+  static func sums(_ given: [Int]) -> [Double] {
+    guard given.count > WeightedRound.mostEndpoints, let least = given.min(),
+      let most = given.max(),
+      least != most
+    else { return [] }
+    var sum = 0.0
+    return given.map {
+      sum += Double(max(1, $0))
+      return sum
+    }
+  }
+
+  /// The first of `count` sums that is above `value`, the last one where none is.
+  static func offset(_ value: Double, _ sums: UnsafePointer<Double>, _ count: Int) -> Int {
+    var (low, high) = (0, count - 1)
+    while low < high {
+      let middle = (low + high) / 2
+      if sums[middle] > value { high = middle } else { low = middle + 1 }
+    }
+    return low
   }
 }

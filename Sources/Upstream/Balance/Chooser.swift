@@ -81,8 +81,9 @@ public struct Chooser {
     let isPanic: Bool
     let knowsUp: Bool
     var count: Int { tier.pointee.count }
-    /// Draws that favour the heavy.
     var turns: Int { tier.pointee.schedule == nil ? count : tier.pointee.scheduleCount }
+    /// Whether some are heavier than others.
+    var isWeighted: Bool { tier.pointee.schedule != nil || tier.pointee.sums != nil }
 
     func offset(_ turn: Int) -> Int {
       guard let schedule = tier.pointee.schedule else { return turn }
@@ -202,10 +203,17 @@ public struct Chooser {
     Int(((random.next() >> 32) &* UInt64(count)) >> 32)
   }
 
+  /// A draw that favours the heavy.
+  private func drawn(_ turn: Turn, _ random: inout some RandomNumberGenerator) -> Int {
+    guard let sums = turn.tier.pointee.sums else { return turn.offset(draw(turn.turns, &random)) }
+    let value = Double(random.next() >> 11) * 0x1p-53 * turn.tier.pointee.totalWeight
+    return WeightedDraw.offset(value, sums, turn.count)
+  }
+
   private func twoChoices(_ turn: Turn, _ random: inout some RandomNumberGenerator) -> Int {
     guard turn.count > 1 else { return -1 }
-    let first = turn.offset(draw(turn.turns, &random))
-    var second = turn.offset(draw(turn.turns, &random))
+    let first = drawn(turn, &random)
+    var second = drawn(turn, &random)
     // A heavy one is likely to be drawn twice: then any other.
     if second == first { second = (first + 1 + draw(turn.count - 1, &random)) % turn.count }
     let isFirst = isUsable(place(turn, first), turn) && takes(place(turn, first), turn, &random)
@@ -217,7 +225,7 @@ public struct Chooser {
 
   private func isBetter(_ a: Int, _ b: Int, _ turn: Turn) -> Bool {
     let (x, y) = (states + Int(place(turn, a)), states + Int(place(turn, b)))
-    guard turn.tier.pointee.schedule != nil else { return x.pointee.isBetter(than: y, at: now) }
+    guard turn.isWeighted else { return x.pointee.isBetter(than: y, at: now) }
     let isPenalised = x.pointee.penalisedUntil > now
     guard isPenalised == (y.pointee.penalisedUntil > now) else { return !isPenalised }
     let (loadA, loadB) = (load(turn, a), load(turn, b))
@@ -230,6 +238,14 @@ public struct Chooser {
     _ cursor: inout UInt32,
     _ random: inout some RandomNumberGenerator
   ) -> Int {
+    if turn.tier.pointee.sums != nil {
+      for _ in 0..<Self.mostDraws {
+        let offset = drawn(turn, &random)
+        let place = place(turn, offset)
+        if isUsable(place, turn), takes(place, turn, &random) { return offset }
+      }
+      return -1
+    }
     for _ in 0..<turn.turns {
       let offset = turn.offset(Int(cursor % UInt32(turn.turns)))
       cursor = (cursor % UInt32(turn.turns) + 1) % UInt32(turn.turns)
@@ -251,6 +267,8 @@ public struct Chooser {
     return best
   }
 
+  /// Draws in place of a round, before anybody will do.
+  private static let mostDraws = 64
   /// Of more than these, some are compared that begin at a random place.
   private static let mostCompared = 256
   /// Points of a ring that one choice looks at: many more only where nearly all rest.

@@ -82,14 +82,21 @@ public struct EndpointList: Sendable {
   public private(set) var changes: UInt64 = 0
   /// What is wrong at present, for people; `nil` where the last word was a good list.
   public private(set) var problem: String?
+  /// Whether a list of the source was ever taken.
+  public private(set) var hasHeard = false
   private var failure: DiscoveryFailure?
   private var failures = [UInt64](repeating: 0, count: DiscoveryFailure.allCases.count)
 
-  /// `before`: What to hold on to until the first list.
-  public init(before: [ListedEndpoint] = []) { endpoints = before }
+  /// - Parameters:
+  ///   - before: What to hold on to until the first list.
+  ///   - heardAt: When another process heard that, in seconds since 1970; 0 where none did.
+  public init(before: [ListedEndpoint] = [], heardAt: Int64 = 0) {
+    endpoints = before
+    self.heardAt = heardAt
+  }
 
   /// Whether the last word of the source was a list that was taken.
-  public var isUp: Bool { heardAt > 0 && failure == nil }
+  public var isUp: Bool { hasHeard && failure == nil }
 
   /// Failures of a kind; one that lasts counts once.
   public func count(_ failure: DiscoveryFailure) -> UInt64 { failures[failure.rawValue] }
@@ -108,6 +115,7 @@ public struct EndpointList: Sendable {
     failure = nil
     problem = nil
     heardAt = max(1, now)
+    hasHeard = true
     let change = Self.difference(endpoints, list)
     // Another order is no other list.
     guard change != Change() else { return .unchanged(hasRecovered: hasRecovered) }

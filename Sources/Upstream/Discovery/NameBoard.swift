@@ -9,6 +9,8 @@ public struct NameNews: Sendable {
   public internal(set) var services: [ServiceRecord]?
   /// Why the last lookup failed, `nil` where it did not.
   public internal(set) var problem: String?
+  /// Whether the answer was said before: a resolver says what it knows to whoever asks anew.
+  public internal(set) var isRepeat = false
 }
 
 /// Where a resolver leaves answers for the slow plane.
@@ -43,6 +45,20 @@ public final class NameBoard: Sendable {
 
   /// Whether each expected question was answered or failed once.
   public var isSettled: Bool { state.withLock { $0.unanswered.isEmpty } }
+
+  /// Leaves once more what a question came to before.
+  func postAgain(_ question: NameQuestion, _ change: (inout NameNews) -> Void) {
+    let isLast = state.withLock { state in
+      var news = state.news[question] ?? NameNews()
+      guard news.addresses == nil, news.services == nil else { return state.tick(question) }
+      news.isRepeat = true
+      change(&news)
+      state.news[question] = news
+      return state.tick(question)
+    }
+    if isLast { settled.wake() }
+    changed.wake()
+  }
 
   /// Leaves what a question came to, and rings where that is worth it.
   func post(

@@ -12,6 +12,8 @@ public final class NameResolver {
   public static let maximumNames = 1_024
   /// Addresses of one name that are used: the first in numerical order.
   public static let maximumAddresses = 64
+  /// Lookups under way of names that left; beyond it all are given up.
+  private static let mostLeaving = 256
   /// Lookups at once, and begun in one turn: 2 datagrams each, and a look at the hosts file.
   static let concurrency = 64
 
@@ -37,7 +39,12 @@ public final class NameResolver {
   private let timer: Int32
   private var channel: ResolverChannel?
   private var names: [WatchedName] = []
+  /// Lookups of those among `names`.
   private var underWay = 0
+  /// Names that nobody watches any more while they are looked up: what comes of it is for nobody.
+  private var leaving: [WatchedName] = []
+  /// Whether the next channel is to be a new one, which reads the system's name servers anew.
+  private var isStale = false
   private var random: SplitMix64
   private var tally = Tally()
 
@@ -72,31 +79,37 @@ public final class NameResolver {
     if timer >= 0 { reactor.timers.release(timer) }
   }
 
-  /// Watches these questions and no others; those that are known keep their answers and their time.
+  /// Watches these questions and no others; those that are known keep their answers, their time, and
+  /// lookups that are under way.
   ///
   /// - Parameter wanted: At most `maximumNames`; those beyond are left out.
   public func replace(_ wanted: [NameQuestion]) {
-    // A new channel reads the system's name servers anew; what it gave up is due at once.
-    channel = nil
     settle()
     var known: [NameQuestion: WatchedName] = [:]
-    for name in names { known[name.question] = name }
+    for name in leaving + names { known[name.question] = name }
     names = []
     var seen = Set<NameQuestion>()
     for question in wanted
     where seen.insert(question).inserted && names.count < Self.maximumNames {
-      let entry = known[question] ?? WatchedName(question, due: reactor.now)
+      let entry = known.removeValue(forKey: question) ?? WatchedName(question, due: reactor.now)
       names.append(entry)
       // Said again: the slow plane may have dropped the name and taken it up since.
       repeatAnswer(of: entry)
     }
-    if !names.isEmpty { channel = ResolverChannel(watches: watches, servers: servers) }
+    leaving = known.values.filter(\.isUnderWay)
+    if leaving.count > Self.mostLeaving {
+      // What stays and is given up with the others is due at once.
+      channel = nil
+      settle()
+    }
+    underWay = names.reduce(0) { $0 + ($1.isUnderWay ? 1 : 0) }
+    isStale = true
     pump()
   }
 
   private func repeatAnswer(of name: WatchedName) {
     guard !name.addresses.isEmpty || !name.services.isEmpty else { return }
-    board.post(name.question, isNews: true) { news in
+    board.postAgain(name.question) { news in
       if !name.addresses.isEmpty { news.addresses = name.addresses }
       if !name.services.isEmpty { news.services = name.services }
       news.problem = name.problem
@@ -138,18 +151,31 @@ public final class NameResolver {
   /// Settles what came in, begins what is due, and sets the timer for what comes next.
   private func pump() {
     settle()
-    var begun = 0
-    for name in names where !name.isUnderWay && name.due <= reactor.now {
-      guard begun < Self.concurrency, underWay < Self.concurrency else { break }
-      begun += 1
-      begin(name)
+    let room = Self.concurrency - underWay
+    if room > 0 {
+      for name in due.prefix(room) { begin(name) }
     }
     schedule()
+  }
+
+  /// Names to be asked for now: sources of endpoints first, as what they say is asked for in turn, and
+  /// then in the order of their time, or those that fail quickly would keep all others from it.
+  private var due: [WatchedName] {
+    names.filter { !$0.isUnderWay && $0.due <= reactor.now }.sorted {
+      let isSource = $0.question.kind == .services
+      guard isSource == ($1.question.kind == .services) else { return isSource }
+      return $0.due < $1.due
+    }
   }
 
   private func begin(_ name: WatchedName) {
     name.isUnderWay = true
     underWay += 1
+    if isStale, underWay == 1, leaving.isEmpty {
+      // No lookup is given up for it.
+      channel = nil
+      isStale = false
+    }
     if channel == nil { channel = ResolverChannel(watches: watches, servers: servers) }
     if let channel { channel.lookUp(name) } else { name.slot = .failed("the resolver cannot open") }
     // What is answered before the call returns was in the hosts file, where there are no TTLs.
@@ -158,6 +184,11 @@ public final class NameResolver {
 
   private func settle() {
     for name in names where name.slot != nil { settle(name, isLocal: false) }
+    for name in leaving where name.slot != nil {
+      name.slot = nil
+      name.isUnderWay = false
+    }
+    leaving.removeAll { !$0.isUnderWay }
   }
 
   private func settle(_ name: WatchedName, isLocal: Bool) {
@@ -199,6 +230,7 @@ public final class NameResolver {
     if isNew { tally.changed += 1 } else { tally.unchanged += 1 }
     board.post(name.question, isNews: isNew || hasRecovered) { news in
       news.problem = nil
+      news.isRepeat = false
       put(&news)
     }
   }

@@ -105,10 +105,40 @@ extension WireTests {
           try scene.metric("spillway_discovery_waiting{service=\"backend\"}") == 1
         }
         #expect(try client.exchange("GET", "/").text == "first")
+        try eventually("it is said which name has no address, and why") {
+          let told = try scene.admin("/admin/services").text
+          return told.contains("\"unresolvedNames\":[{\"name\":\"nobody.test\",\"problem\":\"")
+            && !told.contains("not answered yet")
+        }
+        #expect(try scene.metric("spillway_discovery_unresolved{service=\"backend\"}") == 1)
         server.set("nobody.test", .answer(["127.0.0.1"], ttl: 300))
 
         try eventually("it serves") { try client.exchange("GET", "/").text == "second" }
         #expect(try scene.metric(Self.up("dns-srv")) == 1)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func `a list with a name that is never answered is served in the end`(backend: Backend) throws {
+      let (first, second) = (try Self.named("first"), try Self.named("second"))
+      let server = try FakeNameServer()
+      defer { server.stop() }
+      for name in ["a.shop.test", "b.shop.test"] {
+        server.set(name, .answer(["127.0.0.1"], ttl: 300))
+      }
+      server.set("c.shop.test", .silent)
+      server.set(Self.shop, .services([(0, 0, first.port, "a.shop.test")], ttl: 1))
+      try Self.play(backend, "dns: \(Self.shop), type: srv", server, first, second) { scene in
+        let client = try scene.client()
+        #expect(try client.exchange("GET", "/").text == "first")
+
+        server.set(
+          Self.shop,
+          .services([(0, 0, second.port, "b.shop.test"), (0, 0, 1, "c.shop.test")], ttl: 1)
+        )
+
+        try eventually("the new one serves") { try client.exchange("GET", "/").text == "second" }
+        #expect(try scene.metric("spillway_discovery_waiting{service=\"backend\"}") == 0)
       }
     }
 

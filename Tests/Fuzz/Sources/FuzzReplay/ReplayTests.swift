@@ -11,7 +11,8 @@ struct ReplayTests {
   private static let entries: [String: Entry] = [
     "admin": fuzzAdmin, "chunked": fuzzChunked, "configuration": fuzzConfiguration,
     "fields": fuzzFields, "h2": fuzzH2, "hello": fuzzHello, "path": fuzzPath, "proxy": fuzzProxy,
-    "regex": fuzzRegex, "request": fuzzRequest, "response": fuzzResponse, "trace": fuzzTrace,
+    "regex": fuzzRegex, "request": fuzzRequest, "response": fuzzResponse, "service": fuzzService,
+    "trace": fuzzTrace,
     "trailers": fuzzTrailers,
   ]
 
