@@ -15,7 +15,7 @@ export SWIFT_BACKTRACE=enable=no
 
 # A test that hangs fails the run then, in seconds. Tests bound their own waits; what they cannot
 # bound is how long they wait for a thread.
-limit=1500
+limit=${SPILLWAY_TEST_LIMIT:-1500}
 runner=$1/spillwayPackageTests.xctest
 shift
 shards=("$@")

@@ -49,7 +49,10 @@ case ${1:-} in
 esac
 case ${2:-} in
   short) shards=("${short[@]}") ;;
-  whole) shards=("${whole[@]}") ;;
+  whole)
+    shards=("${whole[@]}")
+    # All wire tests under a sanitizer take their time.
+    export SPILLWAY_TEST_LIMIT=3600 ;;
   *) usage ;;
 esac
 export SPILLWAY_WITHOUT
