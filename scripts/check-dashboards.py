@@ -3,11 +3,13 @@
 
     scripts/check-dashboards.py [DIRECTORY]     where `spillway` is (default: the release build)
 
-Two services that can do 400 requests/s each get more than that, one of them in shadow mode. None of
-the expressions may fail or stay empty. Everything listens on 127.0.0.1 and ends with this script.
+Two services that can do 400 requests/s each get more than that, one of them in shadow mode; a third
+has everything that a service can have, and an endpoint that is dead. None of the expressions may
+fail or stay empty. Everything listens on 127.0.0.1 and ends with this script.
 """
 import asyncio
 import contextlib
+import glob
 import json
 import os
 import re
@@ -31,6 +33,8 @@ PATIENCE = 60
 SLOTS, SERVICE_TIME = 8, 0.02
 # Of each service: enough that they cannot all wait.
 CLIENTS = 160
+# Of the third one, which is not overloaded: a hedge needs a hundred answers to know what is late.
+READERS = 8
 CALM = 5
 # Far above what the clients can have in flight: the services are what is overloaded here.
 IN_FLIGHT = 2_000
@@ -63,15 +67,20 @@ async def read_message(reader):
     return head
 
 
-async def serve(port, slots):
-    """A service that does so much and lets the rest wait."""
+async def serve(port, slots, fails_each=0):
+    """A service that does so much and lets the rest wait, and of so many answers fails one."""
+    count = 0
+
     async def converse(reader, writer):
+        nonlocal count
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 await read_message(reader)
                 async with slots:
                     await asyncio.sleep(SERVICE_TIME)
-                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+                count += 1
+                status = b"500 Failed" if fails_each and count % fails_each == 0 else b"200 OK"
+                writer.write(b"HTTP/1.1 %s\r\ncontent-length: 2\r\n\r\nok" % status)
                 await writer.drain()
         writer.close()
     return await asyncio.start_server(converse, "127.0.0.1", port, backlog=512)
@@ -94,11 +103,14 @@ async def call(port, path, delay):
 
 def run_load(edge_port, upstream_ports):
     async def main():
-        servers = [await serve(port, asyncio.Semaphore(SLOTS)) for port in upstream_ports]
+        *loaded, reads = upstream_ports
+        servers = [await serve(port, asyncio.Semaphore(SLOTS)) for port in loaded]
+        servers.append(await serve(reads, asyncio.Semaphore(SLOTS), fails_each=50))
+        readers = [call(edge_port, "/reads", 0) for _ in range(READERS)]
         paths = [f"/{service}/{name}" for service in ("real", "trial") for name in CLASSES]
         # Calm at first: what enforces nothing cannot learn the unloaded latency later.
-        await asyncio.gather(*(call(edge_port, paths[i % len(paths)], 0 if i < len(paths) else CALM)
-                               for i in range(2 * CLIENTS)))
+        await asyncio.gather(*readers, *(call(edge_port, paths[i % len(paths)], 0 if i < len(paths) else CALM)
+                                         for i in range(2 * CLIENTS)))
         del servers
     threading.Thread(target=lambda: asyncio.run(main()), daemon=True).start()
 
@@ -106,7 +118,9 @@ def run_load(edge_port, upstream_ports):
 # The edge and Prometheus.
 
 
-def edge_config(work, edge_port, tls_port, admin_port, upstream_ports):
+def edge_config(work, edge_port, tls_port, admin_port, upstream_ports, dead_port):
+    with open(f"{work}/endpoints.yaml", "w") as file:
+        file.write(f"endpoints: ['127.0.0.1:{upstream_ports[2]}', '127.0.0.1:{dead_port}']\n")
     routes = "\n".join(
         f"  - {{name: {service}-{name}, class: {name}, match: {{path: /{service}/{name}}}, "
         f"upstream: {{service: {service}}}, policies: {{auth: none}}}}"
@@ -124,8 +138,18 @@ overload: {{inFlight: {IN_FLIGHT}}}
 services:
   - {{name: real, endpoints: ["127.0.0.1:{upstream_ports[0]}"]}}
   - {{name: trial, endpoints: ["127.0.0.1:{upstream_ports[1]}"], admission: {{mode: shadow}}}}
+  - name: reads
+    discovery: {{file: {work}/endpoints.yaml}}
+    health: {{interval: 1s}}
+    breaker: {{}}
+    outlier: {{}}
+    limits: {{connections: 64, requests: 64, pending: 16}}
 routes:
 {routes}
+  - name: reads
+    match: {{path: /reads}}
+    upstream: {{service: reads, fallback: {{respond: {{status: 503}}}}}}
+    policies: {{auth: none, retries: 1, retryOn: [connect-failure, 5xx], hedge: {{}}}}
 """
 
 
@@ -169,8 +193,12 @@ def wait_for(url, child, log):
 
 
 def board_expressions():
-    with open(f"{BOARDS}/overload.json") as file:
-        board = json.load(file)
+    for path in sorted(glob.glob(f"{BOARDS}/*.json")):
+        with open(path) as file:
+            yield from expressions_of(json.load(file))
+
+
+def expressions_of(board):
     for panel in board["panels"]:
         for target in panel.get("targets", []):
             for mode in ("enforce", "shadow"):
@@ -181,7 +209,7 @@ def board_expressions():
                     expression = expression.replace(name, value)
                 if "$" in expression:
                     fail(f"{panel['title']}: an unknown variable in {expression}")
-                yield f"board, {panel['title']}, {mode}", expression
+                yield f"{board['title']}, {panel['title']}, {mode}", expression
 
 
 def rule_expressions(prometheus):
@@ -237,7 +265,7 @@ def check(prometheus):
     if empty:
         fail("no value:\n" + "\n".join(f"  {name}: {expression}" for name, expression in empty))
     check_pressure(prometheus)
-    print(f"check-dashboards: {len(expressions)} expressions of the board and {len(rules)} rules have values")
+    print(f"check-dashboards: {len(expressions)} expressions of the boards and {len(rules)} rules have values")
 
 
 def main():
@@ -255,9 +283,9 @@ def main():
              "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
              "-keyout", f"{work}/key.pem", "-out", f"{work}/cert.pem"],
             check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        edge_port, tls_port, admin_port, prometheus_port, *upstream_ports = free_ports(6)
+        edge_port, tls_port, admin_port, prometheus_port, dead_port, *upstream_ports = free_ports(8)
         with open(f"{work}/edge.yaml", "w") as file:
-            file.write(edge_config(work, edge_port, tls_port, admin_port, upstream_ports))
+            file.write(edge_config(work, edge_port, tls_port, admin_port, upstream_ports, dead_port))
         with open(f"{work}/prometheus.yml", "w") as file:
             file.write(prometheus_config(admin_port))
 
