@@ -67,6 +67,7 @@ struct SupervisorTests {
     defer { close(first) }
 
     #expect(try Self.upgrade(edge).code == 0)
+    try edge.awaitLog("message=draining")
     // The new one serves while the old one waits for its last request.
     let fresh = try TestSocket.open(port: port)
     defer { close(fresh) }
