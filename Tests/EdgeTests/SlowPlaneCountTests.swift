@@ -89,7 +89,7 @@ struct SlowPlaneCountTests {
     var waits: [Int64] = []
     #expect(!arrears.isDue(at: now))
     for round in 0..<8 {
-      let isNew = arrears.note("no room", at: now)
+      let isNew = arrears.note(.bound, at: now)
       #expect(isNew == (round == 0))
       let due = arrears.due ?? now
       waits.append((due - now).rawValue / 1_000_000)
@@ -97,7 +97,7 @@ struct SlowPlaneCountTests {
       now = due
     }
     #expect(waits == [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000])
-    let isOther = arrears.note("another reason", at: now)
+    let isOther = arrears.note(.certificates, at: now)
     let (wasBehind, isBehind) = (arrears.end(), arrears.end())
     #expect(isOther && wasBehind && !isBehind)
     #expect(!arrears.isDue(at: now + .seconds(60)))

@@ -71,7 +71,7 @@ extension Worker {
       guard place >= 0 else { return -1 }
       // Those that are known to be full are chosen where there is no other.
       let wasFull = endpoints[Int(place)].isFull
-      if !wasFull, rests(place), hasFull(service, exchange) {
+      if !wasFull, caps.pending > 0, rests(place), hasFull(service, exchange) {
         // One that could not be reached a moment ago is worse than a wait for one that works.
         forgetChoice(exchange, place)
         return Self.allFull
@@ -84,7 +84,10 @@ extension Worker {
         }
       }
       forgetChoice(exchange, place)
-      if wasFull { return Self.allFull }
+      if wasFull {
+        wishForRoom(place, service, caps)
+        return Self.allFull
+      }
       endpoints[Int(place)].isFull = true
       capTurns.full.append(place)
     }
@@ -121,9 +124,19 @@ extension Worker {
       service.pointee.http == .http1
       || service.pointee.http == .either && endpoints[Int(place)].chosen == .http1
     if isHTTP1 ? endpoints[Int(place)].newestIdle >= 0 : sessionWithRoom(place) >= 0 { return true }
-    // What lies idle with another worker is in the way of a connection of ours.
+    // Where nobody may stand in line, `noRoom` sees to what lies idle with other workers.
+    return caps.pending == 0 && isIdleElsewhere(service.pointee.place)
+  }
+
+  /// Wishes for a connection to an endpoint that has as many as it may: what lies idle with another
+  /// worker is in the way of one of ours.
+  private func wishForRoom(
+    _ place: Int32,
+    _ service: UnsafePointer<CompiledService>,
+    _ caps: CapSettings
+  ) {
+    guard shared.caps.connections(endpoint: place) >= Int(caps.endpointConnections) else { return }
     wish(for: ~place, of: service.pointee.place)
-    return false
   }
 
   /// Gives back the ticket of an endpoint that was chosen and is not asked.

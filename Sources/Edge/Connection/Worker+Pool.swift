@@ -53,7 +53,7 @@ extension Worker {
       unlinkIdle(oldest)
       closeUpstream(oldest, reset: false)
     }
-    if !wishes.isEmpty {
+    if !wishes.isEmpty, reactor.now < wishesUntil {
       let (service, place) = (upstream.pointee.service, upstream.pointee.endpoint)
       grantWish(service)
       grantWish(~place)

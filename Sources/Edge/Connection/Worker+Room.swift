@@ -53,13 +53,21 @@ extension Worker {
   @discardableResult
   func wish(for wish: Int32, of service: Int32) -> Bool {
     var isAny = false
-    for other in mailboxes.indices
-    where other != number && shared.idleConnections(other, service) > 0 {
+    for other in mailboxes.indices where hasIdle(other, service) {
       mailboxes[other].wish(for: wish)
       isAny = true
       if wish >= 0 { break }
     }
     return isAny
+  }
+
+  /// Whether any other worker has a connection to a service that lies idle.
+  func isIdleElsewhere(_ service: Int32) -> Bool {
+    mailboxes.indices.contains { hasIdle($0, service) }
+  }
+
+  private func hasIdle(_ other: Int, _ service: Int32) -> Bool {
+    other != number && shared.idleConnections(other, service) > 0
   }
 
   /// Whether the request waits for another worker to make room; the time for it is set then.
@@ -93,12 +101,19 @@ extension Worker {
     let new = mailbox.takeWishes()
     guard !new.isEmpty else { return }
     wishes.formUnion(new)
-    for service in new { grantWish(service) }
+    wishesUntil = reactor.now + Self.roomPatience
+    for wish in new { grantWish(wish) }
+  }
+
+  /// Grants what others wish for, and forgets it once nobody waits for it any more.
+  func grantWishes() {
+    guard reactor.now < wishesUntil else { return wishes.removeAll(keepingCapacity: true) }
+    for wish in wishes { grantWish(wish) }
   }
 
   /// Closes one idle connection of a service that another worker has no room for.
   ///
-  /// A wish that finds none waits for the next connection that becomes idle.
+  /// A wish that finds none waits for the next connection that becomes idle, for a second.
   ///
   /// `wish`: The service's place, or `~place` of the endpoint that it has to be.
   func grantWish(_ wish: Int32) {

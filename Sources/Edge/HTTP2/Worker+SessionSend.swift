@@ -18,7 +18,7 @@ extension Worker {
       flush(index, session)
     }
     // Sessions that lost their last stream may be what another worker wishes for.
-    if !wishes.isEmpty { for service in wishes { grantWish(service) } }
+    if !wishes.isEmpty { grantWishes() }
   }
 
   private func flush(_ index: Int32, _ session: UnsafeMutablePointer<Session>) {

@@ -23,7 +23,9 @@ extension LearnedState {
   static let longestName = 256
 
   var text: String {
-    var text = "\(Self.version)\nsaved \(savedAt)\n"
+    // Without either, a process of an older version can begin with it as well.
+    let version = lists.isEmpty && names.isEmpty ? Self.firstVersion : Self.version
+    var text = "\(version)\nsaved \(savedAt)\n"
     for service in services {
       let limit = service.limit
       var part =

@@ -12,6 +12,8 @@ internal import Upstream
 extension EdgeServer {
   /// How long a start waits for names: beyond it is better to serve what can be served.
   static let firstAnswersLimit = Nanoseconds.seconds(2)
+  /// The same where the process before handed over all of them: then answers only make them fresh.
+  private static let freshAnswersLimit = Nanoseconds.milliseconds(200)
 
   /// The names among the endpoints, in lower case.
   static func hosts(_ settings: Settings) throws(EdgeError) -> [String] {
@@ -78,7 +80,10 @@ extension EdgeServer {
     mailboxes[0].deliver(running.withLock { $0.snapshot }, sockets: nil)
     let thread = try startWorker(0)
     running.withLock { $0.threads.append(thread) }
-    let end = Instant(clinux_monotonic_now()) + Self.firstAnswersLimit
+    let hasAll =
+      questions.allSatisfy { $0.kind == .services || book[$0.name]?.addresses.isEmpty == false }
+      && discovery.all.allSatisfy { !$0.entry.serving.isEmpty }
+    let end = Self.now + (hasAll ? Self.freshAnswersLimit : Self.firstAnswersLimit)
     var asked = questions
     while awaitAnswers(until: end) {
       _ = takeAnswers()
@@ -132,7 +137,7 @@ extension EdgeServer {
     } catch {
       // The snapshot before goes on serving; it is tried again with the next answer, and in between.
       registry.add(counters.publishFailures)
-      if arrears.withLock({ $0.note(error.description, at: Self.now) }) {
+      if arrears.withLock({ $0.note(error.code, at: Self.now) }) {
         options.logger?.error(
           "names and lists of endpoints cannot be published, and are served as they were: \(error.description)"
         )
@@ -167,14 +172,14 @@ struct PublishArrears {
   /// When it is tried again without another reason, `nil` where nothing is behind.
   private(set) var due: Instant?
   private var wait = Nanoseconds.zero
-  private var problem: String?
+  private var problem: EdgeError.Code?
 
   func isDue(at now: Instant) -> Bool { due.map { $0 <= now } ?? false }
 
   /// It failed.
   ///
-  /// - Returns: Whether for another reason than before.
-  mutating func note(_ problem: String, at now: Instant) -> Bool {
+  /// - Returns: Whether for a reason of another kind than before.
+  mutating func note(_ problem: EdgeError.Code, at now: Instant) -> Bool {
     defer { self.problem = problem }
     wait = min(max(wait + wait, Self.waits.lowerBound), Self.waits.upperBound)
     due = now + wait

@@ -192,17 +192,7 @@ public final class EdgeServer: Sendable {
   public func start() throws(EdgeError) {
     // Not before: the files may be readable for the user alone that the process has become.
     let words = try readLists(loaded.settings)
-    // As at a reload: what the process before had is served until a source says something.
-    let plan = discovery.plan(
-      loaded.settings,
-      after: beginning.filled(loaded.settings),
-      words: words,
-      heardAt: { beginning.heardAt($0) },
-      reach,
-      at: Self.now
-    )
-    discovery.commit(plan)
-    let questions = try questions(loaded.settings)
+    let questions = try beginLists(words)
     // Of what was handed over nobody may need a name any more.
     if questions.isEmpty { book.keep([]) } else { try startResolving(questions) }
     _ = discovery.promote(reach, at: Self.now)
@@ -226,6 +216,36 @@ public final class EdgeServer: Sendable {
     guard !sources.isEmpty else { return [:] }
     try discoveryFiles.start()
     return discoveryFiles.ask(sources)
+  }
+
+  /// Begins as at a reload: what the process before had is served until a source says something.
+  ///
+  /// - Returns: What is asked of name servers.
+  private func beginLists(
+    _ words: [Discovery.Source: DiscoveryWord]
+  ) throws(EdgeError) -> [NameQuestion] {
+    func begin(after before: Settings) throws(EdgeError) -> [NameQuestion] {
+      let plan = discovery.plan(
+        loaded.settings,
+        after: before,
+        words: words,
+        heardAt: { beginning.heardAt($0) },
+        reach,
+        at: Self.now
+      )
+      let questions = try questions(loaded.settings, plan)
+      discovery.commit(plan)
+      return questions
+    }
+    do {
+      return try begin(after: beginning.filled(loaded.settings))
+    } catch  where !beginning.lists.isEmpty {
+      // Beside what the file names now there may be no room for it, and a start is worth more.
+      options.logger?.error(
+        "endpoints of the process before are not used: \(error.description)"
+      )
+      return try begin(after: loaded.settings)
+    }
   }
 
   /// From now on what limits have learned goes to `handOver` every few seconds while it changes, as a

@@ -29,6 +29,8 @@ final class Worker {
   let mailboxes: [WorkerMailbox]
   /// Services of which another worker wants one idle connection closed.
   var wishes: Set<Int32> = []
+  /// Until when somebody may wait for the last of them.
+  var wishesUntil = Instant(.min)
 
   var connections: Slab<Connection>
   var exchanges: Slab<Exchange>

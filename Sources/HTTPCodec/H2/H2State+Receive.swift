@@ -44,7 +44,8 @@ extension H2State {
       isSensitive: isSensitive,
       rules: rules
     )
-    let excess = memory.pointee.building.excess
+    // Services are trusted with it: a session of theirs is shared by many clients.
+    let excess = isServer ? memory.pointee.building.excess : 0
     if excess > 0 {
       let weight = AbuseBudget.excessWeight(nameLength &+ length, at: excess)
       if budget.charge(.fieldFlood, weight) { return .proceed }

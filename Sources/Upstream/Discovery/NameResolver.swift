@@ -43,8 +43,10 @@ public final class NameResolver {
   private var underWay = 0
   /// Names that nobody watches any more while they are looked up: what comes of it is for nobody.
   private var leaving: [WatchedName] = []
-  /// Whether the next channel is to be a new one, which reads the system's name servers anew.
-  private var isStale = false
+  /// Since when the next channel is to be a new one, which reads the system's name servers anew.
+  private var staleSince: Instant?
+  /// As long as a lookup may take: then the old channel gives up what is left of its lookups.
+  private static let longestLookup = Nanoseconds.seconds(8)
   private var random: SplitMix64
   private var tally = Tally()
 
@@ -103,7 +105,7 @@ public final class NameResolver {
       settle()
     }
     underWay = names.reduce(0) { $0 + ($1.isUnderWay ? 1 : 0) }
-    isStale = true
+    if staleSince == nil { staleSince = reactor.now }
     pump()
   }
 
@@ -151,6 +153,12 @@ public final class NameResolver {
   /// Settles what came in, begins what is due, and sets the timer for what comes next.
   private func pump() {
     settle()
+    if let since = staleSince, reactor.now >= since + Self.longestLookup {
+      // Or name servers that do not answer would be asked for ever, though others are written there now.
+      channel = nil
+      staleSince = nil
+      settle()
+    }
     let room = Self.concurrency - underWay
     if room > 0 {
       for name in due.prefix(room) { begin(name) }
@@ -161,7 +169,9 @@ public final class NameResolver {
   /// Names to be asked for now: sources of endpoints first, as what they say is asked for in turn, and
   /// then in the order of their time, or those that fail quickly would keep all others from it.
   private var due: [WatchedName] {
-    names.filter { !$0.isUnderWay && $0.due <= reactor.now }.sorted {
+    let due = names.filter { !$0.isUnderWay && $0.due <= reactor.now }
+    guard due.count > 1 else { return due }
+    return due.sorted {
       let isSource = $0.question.kind == .services
       guard isSource == ($1.question.kind == .services) else { return isSource }
       return $0.due < $1.due
@@ -171,10 +181,10 @@ public final class NameResolver {
   private func begin(_ name: WatchedName) {
     name.isUnderWay = true
     underWay += 1
-    if isStale, underWay == 1, leaving.isEmpty {
+    if staleSince != nil, underWay == 1, leaving.isEmpty {
       // No lookup is given up for it.
       channel = nil
-      isStale = false
+      staleSince = nil
     }
     if channel == nil { channel = ResolverChannel(watches: watches, servers: servers) }
     if let channel { channel.lookUp(name) } else { name.slot = .failed("the resolver cannot open") }

@@ -12,6 +12,7 @@ extension WireTests {
     ) throws {
       for limits in [
         "{perEndpoint: {connections: 1}}", "{connections: 1, pending: 0}",
+        "{perEndpoint: {connections: 1}, pending: 0}",
       ] {
         var settings = CapScene.settings(limits, connect: "20s")
         settings.workers = 2
