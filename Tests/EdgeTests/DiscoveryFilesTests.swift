@@ -47,21 +47,6 @@ import Units
     )
   }
 
-  /// Waits for what another thread does, and fails when it does not within a minute.
-  private static func wait(
-    _ condition: () -> Bool,
-    sourceLocation: SourceLocation = #_sourceLocation
-  ) {
-    let end = ContinuousClock.now.advanced(by: .seconds(60))
-    while !condition() {
-      guard ContinuousClock.now < end else {
-        Issue.record("waited in vain", sourceLocation: sourceLocation)
-        return
-      }
-      usleep(2_000)
-    }
-  }
-
   /// Runs `body` on a thread of its own and waits for its end, for a minute at most.
   private static func ends(_ body: @escaping @Sendable () -> Void) -> Bool {
     let hasEnded = Locked(false)
@@ -91,8 +76,8 @@ import Units
     )
     file.open()
 
-    Self.wait { Self.isUp(edge) }
-    Self.wait { edge.server.running.withLock { $0.snapshot.placeCount } == 1 }
+    wait { Self.isUp(edge) }
+    wait { edge.server.running.withLock { $0.snapshot.placeCount } == 1 }
   }
 
   @Test func `a reload does not, others publish meanwhile, and the end does not wait either`()
@@ -110,11 +95,11 @@ import Units
       _ = try? edge.reload(next)
       isReloaded.withLock { $0 = true }
     }
-    Self.wait { file.readsBegun > 0 }
+    wait { file.readsBegun > 0 }
 
     // While the reload waits: had it the lock, this would wait as well.
     #expect(Self.ends { try? edge.server.republish() })
-    Self.wait { isReloaded.withLock { $0 } }
+    wait { isReloaded.withLock { $0 } }
     reload?.join()
 
     // What it had serves on.

@@ -38,21 +38,6 @@ struct SlowPlaneCountTests {
     return line.flatMap { Double($0.dropFirst(name.count + 1)) } ?? -1
   }
 
-  /// Waits for what another thread does, and fails when it does not within a minute.
-  private static func wait(
-    _ condition: () -> Bool,
-    sourceLocation: SourceLocation = #_sourceLocation
-  ) {
-    let end = ContinuousClock.now.advanced(by: .seconds(60))
-    while !condition() {
-      guard ContinuousClock.now < end else {
-        Issue.record("waited in vain", sourceLocation: sourceLocation)
-        return
-      }
-      usleep(5_000)
-    }
-  }
-
   @Test(arguments: Reactor.Backend.allowed)
   func `a worker that hangs is counted, and so is what its clients waited`(
     backend: Reactor.Backend
@@ -72,15 +57,15 @@ struct SlowPlaneCountTests {
     let client = try edge.server.shared.addresses.withLock { _ in
       let port = try #require(edge.server.port(ofListener: "public"))
       let client = try AdminClient(port: port)
-      Self.wait { Self.metric(stalls, edge) > stalled && !watchdog.isProgressing }
+      wait { Self.metric(stalls, edge) > stalled && !watchdog.isProgressing }
       return client
     }
 
-    Self.wait { watchdog.isProgressing }
+    wait { watchdog.isProgressing }
     // A turn is measured when the next one begins.
     client.send("nonsense\r\n\r\n")
     #expect(client.readToEnd().hasPrefix("HTTP/1.1 400"))
-    Self.wait { Self.metric(delay, edge) >= delayed + 1 }
+    wait { Self.metric(delay, edge) >= delayed + 1 }
   }
 
   @Test func `what cannot be published is tried less and less often, and said once`() {

@@ -23,6 +23,14 @@ extension WireTests {
       return tunnel.staple
     }
 
+    /// A server's files with a staple, where it lies and what it is.
+    private static func stapled() throws -> (WireAuthority.Files, path: String, content: [UInt8]) {
+      var files = authority.server
+      let path = authority.staple(for: files)
+      files.staple = path
+      return (files, path, try content(path))
+    }
+
     private static func content(_ path: String) throws -> [UInt8] {
       Array(try Data(contentsOf: URL(fileURLWithPath: path)))
     }
@@ -31,10 +39,7 @@ extension WireTests {
     func `a client that asks gets what the file holds, and what it is replaced by`(
       backend: Backend
     ) throws {
-      var files = Self.authority.server
-      let path = Self.authority.staple(for: files)
-      files.staple = path
-      let first = try Self.content(path)
+      let (files, path, first) = try Self.stapled()
       let second = try Self.content(Self.authority.staple(for: files))
       try #require(first != second)
       try Scene.play(backend, .echoingTarget(), settings: .secure(files)) { scene in
@@ -58,10 +63,7 @@ extension WireTests {
     func `a replaced response for another certificate is refused, the one before goes on`(
       backend: Backend
     ) throws {
-      var files = Self.authority.server
-      let path = Self.authority.staple(for: files)
-      files.staple = path
-      let first = try Self.content(path)
+      let (files, path, first) = try Self.stapled()
       let other = Self.authority.issue(WireAuthority.host)
       let foreign = try Self.content(Self.authority.staple(for: other))
       try Scene.play(backend, .echoingTarget(), settings: .secure(files)) { scene in
