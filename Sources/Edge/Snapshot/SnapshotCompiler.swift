@@ -70,7 +70,7 @@ final class SnapshotCompiler: Sendable {
         continue
       }
       slots.append(
-        try admissions.slot(of: service.name, service.admission) {
+        try admissions.slot(of: service.name, service.cappedAdmission) {
           settings.routes.filter { $0.leads(to: service.name) }.map(\.name)
         }
       )
@@ -234,5 +234,19 @@ final class SnapshotCompiler: Sendable {
         isOrdered: choices.contains { health.record($0.place).isDrained }
       )
     )
+  }
+}
+
+extension ServiceSetting {
+  /// Its admission with a limit within its hard cap of requests: beyond that they would stand in a
+  /// line that knows neither classes nor shares.
+  var cappedAdmission: AdmissionSetting {
+    var setting = admission
+    guard let most = limits?.requests, setting.mode == .enforce, setting.limit != .fixed else {
+      return setting
+    }
+    setting.maximum = min(setting.maximum, most)
+    setting.minimum = min(setting.minimum, setting.maximum)
+    return setting
   }
 }

@@ -30,6 +30,27 @@ extension WireTests {
     }
 
     @Test(arguments: Backend.allCases)
+    func `what is beyond the cap of requests waits in the queue, which knows classes`(
+      backend: Backend
+    ) throws {
+      let settings = EdgeSettings(service: "limits: {requests: 1}")
+      try Scene.play(backend, .echoingTarget(), settings: settings) { scene in
+        func limit() throws -> Double {
+          try scene.metric("spillway_concurrency_limit{service=\"backend\"}")
+        }
+        #expect(try scene.client().exchange("GET", "/").status == 200)
+        #expect(try limit() == 1)
+
+        try scene.reload { $0.service = "limits: {requests: 3}" }
+        try eventually("the limit may be higher") {
+          #expect(try scene.client().exchange("GET", "/").status == 200)
+          return try limit() > 1
+        }
+        #expect(try limit() <= 3)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `who waits for endpoints of one port holds up nobody who asks another`(
       backend: Backend
     ) throws {
