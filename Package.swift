@@ -163,7 +163,7 @@ let package = Package(
       name: "HTTPCodecTests",
       dependencies: ["HTTPCodec", "Units"],
       resources: [.copy("Vectors")],
-      swiftSettings: house
+      swiftSettings: house + (plainAllocator ? [.define("PLAIN_MEMORY")] : [])
     ),
     .testTarget(
       name: "TLSTests",

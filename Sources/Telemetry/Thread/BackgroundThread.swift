@@ -55,6 +55,15 @@ public final class BackgroundThread: Sendable {
     if let thread { pthread_join(thread, nil) }
   }
 
+  /// Leaves the thread to itself; nobody waits for its end any more.
+  public func detach() {
+    let thread = handle.withLock { handle in
+      defer { handle = nil }
+      return handle
+    }
+    if let thread { pthread_detach(thread) }
+  }
+
   /// Names the calling thread; Glibc's module has no `pthread_setname_np`.
   private static func rename(_ name: String) {
     let file = open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)

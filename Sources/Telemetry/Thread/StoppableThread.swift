@@ -48,7 +48,10 @@ public final class StoppableThread: Sendable {
     guard let thread else { return true }
     if let span, !hasEnded.load(ordering: .sequentiallyConsistent) {
       ended.sleep(milliseconds: Int32(clamping: span.rawValue / 1_000_000))
-      guard hasEnded.load(ordering: .sequentiallyConsistent) else { return false }
+      guard hasEnded.load(ordering: .sequentiallyConsistent) else {
+        thread.detach()
+        return false
+      }
     }
     thread.join()
     return true
