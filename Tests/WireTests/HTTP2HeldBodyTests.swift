@@ -34,7 +34,8 @@ extension WireTests {
     func `a connection with a hundred shut windows holds no more than its bodies`(
       backend: Backend
     ) throws {
-      try Scene.play(backend, Self.service()) { scene in
+      let settings = EdgeSettings().withoutAdmission
+      try Scene.play(backend, Self.service(), settings: settings) { scene in
         let client = try scene.client()
         try client.send(Self.asking(100))
 

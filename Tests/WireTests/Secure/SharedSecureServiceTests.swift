@@ -176,7 +176,7 @@ extension WireTests {
       var settings = EdgeSettings.secureService(
         speaks: "h2",
         more: "connections: {connectTimeout: 30s}"
-      )
+      ).withoutAdmission
       settings.policies = "timeoutMs: 30000"
       settings.endpoints = [held.endpoint]
       try Scene.play(backend, nil, behind: service, settings: settings) { scene in
