@@ -144,8 +144,6 @@ extension Worker {
       meter.sessionFailed(failure)
     }
     readInBulk(sessions[index].pointee.transport, false)
-    // What the peer sends meanwhile is for nothing, and reading it costs more than all before.
-    pause(sessions[index].pointee.transport)
     endSession(index)
   }
 
@@ -169,8 +167,6 @@ extension Worker {
     let session = sessions[index]
     setPhase(index, .lingering)
     finishWriting(session.pointee.transport)
-    // Of a session that failed nothing was read since; its end can only be seen by reading.
-    resume(session.pointee.transport)
     setDeadline(session, reactor.now + Self.lingerTime)
   }
 

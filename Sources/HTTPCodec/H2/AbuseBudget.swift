@@ -10,6 +10,9 @@ public struct AbuseBudget: Sendable, BitwiseCopyable {
   public static let usualFields = 40
   /// Bytes of a field section that one token pays for, where nobody is told of its fields.
   static let bytesPerToken = 16
+  /// Bytes of a section that comes behind the first of its stream; each byte of a larger one is a token,
+  /// so that a frame full of references is paid for before it is decoded.
+  static let usualTrailers = 1_024
   /// Fields past the bound of one list from which on each weighs much more.
   private static let heavyExcess = 100
 

@@ -207,7 +207,9 @@ struct H2FrameWalker: BitwiseCopyable {
   private mutating func chargeSection(_ budget: inout AbuseBudget) -> Bool {
     guard peerIsClient else { return true }
     if isBehind {
-      return budget.charge(.fieldFlood, 1 &+ length / AbuseBudget.bytesPerToken)
+      let weight =
+        length > AbuseBudget.usualTrailers ? length : 1 &+ length / AbuseBudget.bytesPerToken
+      return budget.charge(.fieldFlood, weight)
     }
     let before = sectionBytes
     sectionBytes &+= length
