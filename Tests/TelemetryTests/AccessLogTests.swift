@@ -269,33 +269,6 @@ struct AccessLogTests {
     #expect(AccessLogOutput(text) == output)
   }
 
-  @Test func `the share by code comes before that of its class and the default`() throws {
-    let rule = try #require(
-      SampleRule(entries: [("2xx", 0), ("204", 1), ("default", 1), ("5xx", 0.25)])
-    )
-    let table = SampleTable(rule)
-    var generator = SplitMix64(seed: 1)
-
-    #expect(!table.keeps(status: 200, random: 0))
-    #expect(table.keeps(status: 204, random: .max))
-    #expect(table.keeps(status: 404, random: .max))
-    #expect(table.keeps(status: -1, random: .max))
-    #expect(table.keeps(status: 503, random: 1 << 61))
-    #expect(!table.keeps(status: 503, random: 1 << 62))
-    let kept = (0..<100_000).count { _ in table.keeps(status: 500, using: &generator) }
-    #expect((24_000...26_000).contains(kept))
-  }
-
-  @Test(arguments: ["6xx", "abc", "99", "600", "2x", "xx"])
-  func `a key that is no status is refused`(key: String) {
-    #expect(SampleRule(entries: [(key, 0.5)]) == nil)
-  }
-
-  @Test(arguments: [-0.1, 1.1, .nan, .infinity])
-  func `a share outside of 0 to 1 is refused`(share: Double) {
-    #expect(SampleRule(entries: [("default", share)]) == nil)
-  }
-
   @Test func `what was written, dropped and failed, and names without room, are metrics`() throws {
     let names = NameTable()
     let registry = MetricRegistry(shards: 1)
@@ -329,56 +302,6 @@ struct AccessLogTests {
     #expect(try value("dropped") == dropped)
     #expect(try value("written") == 100 - dropped)
     #expect(try value("failed") == 0)
-  }
-
-  @Test func `names keep their ids and a full table answers other`() {
-    let names = NameTable()
-
-    let first = names.id(for: "a")
-    for number in 0..<70_000 { _ = names.id(for: "n\(number)") }
-
-    #expect(names.id(for: "a") == first)
-    #expect(names.id(for: "late") == names.id(for: "later"))
-    #expect(names.overflowed > 4_000)
-  }
-
-  @Test func `addresses that change for years take turns with few numbers`() {
-    let names = NameTable()
-    let route = names.id(for: "route")
-    var highest: Int32 = 0
-    // Two at a time, as while a configuration takes the place of the one before.
-    var held = [names.lease(for: "a0")]
-    for number in 1..<200_000 {
-      held.append(names.lease(for: "a\(number)"))
-      highest = max(highest, held.last?.id.rawValue ?? 0)
-      // One comes and goes between all the others.
-      held.append(names.lease(for: "flapping"))
-      held.removeFirst(held.count - 1)
-      held.append(names.lease(for: "a\(number)"))
-      held.removeFirst()
-    }
-
-    #expect(highest < 2_000)
-    #expect(names.overflowed == 0)
-    #expect(names.id(for: "route") == route)
-  }
-
-  @Test func `a number belongs to its name while it is leased and a while longer`() {
-    let names = NameTable()
-    let kept = names.lease(for: "kept")
-    let gone = names.lease(for: "gone").id
-
-    #expect(names.lease(for: "gone").id == gone)
-    let before = (0..<1_000).map { names.lease(for: "n\($0)").id }
-    #expect(!before.contains(gone) && !before.contains(kept.id))
-    let after = (0..<5_000).map { names.lease(for: "m\($0)").id }
-    #expect(after.contains(gone))
-    #expect(!after.contains(kept.id))
-    #expect(names.lease(for: "kept").id == kept.id)
-    // What the configuration names is not given away, whoever leased it first.
-    let named = names.lease(for: "named").id
-    #expect(names.id(for: "named") == named)
-    #expect(!(0..<5_000).map { names.lease(for: "o\($0)").id }.contains(named))
   }
 
   @Test func `the log writes the name that a number has now`() throws {

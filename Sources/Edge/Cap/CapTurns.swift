@@ -7,7 +7,7 @@ struct CapTurns: ~Copyable {
   static let tick = Nanoseconds.milliseconds(10)
 
   /// Requests that are passed over at most in search of one that may go elsewhere.
-  static let looks = 256
+  static let mostLooks = 256
 
   private let isTouched: UnsafeMutablePointer<Bool>
   private var touched: [Int32] = []

@@ -190,8 +190,8 @@ extension Worker {
   func noRoom(_ index: Int32, _ place: Int32, _ service: UnsafePointer<CompiledService>) {
     let exchange = exchanges[index]
     guard let caps = service.pointee.caps, !exchange.pointee.flags.contains(.isHedged) else {
-      let wanted = service.pointee.place
-      if waitForRoom(index, wanted, wanted) { return }
+      let any = service.pointee.place
+      if waitForRoom(index, for: any, of: any) { return }
       return fail(index, .connectionLimit)
     }
     // One that lies idle with another worker makes room.
@@ -199,7 +199,7 @@ extension Worker {
     let wanted = isOnlyHere ? ~place : service.pointee.place
     if caps.pending == 0 {
       // Where nobody may stand in line that much time there is.
-      if waitForRoom(index, service.pointee.place, wanted) { return }
+      if waitForRoom(index, for: wanted, of: service.pointee.place) { return }
     } else {
       wish(for: wanted, of: service.pointee.place)
     }
@@ -318,7 +318,7 @@ extension Worker {
       let exchange = exchanges[index]
       if stopped >= 0, goesWhere(exchange, exchanges[stopped]) {
         looks += 1
-        guard looks < CapTurns.looks else { return }
+        guard looks < CapTurns.mostLooks else { return }
         (stopped, age) = (index, exchanges.generation(index))
         continue
       }

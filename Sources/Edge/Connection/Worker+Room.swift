@@ -72,8 +72,8 @@ extension Worker {
 
   /// Whether the request waits for another worker to make room; the time for it is set then.
   ///
-  /// `wanted`: What is wished for, see `wish(for:of:)`.
-  func waitForRoom(_ index: Int32, _ service: Int32, _ wanted: Int32) -> Bool {
+  /// `wanted`: What is wished for of the service, see `wish(for:of:)`.
+  func waitForRoom(_ index: Int32, for wanted: Int32, of service: Int32) -> Bool {
     let exchange = exchanges[index]
     // Of two attempts one that cannot go out is of no use.
     if exchange.pointee.flags.contains(.isHedged) { return false }

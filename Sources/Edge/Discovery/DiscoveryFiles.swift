@@ -1,4 +1,3 @@
-internal import CLinux
 internal import Configuration
 internal import Glibc
 internal import Logging
@@ -61,13 +60,11 @@ final class DiscoveryFiles: Sendable {
     answered.answer()
     state.withLock { ($0.asked, $0.words) = (sources, [:]) }
     thread.bell.wake()
-    let end = Self.now + Self.patience
+    let end = EdgeServer.now + Self.patience
     while state.withLock({ !$0.asked.isEmpty }) {
-      let left = end - Self.now
+      let left = end - EdgeServer.now
       guard left > .zero else { break }
-      var entry = pollfd(fd: answered.descriptor, events: Int16(POLLIN), revents: 0)
-      poll(&entry, 1, Int32(clamping: left.rawValue / 1_000_000 + 1))
-      answered.answer()
+      answered.sleep(for: left)
     }
     var words = state.withLock { state in
       defer { (state.asked, state.words) = ([], [:]) }
@@ -110,7 +107,7 @@ final class DiscoveryFiles: Sendable {
 
   private func run() {
     var sources: [Discovery.Source] = []
-    var watch = FileWatch(paths: [], at: Self.now)
+    var watch = FileWatch(paths: [], at: EdgeServer.now)
     var isBusy = false
     while !thread.isStopping {
       // Answered before the look, so that what comes after it rings again.
@@ -119,13 +116,13 @@ final class DiscoveryFiles: Sendable {
       let wanted = state.withLock { $0.sources }
       if wanted != sources {
         sources = wanted
-        watch = FileWatch(paths: sources.compactMap(\.path), at: Self.now)
+        watch = FileWatch(paths: sources.compactMap(\.path), at: EdgeServer.now)
         // They may have changed between the first reading and the watching.
         for source in sources { read(source) }
-      } else if let indices = watch.takeChanges(at: Self.now) {
+      } else if let indices = watch.takeChanges(at: EdgeServer.now) {
         read(sources, changed: Set(indices))
       }
-      let left = (watch.deadline - Self.now).rawValue / 1_000_000 + 1
+      let left = (watch.deadline - EdgeServer.now).rawValue / 1_000_000 + 1
       let wait = sources.isEmpty ? -1 : Int32(clamping: max(0, left))
       var bells = [
         pollfd(fd: thread.bell.descriptor, events: Int16(POLLIN), revents: 0),
@@ -151,8 +148,6 @@ final class DiscoveryFiles: Sendable {
     // After the end nobody is to hear of it.
     if !thread.isStopping { discovery.hear(word, from: source) }
   }
-
-  private static var now: Instant { Instant(clinux_monotonic_now()) }
 }
 
 extension Discovery.Source {

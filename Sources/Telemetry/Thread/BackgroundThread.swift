@@ -48,20 +48,20 @@ public final class BackgroundThread: Sendable {
 
   /// Waits for the end of the thread; further calls do nothing.
   public func join() {
-    let thread = handle.withLock { handle in
-      defer { handle = nil }
-      return handle
-    }
-    if let thread { pthread_join(thread, nil) }
+    if let thread = take() { pthread_join(thread, nil) }
   }
 
   /// Leaves the thread to itself; nobody waits for its end any more.
   public func detach() {
-    let thread = handle.withLock { handle in
+    if let thread = take() { pthread_detach(thread) }
+  }
+
+  /// The handle, once: it is of no use after a join or a detach.
+  private func take() -> pthread_t? {
+    handle.withLock { handle in
       defer { handle = nil }
       return handle
     }
-    if let thread { pthread_detach(thread) }
   }
 
   /// Names the calling thread; Glibc's module has no `pthread_setname_np`.

@@ -1,5 +1,6 @@
 import Glibc
 public import Synchronization
+public import Units
 
 /// Wakes a thread that sleeps in `poll`; ringing costs a system call only while it sleeps.
 public final class Doorbell: Sendable {
@@ -53,5 +54,10 @@ public final class Doorbell: Sendable {
     var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
     _ = poll(&entry, 1, milliseconds)
     answer()
+  }
+
+  /// The same for a span, not less than it: up to a millisecond more.
+  public func sleep(for span: Nanoseconds) {
+    sleep(milliseconds: Int32(clamping: span.rawValue / 1_000_000 + 1))
   }
 }

@@ -94,10 +94,14 @@ final class WireAuthority: Sendable {
     process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
     process.arguments = command
     process.standardOutput = FileHandle.nullDevice
-    process.standardError = FileHandle.nullDevice
+    let said = Pipe()
+    process.standardError = said
     guard (try? process.run()) != nil else { fatalError("the openssl command is missing") }
+    let words = (try? said.fileHandleForReading.readToEnd()) ?? Data()
     process.waitUntilExit()
-    guard process.terminationStatus == 0 else { fatalError("\(command)") }
+    guard process.terminationStatus == 0 else {
+      fatalError("\(command): \(String(decoding: words, as: UTF8.self))")
+    }
   }
 
   /// What a client believes that knows this authority.
