@@ -143,6 +143,18 @@ class Edge:
             "pooled": self.total("spillway_upstream_pool_connections", metrics),
         }
 
+    def shaken_off(self, seconds=60):
+        """Waits until no connection with TLS is left; a polite client asks on, without."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            metrics = self.metrics()
+            if not any(self.total(name, metrics) for name in (
+                    'spillway_connections{side="downstream",peer="secure"}',
+                    'spillway_connections{side="downstream",peer="mutual"}',
+                    "spillway_tls_handshakes_active", "spillway_tls_handshakes_waiting")):
+                return
+            time.sleep(0.1)
+
     def quiet(self, seconds=60):
         """Waits until nothing is held; what is left after that."""
         deadline = time.monotonic() + seconds
@@ -526,7 +538,7 @@ def run_stage(args, edge, polite, number):
     while reached < args.connections and time.monotonic() < end:
         turn += 1
         drop(edge, number, max(400, int(args.connections - reached)), turn)
-        edge.quiet()
+        edge.shaken_off()
         reached = edge.total(counter) - counted
     used, worst, left = edge.cpu() - cpu, polite.end(), edge.quiet()
     reached, accepted = edge.total(counter) - counted, edge.total(OPENED) - opened
