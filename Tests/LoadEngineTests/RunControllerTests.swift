@@ -16,7 +16,7 @@ struct RunControllerTests {
   ) throws -> RunReport {
     let scenario = try ScenarioSource.parse(scenario, file: "scenario.yaml")
     var options = RunController.Options(target: try Target("http://127.0.0.1:\(service.port)"))
-    options.backend = try Target("http://127.0.0.1:\(service.controlPort)")
+    options.backends = [try Target("http://127.0.0.1:\(service.controlPort)")]
     options.reactor = backend
     try change(&options)
     return try RunController(scenario, options).run(progress: seen)
@@ -116,11 +116,47 @@ struct RunControllerTests {
     let obeyed = try run(service, backend, scenario("/brownout?to=50%"))
     #expect(service.waits(for: "workers", toBe: 20))
     let refused = try run(service, backend, scenario("/brownout?to=lots"))
-    let unheard = try run(service, backend, scenario("/kill")) { $0.backend = nil }
 
     #expect(!obeyed.problems.contains { $0.contains("/brownout") }, "\(obeyed.problems)")
     #expect(refused.problems.contains { $0.contains("/brownout?to=lots") }, "\(refused.problems)")
-    #expect(unheard.problems.contains { $0.contains("no --backend") }, "\(unheard.problems)")
+    #expect(throws: EngineError.self) {
+      try run(service, backend, scenario("/kill")) { $0.backends = [] }
+    }
+    // It has not begun.
+    #expect(service.stat("alive") == 1)
+  }
+
+  @Test(arguments: Reactor.Backend.allowed)
+  func `several services are counted together, and one is given an order`(
+    backend: Reactor.Backend
+  ) throws {
+    let service = try RunningBackend(backend)
+    defer { service.stop() }
+    let other = try RunningBackend(backend)
+    defer { other.stop() }
+    _ = RawSocket.request("GET /", port: other.port)
+    func text(_ place: Int) -> String {
+      """
+      capacity: 100/s
+      maximumLag: 1s
+      phases: [{load: 20/s, for: 300ms, backend: {\(place): /brownout?to=50%}}]
+      kinds: [{deadline: 30s}]
+      expect: [backend.received <= 100 % of offered, backend.workers >= 1]
+      """
+    }
+    func both(_ options: inout RunController.Options) throws {
+      options.backends.append(try Target("http://127.0.0.1:\(other.controlPort)"))
+    }
+
+    let report = try run(service, backend, text(2), options: both)
+
+    #expect(other.waits(for: "workers", toBe: 20))
+    #expect(service.stat("workers") == 40)
+    // What the other one had received before is none of this run's.
+    #expect(report.backend["received"] == Double(report.phases[0].all.offered))
+    let unmet = report.expectations.filter { !$0.isMet }
+    #expect(unmet.isEmpty)
+    #expect(throws: EngineError.self) { try run(service, backend, text(3), options: both) }
   }
 
   @Test(arguments: Reactor.Backend.allowed)
@@ -159,7 +195,7 @@ struct RunControllerTests {
         "capacity: 1/s\nphases: [{load: 1x, for: 1s}]\nkinds: [{path: /}]\n"
       ) {
         // The service's own port is no control API.
-        $0.backend = try Target("http://127.0.0.1:\(service.port)")
+        $0.backends = [try Target("http://127.0.0.1:\(service.port)")]
       }
     }
   }

@@ -8,6 +8,9 @@ struct ExpectationTests {
     var all = Sample.make()
     var byClass: [Int: Figures] = [:]
     var calm: Figures?
+    var counters: [String: Double] = ["received": 10_300, "first_second": 1_250]
+
+    func backend(_ counter: String) -> Double? { counters[counter] }
 
     func figures(priority: Int?, phase: Int?) -> Figures {
       priority.flatMap { byClass[$0] } ?? all
@@ -71,6 +74,8 @@ struct ExpectationTests {
     ("success = 5 %", 8), ("success >= 5 /s", 13), ("success >= 101 %", 11),
     ("goodput >= 5 %", 13), ("goodput >= 5", 12), ("p99 <= 5", 8), ("p99 <= 5 x", 9),
     ("p101 <= 5ms", 0), ("p9.9.9 <= 5ms", 0), ("nobody.success >= 5 %", 0),
+    ("backend.received <= 5 %", 22), ("backend.received <= 5ms", 21),
+    ("backend.received in calm <= 5", 17), ("success >= 5 % of offered", 13),
     ("critical.speed >= 5 %", 9), ("success in night >= 5 %", 11), ("success >= 1e3 %", 12),
     ("success >= 99,9 %", 13), ("critical. >= 5 %", 9), ("success >= 5 % of capacity", 13),
   ])
@@ -100,10 +105,14 @@ struct ExpectationTests {
     ("attempts == 2000/s", true), ("shed == 150", true), ("shed < 150", false),
     ("errors <= 0.2 %", true), ("late == 1 %", true), ("failed <= 29", false),
     ("p50 <= 20.1ms", true), ("p50 <= 19.9ms", false), ("maximum <= 30.1ms", true),
+    ("backend.received <= 103 % of offered", true), ("backend.received == 10300", true),
+    ("backend.received < 103 % of offered", false), ("backend.received <= 10299", false),
+    ("backend.first_second <= 125 % of capacity", true),
+    ("backend.first_second <= 124 % of capacity", false), ("backend.nothing >= 0", false),
     ("mean <= 21ms", true), ("p99 <= 1.6 x unloaded", true), ("p99 <= 1.4 x unloaded", false),
   ])
   func `expectations are judged`(text: String, isMet: Bool) throws {
-    let sample = Sample(calm: Sample.make(latency: [10, 20]))
+    let sample = Sample(calm: Sample.make(offered: 0, latency: [10, 20]))
 
     let verdict = try expectation(text).judge(by: sample)
 
@@ -121,8 +130,17 @@ struct ExpectationTests {
     #expect(try !expectation(text).judge(by: less).isMet)
   }
 
+  @Test func `what a service received is compared with all that was offered`() throws {
+    let sample = Sample(calm: Sample.make(offered: 300))
+
+    let verdict = try expectation("backend.received <= 100 % of offered").judge(by: sample)
+
+    #expect(verdict.isMet, "\(verdict)")
+  }
+
   @Test(arguments: [
-    "critical.success >= 0 %", "critical.p99 <= 1h", "critical.p99 <= 100 x unloaded",
+    "backend.received <= 100 % of capacity", "critical.success >= 0 %", "critical.p99 <= 1h",
+    "critical.p99 <= 100 x unloaded",
     "goodput >= 0 % of capacity",
   ])
   func `what was not measured is not met`(text: String) throws {

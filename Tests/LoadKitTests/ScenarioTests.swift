@@ -65,7 +65,8 @@ struct ScenarioTests {
     #expect(scenario.phases[2].rate(capacity: 2_000) == 5)
     #expect(scenario.weights(in: scenario.phases[0]) == [5, 95])
     #expect(scenario.weights(in: scenario.phases[1]) == [1, 0])
-    #expect(scenario.phases[1].backend == "/brownout?to=30%")
+    #expect(scenario.phases[0].orders.isEmpty)
+    #expect(scenario.phases[1].orders == [BackendOrder(path: "/brownout?to=30%")])
     #expect(scenario.duration == 125)
     let pay = scenario.kinds[0]
     #expect(pay.method == "POST" && pay.path == "/pay?x=1" && pay.bodySize == 1_024)
@@ -84,7 +85,8 @@ struct ScenarioTests {
     let files = try FileManager.default.contentsOfDirectory(atPath: folder.path)
 
     #expect(files.contains("service.yaml"))
-    for file in files {
+    // What ends with .in is a template for a peer.
+    for file in files where !file.hasSuffix(".in") {
       let path = folder.appendingPathComponent(file).path
       guard !file.hasSuffix("service.yaml") else {
         _ = try ServiceSource.parse(ConfigurationSource.text(of: path), file: path)
@@ -94,6 +96,39 @@ struct ScenarioTests {
       #expect(file == scenario.name + ".yaml")
       #expect(!scenario.expectations.isEmpty && !scenario.about.isEmpty)
     }
+  }
+
+  @Test func `orders name one backend, or none for all of them`() throws {
+    let scenario = try ScenarioSource.parse(
+      """
+      phases:
+        - {load: 1/s, for: 1s, backend: {1: /kill, 3: "/faults?hang=100%"}}
+        - {load: 1/s, for: 1s, backend: /recover}
+      kinds: [{}]
+      """,
+      file: "s.yaml"
+    )
+
+    #expect(
+      scenario.phases.map(\.orders) == [
+        [
+          BackendOrder(place: 0, path: "/kill"),
+          BackendOrder(place: 2, path: "/faults?hang=100%"),
+        ],
+        [BackendOrder(path: "/recover")],
+      ]
+    )
+  }
+
+  @Test(arguments: [
+    ("{0: /kill}", "the first one is 1"), ("{17: /kill}", "the first one is 1"),
+    ("{main: /kill}", "the first one is 1"), ("{1: kill}", "must be a path"),
+    ("kill", "must be a path"), ("[/kill]", "must be a map"), ("\"/a b\"", "must be a path"),
+  ])
+  func `orders that nobody can be given are refused`(orders: String, words: String) {
+    let found = faults("phases: [{load: 1/s, for: 1s, backend: \(orders)}]\nkinds: [{}]")
+
+    #expect(found.contains { $0.message.contains(words) }, "\(found)")
   }
 
   @Test func `what is spoken, how, and by whom slowly`() throws {

@@ -13,8 +13,9 @@ struct ServiceSourceTests {
       knee: {requests: 50, slowdown: 0.5}
       abandoned: dropped
       answer: 2KiB
-      faults: {error: 1%, reset: 2%, hang: 3%, slowBody: 4%, slowBodyTime: 1s}
+      faults: {error: 1%, reset: 2%, hang: 3%, unavailable: 5%, drop: 6%, slowBody: 4%, slowBodyTime: 1s}
       seed: 9
+      endpoints: 4
       routes:
         - {path: /slow, serviceTime: {fast: 1ms, slow: 9ms, slowShare: 25%}, answer: 5B}
         - {path: /other, serviceTime: {exponential: 7ms}}
@@ -32,9 +33,12 @@ struct ServiceSourceTests {
     expected.faults.error = 0.01
     expected.faults.reset = 0.02
     expected.faults.hang = 0.03
+    expected.faults.unavailable = 0.05
+    expected.faults.drop = 0.06
     expected.faults.slowBody = 0.04
     expected.faults.slowBodyTime = .seconds(1)
     expected.seed = 9
+    expected.endpoints = 4
     expected.routes = [
       .init(
         pathPrefix: "/slow",

@@ -19,7 +19,7 @@ struct BackendCommand: ParsableCommand {
         curl -X POST 'localhost:9001/brownout?to=30%25'
         curl -X POST 'localhost:9001/shift?factor=3'     (slower, capacity stays)
         curl -X POST 'localhost:9001/slow?factor=3'      (slower, capacity falls)
-        curl -X POST 'localhost:9001/faults?error=1%25&reset=1%25&hang=1%25&slowBody=1%25'
+        curl -X POST 'localhost:9001/faults?error=1%25&reset=1%25&hang=1%25&unavailable=1%25&drop=1%25&slowBody=1%25'
         curl -X POST localhost:9001/kill
         curl -X POST localhost:9001/recover
         curl -X POST localhost:9001/zero

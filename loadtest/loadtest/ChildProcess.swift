@@ -2,17 +2,19 @@ internal import Foundation
 internal import Glibc
 internal import LoadEngine
 
-/// A process of this run's own, ended by its own id.
+/// A process of this run's own, ended by its own id, and by the kernel where this one dies first.
 final class ChildProcess {
   private let process = Process()
   private let log: String
+  private let name: String
 
   /// Starts a program; what it says goes to a file.
   init(_ command: [String], log: String) throws {
     self.log = log
     _ = FileManager.default.createFile(atPath: log, contents: nil)
-    process.executableURL = URL(fileURLWithPath: command.first ?? "")
-    process.arguments = Array(command.dropFirst())
+    name = command.first ?? ""
+    process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+    process.arguments = ["child", "\(getpid())", "--"] + command
     let file = FileHandle(forWritingAtPath: log)
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = file
@@ -30,7 +32,7 @@ final class ChildProcess {
       usleep(20_000)
     }
     let text = (try? String(contentsOfFile: log, encoding: .utf8)) ?? ""
-    throw EngineError("\(process.executableURL?.path ?? "") does not listen: \(text.suffix(600))")
+    throw EngineError("\(name) does not listen: \(text.suffix(600))")
   }
 
   /// Asks it to end, and makes it end after ten seconds.

@@ -64,11 +64,16 @@ struct Peer {
   ///
   /// - Parameters:
   ///   - folder: Its own, for this run.
+  ///   - file: A template in place of its own.
   ///   - values: What the template's `@name@` stand for.
   /// - Returns: The process, which may not listen yet.
   /// - Throws: When a name of the template has no value, or it cannot be started.
-  func start(in folder: String, _ values: [String: String]) throws -> ChildProcess {
-    var text = template
+  func start(
+    in folder: String,
+    template file: String? = nil,
+    _ values: [String: String]
+  ) throws -> ChildProcess {
+    var text = try file.map { try String(contentsOfFile: $0, encoding: .utf8) } ?? template
     for (name, value) in values.merging(["run_dir": folder], uniquingKeysWith: { $1 }) {
       text = text.replacingOccurrences(of: "@\(name)@", with: value)
     }

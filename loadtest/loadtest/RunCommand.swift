@@ -24,8 +24,8 @@ struct RunCommand: ParsableCommand {
   @Option(help: "Where capacity is measured, such as the service behind the edge.")
   var direct: String?
 
-  @Option(help: "The control API of a simulated service, for its counters and for phases.")
-  var backend: String?
+  @Option(help: "The control API of a simulated service, for counters and phases; may be repeated.")
+  var backend: [String] = []
 
   @Option(help: "Requests per second that 1x stands for, in place of what the scenario says.")
   var capacity: Double?
@@ -63,7 +63,7 @@ struct RunCommand: ParsableCommand {
     do {
       var options = RunController.Options(target: try Target(target))
       options.direct = try direct.map { try Target($0) }
-      options.backend = try backend.map { try Target($0) }
+      options.backends = try backend.map { try Target($0) }
       if let capacity {
         guard capacity > 0, capacity < 1e7 else {
           throw ValidationError("--capacity must be above 0")

@@ -63,6 +63,10 @@ struct SuiteCommand: ParsableCommand {
     Interrupt.install { runner.stop() }
     for name in try list() {
       for peer in found where !runner.isStopped {
+        if let obstacle = runner.obstacle(name, peer) {
+          suite.skipped.append(obstacle)
+          continue
+        }
         if !quiet { Console.put("\(name) before \(peer.name)\n", to: STDERR_FILENO) }
         suite.entries.append(runner.run(name, peer))
         write(suite)

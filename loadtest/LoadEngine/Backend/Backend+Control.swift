@@ -10,7 +10,7 @@ internal import Units
 /// POST /brownout?to=30%         that share of the workers is left
 /// POST /shift?factor=3          takes that much longer, with as many more workers: capacity stays
 /// POST /slow?factor=3           takes that much longer, with the same workers
-/// POST /faults?error=1%&reset=1%&hang=1%&slowBody=1%
+/// POST /faults?error=1%&reset=1%&hang=1%&unavailable=1%&drop=1%&slowBody=1%
 /// POST /kill                    refuses and drops connections
 /// POST /recover                 undoes all of these
 /// POST /zero                    sets the counters to zero
@@ -44,6 +44,8 @@ extension Backend {
     "/brownout", "/shift", "/slow", "/faults", "/kill", "/recover", "/zero",
   ]
 
+  private static let faultNames = ["error", "reset", "hang", "unavailable", "drop", "slowBody"]
+
   /// Does what is asked, or says what is wrong with it and does nothing.
   private func obey(_ path: String, _ query: Query) -> String? {
     switch path {
@@ -58,13 +60,13 @@ extension Backend {
       else { return "needs factor, a number from 0.01 to 100" }
       model.scale(time: factor, workers: path == "/shift" ? factor : 1, at: reactor.now)
     case "/faults":
-      guard query.hasOnly(["error", "reset", "hang", "slowBody"]) else {
-        return "knows error, reset, hang and slowBody, shares such as 1%"
+      guard query.hasOnly(Self.faultNames) else {
+        return "knows \(Self.faultNames.joined(separator: ", ")): shares such as 1%"
       }
       var changed = faults
       for (name, place) in [
         ("error", \ServiceSettings.Faults.error), ("reset", \.reset), ("hang", \.hang),
-        ("slowBody", \.slowBody),
+        ("unavailable", \.unavailable), ("drop", \.drop), ("slowBody", \.slowBody),
       ] as [(String, WritableKeyPath<ServiceSettings.Faults, Double>)]
       where query.has(name) {
         guard let share = query.share(name) else { return "\(name) needs a share such as 1%" }

@@ -50,6 +50,8 @@ public final class Backend: @unchecked Sendable {
   /// How late finished requests were seen.
   let lag = Histogram()
   var isAlive = true
+  /// When it listened again.
+  var returned = Instant(-1_000_000_000)
   /// Why the service could not listen again, for the control API.
   var trouble = ""
   private let stopping = Atomic(false)
@@ -179,6 +181,8 @@ public final class Backend: @unchecked Sendable {
         owner: Owner(kind: OwnerKind.service, index: 0, generation: 0)
       )
       isAlive = true
+      returned = reactor.now
+      counters.firstSecond = 0
       trouble = ""
     } catch {
       trouble = error.description
@@ -267,14 +271,23 @@ public final class Backend: @unchecked Sendable {
   /// A whole request is there.
   func submit(_ index: Int32) {
     let connection = connections[index]
+    let now = reactor.now
     counters.received += 1
+    if now - returned < .seconds(1) { counters.firstSecond += 1 }
+    if faultDraw.chance(faults.drop) {
+      counters.dropped += 1
+      return close(index, reset: false)
+    }
     if faultDraw.chance(faults.hang) {
       counters.hung += 1
       connection.pointee.state = .hanging
       return
     }
     connection.pointee.state = .inside
-    let now = reactor.now
+    if faultDraw.chance(faults.unavailable) {
+      counters.refused += 1
+      return answer(index, .refused)
+    }
     if model.arrive(job: index, route: connection.pointee.route, at: now) == .refused {
       counters.refused += 1
       answer(index, .refused)

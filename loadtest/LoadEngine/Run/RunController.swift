@@ -11,8 +11,8 @@ public final class RunController: @unchecked Sendable {
     public var target: Target
     /// Where capacity is measured, when that is not the target.
     public var direct: Target?
-    /// The control API of the simulated service.
-    public var backend: Target?
+    /// The control APIs of the simulated services, in the order in which scenarios number them.
+    public var backends: [Target] = []
     /// In place of what the scenario says.
     public var capacity: Double?
     /// In place of what the scenario says.
@@ -68,11 +68,12 @@ public final class RunController: @unchecked Sendable {
     options.trust = self.options.trust
     options.wireProtocol = self.options.wireProtocol ?? scenario.wireProtocol
     let started = Date()
+    try checkOrders()
     let capacity = try capacity(options, progress)
     let client = try LoadClient(self.options.target, kinds: scenario.kinds, options)
     let plan = SendPlan(scenario, capacity: capacity)
     let account = makeAccount()
-    let before = try stats()
+    let before = try BackendFigures.read(self.options.backends)
     let machine = MachineLoad()
     var phase = -1
     follow(client)
@@ -80,12 +81,12 @@ public final class RunController: @unchecked Sendable {
       let now = self.phase(at: elapsed)
       if now != phase {
         phase = now
-        if let path = scenario.stretches[now].backend { ask(path) }
+        for order in scenario.stretches[now].orders { give(order) }
       }
       progress(Progress(elapsed: elapsed, phase: now, account: account, capacity: capacity))
     }
     let busy = MachineLoad().share(since: machine)
-    let after = try stats()
+    let after = try BackendFigures.read(self.options.backends)
     return report(client, account, capacity, started, busy, before, after)
   }
 
@@ -177,29 +178,29 @@ public final class RunController: @unchecked Sendable {
     return capacity
   }
 
-  // MARK: - The simulated service
+  // MARK: - The simulated services
 
-  private func stats() throws -> [String: Double] {
-    guard let backend = options.backend else { return [:] }
-    let text = try ControlCall.send("GET", "/stats", to: backend)
-    guard let object = try? JSONSerialization.jsonObject(with: Data(text.utf8)),
-      let values = object as? [String: Any]
-    else { throw EngineError("the backend at \(backend.authority) sent no JSON") }
-    return values.compactMapValues { ($0 as? NSNumber)?.doubleValue }
+  private func checkOrders() throws(EngineError) {
+    let orders = scenario.stretches.flatMap(\.orders)
+    guard let last = orders.map({ $0.place ?? 0 }).max(), last >= options.backends.count else {
+      return
+    }
+    throw EngineError(
+      "the scenario gives orders to backend \(last + 1), and \(options.backends.count) are named"
+    )
   }
 
   /// Without waiting: the answer may come while requests are due.
-  private func ask(_ path: String) {
-    guard let backend = options.backend else {
-      troubles.withLock { $0.append("the scenario wants \(path), but no --backend was named") }
-      return
-    }
+  private func give(_ order: BackendOrder) {
+    let backends = order.place.map { [options.backends[$0]] } ?? options.backends
     Thread.detachNewThread { [troubles] in
-      do {
-        _ = try ControlCall.send("POST", path, to: backend)
-      } catch {
-        let text = "\(error)"
-        troubles.withLock { $0.append(text) }
+      for backend in backends {
+        do {
+          _ = try ControlCall.send("POST", order.path, to: backend)
+        } catch {
+          let text = "\(error)"
+          troubles.withLock { $0.append(text) }
+        }
       }
     }
   }
@@ -215,7 +216,8 @@ public final class RunController: @unchecked Sendable {
     _ before: [String: Double],
     _ after: [String: Double]
   ) -> RunReport {
-    let builder = ReportBuilder(scenario, account, capacity: capacity)
+    let counters = BackendFigures.difference(before, after)
+    let builder = ReportBuilder(scenario, account, capacity: capacity, counters: counters)
     let figures = client.figures
     var problems = builder.problems(lagP99: Nanoseconds(figures.lag.percentile(99)))
     problems += troubles.withLock { $0 }
@@ -250,7 +252,7 @@ public final class RunController: @unchecked Sendable {
       phases: builder.phases,
       series: builder.series,
       expectations: builder.judgements,
-      backend: Self.difference(before, after)
+      backend: counters
     )
   }
 
@@ -291,21 +293,5 @@ public final class RunController: @unchecked Sendable {
     harness.processorTime = figures.processorTime
     harness.machineBusy = busy
     return harness
-  }
-
-  /// Counters over the run; gauges as they are at its end.
-  private static func difference(
-    _ before: [String: Double],
-    _ after: [String: Double]
-  ) -> [String: Double] {
-    let counters: Set<String> = [
-      "received", "served", "refused", "failed", "reset", "hung", "abandoned", "wasted",
-      "malformed", "connections",
-    ]
-    return Dictionary(
-      uniqueKeysWithValues: after.map { name, value in
-        (name, counters.contains(name) ? value - (before[name] ?? 0) : value)
-      }
-    )
   }
 }

@@ -4,11 +4,12 @@ public import Units
 ///
 /// ```
 /// expectation := [class "."] measure ["in" phase] comparison bound
+///              | "backend." counter comparison bound           what services counted, all together
 /// measure     := success | late | shed | failed | errors       a share of what was offered
 ///              | goodput | offered | attempts                  per second
 ///              | p50 | p90 | p99.9 | ... | mean | maximum      latency of what was served
 /// comparison  := ">=" | "<=" | ">" | "<" | "=="
-/// bound       := number "%" | number "/s" | number "% of capacity" | duration
+/// bound       := number "%" | number "/s" | number "% of capacity" | "% of offered" | duration
 ///              | number "x" "unloaded" | number                number of requests
 /// ```
 public struct Expectation: Equatable, Sendable {
@@ -18,6 +19,8 @@ public struct Expectation: Equatable, Sendable {
     /// Percentage in `0...100`.
     case percentile(Double)
     case mean
+    /// A counter of the simulated services over the run, by its name there.
+    case backend(String)
   }
 
   public enum Share: String, CaseIterable, Sendable {
@@ -42,6 +45,8 @@ public struct Expectation: Equatable, Sendable {
     case percent(Double)
     case perSecond(Double)
     case percentOfCapacity(Double)
+    /// Of the requests that callers meant to send, tries again not counted.
+    case percentOfOffered(Double)
     case duration(Nanoseconds)
     case timesUnloaded(Double)
     case count(Double)
@@ -56,7 +61,7 @@ public struct Expectation: Equatable, Sendable {
 
   /// Words that no class may have as its name.
   static let reserved = Set(
-    ["all", "in", "of", "x", "capacity", "unloaded", "mean", "maximum"]
+    ["all", "backend", "in", "of", "x", "capacity", "unloaded", "mean", "maximum"]
       + Share.allCases.map(\.rawValue) + Rate.allCases.map(\.rawValue)
   )
 
@@ -87,7 +92,7 @@ public struct Expectation: Equatable, Sendable {
     var parser = ExpectationParser(text)
     self.text = text
     (priority, measure) = try parser.measure(classes: classes)
-    phase = try parser.phase(phases)
+    if case .backend = measure { phase = nil } else { phase = try parser.phase(phases) }
     comparison = try parser.comparison()
     bound = try parser.bound(for: measure, hasUnloaded: hasUnloaded)
   }

@@ -22,6 +22,7 @@ struct ExpectationParser {
       return (nil, try measure(word, at: start))
     }
     let name = String(word[..<dot])
+    if name == "backend" { return (nil, .backend(String(word[word.index(after: dot)...]))) }
     let offset = start + word.distance(from: word.startIndex, to: dot) + 1
     let measure = try measure(String(word[word.index(after: dot)...]), at: offset)
     if name == "all" { return (nil, measure) }
@@ -95,6 +96,14 @@ struct ExpectationParser {
       throw Fault(
         offset: unit == "%" ? start : offset,
         message: "a share needs a percentage up to 100 %, or a number of requests"
+      )
+    case .backend:
+      if unit == "% of capacity" { return .percentOfCapacity(value) }
+      if unit == "% of offered" { return .percentOfOffered(value) }
+      if unit.isEmpty { return .count(value) }
+      throw Fault(
+        offset: offset,
+        message: "a counter needs a number, % of offered, or % of capacity, which is of one second"
       )
     case .rate:
       if unit == "/s" { return .perSecond(value) }

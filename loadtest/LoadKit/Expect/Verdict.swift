@@ -8,6 +8,8 @@ public protocol Measured {
   func unloaded(priority: Int?) -> Figures?
   /// Requests per second.
   var capacity: Double { get }
+  /// A counter of the simulated services over the run; `nil` where there is none of that name.
+  func backend(_ counter: String) -> Double?
 }
 
 /// The measures of a class in a phase.
@@ -91,6 +93,13 @@ extension Expectation {
       guard measured.capacity > 0 else { return unmet("the capacity is not known") }
       let found = figures.count(of: rate) * 100 / (figures.duration * measured.capacity)
       return verdict(found, wanted, Self.percent(found) + " of capacity")
+    case (.backend(let name), let bound):
+      guard let found = measured.backend(name) else {
+        return unmet("no backend has counted \(name)")
+      }
+      // What services count begins with the calm stretch.
+      let calm = measured.unloaded(priority: nil)?.offered ?? 0
+      return judge(found, bound, figures.offered + calm, measured.capacity)
     case (_, .duration(let wanted)):
       guard let found = latency(figures) else { return unmet("nothing was served") }
       return verdict(found, Double(wanted.rawValue), Self.milliseconds(found))
@@ -107,6 +116,27 @@ extension Expectation {
     case (.share, _), (.rate, _), (.percentile, _), (.mean, _):
       // The parser lets no other pair through.
       return unmet("cannot be compared")
+    }
+  }
+
+  private func judge(
+    _ counted: Double,
+    _ bound: Bound,
+    _ offered: Double,
+    _ capacity: Double
+  ) -> Verdict {
+    switch bound {
+    case .percentOfCapacity(let wanted):
+      guard capacity > 0 else { return unmet("the capacity is not known") }
+      let found = counted * 100 / capacity
+      return verdict(found, wanted, Self.percent(found) + " of capacity")
+    case .percentOfOffered(let wanted):
+      guard offered > 0 else { return unmet("nothing was offered") }
+      let found = counted * 100 / offered
+      return verdict(found, wanted, Self.percent(found) + " of offered")
+    case .count(let wanted): return verdict(counted, wanted, "\(Int64(counted))")
+    // The parser lets no other one through.
+    case .percent, .perSecond, .duration, .timesUnloaded: return unmet("cannot be compared")
     }
   }
 

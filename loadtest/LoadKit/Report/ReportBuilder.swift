@@ -5,15 +5,23 @@ public struct ReportBuilder: Measured {
   private let scenario: Scenario
   private let account: Account
   public let capacity: Double
+  private let counters: [String: Double]
 
   /// - Parameters:
   ///   - scenario: What was run.
   ///   - account: What came of it; nothing in it is pending.
   ///   - capacity: Requests per second, 0 when it is not known.
-  public init(_ scenario: Scenario, _ account: Account, capacity: Double) {
+  ///   - counters: Of the simulated services over the run, by name.
+  public init(
+    _ scenario: Scenario,
+    _ account: Account,
+    capacity: Double,
+    counters: [String: Double] = [:]
+  ) {
     self.scenario = scenario
     self.account = account
     self.capacity = capacity
+    self.counters = counters
   }
 
   // MARK: - Measured
@@ -24,6 +32,8 @@ public struct ReportBuilder: Measured {
     let phases = phase.map { $0 + calmPhases..<$0 + calmPhases + 1 } ?? calmPhases..<account.phases
     return figures(priority, phases)
   }
+
+  public func backend(_ counter: String) -> Double? { counters[counter] }
 
   public func unloaded(priority: Int?) -> Figures? {
     scenario.unloaded == nil ? nil : figures(priority, 0..<1)

@@ -91,8 +91,8 @@ public struct Phase: Equatable, Sendable {
   public var duration: Nanoseconds
   /// Weights in the order of the kinds, in place of their own.
   public var mix: [Double]?
-  /// What is asked of the simulated service when the stretch begins, such as `/brownout?to=30%`.
-  public var backend: String?
+  /// What is asked of the simulated services when the stretch begins.
+  public var orders: [BackendOrder] = []
 
   public init(name: String, load: Load, duration: Nanoseconds) {
     self.name = name
@@ -106,6 +106,19 @@ public struct Phase: Equatable, Sendable {
     case .multiple(let factor): factor * capacity
     case .perSecond(let rate): rate
     }
+  }
+}
+
+/// Something that a simulated service is asked to do.
+public struct BackendOrder: Equatable, Sendable {
+  /// A place among the services, from 0; `nil` for all of them.
+  public var place: Int?
+  /// Of its control API, such as `/brownout?to=30%`.
+  public var path: String
+
+  public init(place: Int? = nil, path: String) {
+    self.place = place
+    self.path = path
   }
 }
 

@@ -150,14 +150,27 @@ struct ScenarioReader {
       field.fault("needs for, how long it lasts")
     }
     if let mix = fields["mix"] { phase.mix = weights(mix, kinds) }
-    if let field = fields["backend"] {
-      let path = field.text()
-      if !path.hasPrefix("/") || !RequestText.isTarget(path) {
-        field.fault("must be a path of the backend's control API, such as /brownout?to=30%")
-      }
-      phase.backend = path
-    }
+    if let field = fields["backend"] { phase.orders = orders(field) }
     return phase
+  }
+
+  private func orders(_ field: Field) -> [BackendOrder] {
+    if field.isScalar { return [BackendOrder(path: orderPath(field))] }
+    return field.entries().map { name, value in
+      let number = Int(name) ?? 0
+      if !ServiceSettings.endpointCounts.contains(number) {
+        value.fault("\(name) is no number of a backend; the first one is 1")
+      }
+      return BackendOrder(place: number - 1, path: orderPath(value))
+    }
+  }
+
+  private func orderPath(_ field: Field) -> String {
+    let path = field.text()
+    if !path.hasPrefix("/") || !RequestText.isTarget(path) {
+      field.fault("must be a path of the backend's control API, such as /brownout?to=30%")
+    }
+    return path
   }
 
   private func load(_ field: Field) -> Phase.Load {

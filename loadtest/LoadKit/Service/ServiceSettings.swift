@@ -15,6 +15,11 @@ public struct ServiceSettings: Equatable, Sendable {
   public var faults = Faults()
   public var routes: [Route] = []
   public var seed: UInt64 = 1
+  /// How many of them the suite starts, each with this capacity, in `endpointCounts`.
+  public var endpoints = 1
+
+  /// Values of `endpoints`.
+  public static let endpointCounts = 1...16
 
   public init() {}
 
@@ -45,6 +50,11 @@ public struct ServiceSettings: Equatable, Sendable {
     public var reset = 0.0
     /// Never answered; keeps no worker.
     public var hang = 0.0
+    /// Answered with 503 at once, as by a service that is starting.
+    public var unavailable = 0.0
+    /// The connection is closed at once without a word, as when an idle one times out just when it
+    /// is used again.
+    public var drop = 0.0
     /// The body comes in pieces over `slowBodyTime`.
     public var slowBody = 0.0
     public var slowBodyTime = Nanoseconds.seconds(2)

@@ -24,7 +24,7 @@ public enum ServiceSource {
     var settings = ServiceSettings()
     let fields = root.map([
       "workers", "serviceTime", "backlog", "knee", "abandoned", "answer", "faults", "routes",
-      "seed",
+      "seed", "endpoints",
     ])
     if let field = fields["workers"] { settings.workers = field.number(1...mostWorkers) }
     if let field = fields["serviceTime"] { settings.serviceTime = time(field) }
@@ -39,6 +39,9 @@ public enum ServiceSource {
     if let field = fields["answer"] { settings.answerSize = field.size(0...(64 << 20)) }
     if let field = fields["faults"] { settings.faults = faults(field) }
     if let field = fields["seed"] { settings.seed = UInt64(field.number(0...Int.max)) }
+    if let field = fields["endpoints"] {
+      settings.endpoints = field.number(ServiceSettings.endpointCounts)
+    }
     if let field = fields["routes"] {
       let items = field.list()
       if items.count > 64 { field.fault("there are \(items.count); at most 64 are possible") }
@@ -98,10 +101,14 @@ public enum ServiceSource {
 
   private static func faults(_ field: Field) -> ServiceSettings.Faults {
     var faults = ServiceSettings.Faults()
-    let fields = field.map(["error", "reset", "hang", "slowBody", "slowBodyTime"])
+    let fields = field.map([
+      "error", "reset", "hang", "unavailable", "drop", "slowBody", "slowBodyTime",
+    ])
     if let field = fields["error"] { faults.error = field.share() }
     if let field = fields["reset"] { faults.reset = field.share() }
     if let field = fields["hang"] { faults.hang = field.share() }
+    if let field = fields["unavailable"] { faults.unavailable = field.share() }
+    if let field = fields["drop"] { faults.drop = field.share() }
     if let field = fields["slowBody"] { faults.slowBody = field.share() }
     if let field = fields["slowBodyTime"] { faults.slowBodyTime = field.duration(times) }
     return faults
