@@ -20,7 +20,7 @@ let parsers = [
   "FuzzTrailers": "HTTPCodec", "FuzzH2": "HTTPCodec", "FuzzProxy": "HTTPCodec",
   "FuzzFields": "HTTPCodec", "FuzzTrace": "HTTPCodec", "FuzzHello": "TLS",
   "FuzzAdmin": "Edge", "FuzzPath": "Routing", "FuzzService": "Upstream",
-  "FuzzRegex": "Routing", "FuzzConfiguration": "Configuration",
+  "FuzzLoad": "Upstream", "FuzzRegex": "Routing", "FuzzConfiguration": "Configuration",
 ]
 
 let package = Package(

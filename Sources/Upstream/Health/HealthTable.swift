@@ -2,7 +2,8 @@ internal import Glibc
 internal import Synchronization
 internal import Units
 
-/// What all workers know together of services and endpoints: breakers, ejections, orders.
+/// What all workers know together of services and endpoints: breakers, ejections, orders,
+/// reports of load.
 ///
 /// It is found by the places that `EndpointDirectory` and the directory of services gave, so it
 /// outlives configurations, and lives as long as the process. Memory of places that nobody uses is
@@ -11,7 +12,8 @@ public final class HealthTable: @unchecked Sendable {
   // Safe to share: immutable pointers to atomics.
   private let endpoints: UnsafeMutablePointer<Atomic<UInt64>>
   private let services: UnsafeMutablePointer<Atomic<UInt64>>
-  private static let perEndpoint = SharedBreaker.cells + EndpointRecord.cells
+  private static let perEndpoint =
+    SharedBreaker.cells + EndpointRecord.cells + EndpointLoad.cells
   private static let perService = SharedBreaker.cells + ServiceCells.cells
 
   /// `count`: Services that the process may ever have had.
@@ -35,6 +37,12 @@ public final class HealthTable: @unchecked Sendable {
     EndpointRecord(endpoints + Int(place) * Self.perEndpoint + SharedBreaker.cells)
   }
 
+  /// What an endpoint said of its load.
+  public func load(_ place: Int32) -> EndpointLoad {
+    let first = Int(place) * Self.perEndpoint + SharedBreaker.cells + EndpointRecord.cells
+    return EndpointLoad(endpoints + first)
+  }
+
   /// The breaker of a service.
   public func breaker(ofService place: Int32) -> SharedBreaker {
     SharedBreaker(services + Int(place) * Self.perService)
@@ -53,5 +61,6 @@ public final class HealthTable: @unchecked Sendable {
     for cell in first..<(first + SharedBreaker.cells) {
       endpoints[cell].store(0, ordering: .relaxed)
     }
+    load(lease.place).clear()
   }
 }

@@ -10,7 +10,8 @@ struct ReplayTests {
 
   private static let entries: [String: Entry] = [
     "admin": fuzzAdmin, "chunked": fuzzChunked, "configuration": fuzzConfiguration,
-    "fields": fuzzFields, "h2": fuzzH2, "hello": fuzzHello, "path": fuzzPath, "proxy": fuzzProxy,
+    "fields": fuzzFields, "h2": fuzzH2, "hello": fuzzHello, "load": fuzzLoad, "path": fuzzPath,
+    "proxy": fuzzProxy,
     "regex": fuzzRegex, "request": fuzzRequest, "response": fuzzResponse, "service": fuzzService,
     "trace": fuzzTrace,
     "trailers": fuzzTrailers,
