@@ -61,6 +61,8 @@ public struct LimitWindow: Equatable, Sendable, BitwiseCopyable {
   /// When the cohort's first and last members were dispatched; `.never` while they were not.
   public var cohortFirst = Instant.never
   public var cohortLast = Instant.never
+  /// Reports of load that came, and the sum of what they say to be in use as their weight.
+  public var reports = RatioSum()
 
   public init() {}
 }

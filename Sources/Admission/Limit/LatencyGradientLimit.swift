@@ -103,6 +103,9 @@ public struct LatencyGradientLimit: ConcurrencyLimit {
   /// When the first request was dispatched.
   var began = Instant.never
 
+  /// Until when the service has all it can do by its own word.
+  var saturatedUntil = Instant(.min)
+
   /// Bounds that an operator has set: beyond them the rule would learn from limits that nobody had.
   var bounds = Constants.smallest...Double(Bounds.limit)
 
@@ -169,11 +172,14 @@ public struct LatencyGradientLimit: ConcurrencyLimit {
   }
 
   public mutating func observe(_ window: LimitWindow) {
+    hearReports(window)
+    let before = value
     learnScale(window)
     addUp(window)
     if growth.isOn { judgeCohort(window) }
     peaks.advance(to: window.now, inFlight: window.inFlight)
     advanceSlot(window)
+    if window.now < saturatedUntil { holdBack(to: before) }
     // Nothing above may leave a value that later sums cannot recover from.
     value = Bounds.clamp(value, bounds.lowerBound, bounds.upperBound)
     baseline = Bounds.clamp(baseline, 0, Bounds.latency)

@@ -293,5 +293,6 @@ extension LimitWindow {
     drainGone = pair(.drainGoneCount)
     cohortSent = pair(.cohortSentCount)
     cohortGone = pair(.cohortGoneCount)
+    reports = pair(.reportCount)
   }
 }

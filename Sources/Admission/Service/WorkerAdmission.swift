@@ -80,6 +80,15 @@ public struct WorkerAdmission: ~Copyable {
       || cells.load(ServiceCells.Place.standing) != 0
   }
 
+  /// Notes what the service says to be in use of all that it can do: 1 is all of it.
+  ///
+  /// `utilization`: Finite, at least 0; what is above 10 counts as that.
+  public mutating func noteUtilization(_ utilization: Double) {
+    sums.beginChange()
+    sums.add(.reportCount, weight: Bounds.clamp(utilization, 0, 10))
+    sums.endChange()
+  }
+
   /// True when `next` or `takeBells` has something to give.
   public var hasEvents: Bool { mutating get { outboxHead >= 0 || bells != 0 } }
 

@@ -15,6 +15,8 @@ struct WorkerSums {
     case cohortCount, cohortLatency, cohortWeight, cohortResidual
     case drainSentCount, drainSentWeight, drainGoneCount, drainGoneWeight
     case cohortSentCount, cohortSentWeight, cohortGoneCount, cohortGoneWeight
+    /// What the service reported of its load, and how often.
+    case reportCount, reportUtilization
     /// Not a sum: the most in flight since it was last taken.
     case peak
   }
