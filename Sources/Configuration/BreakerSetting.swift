@@ -76,6 +76,8 @@ public struct EndpointTraits: Sendable, Hashable {
   public var weight = 1
   /// It is asked while those of lower numbers are mostly out; 0 is first.
   public var priority = 0
+  /// Where it is, `nil` where nobody says.
+  public var zone: String?
 
   public init() {}
 }

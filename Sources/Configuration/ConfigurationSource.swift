@@ -72,7 +72,18 @@ public enum ConfigurationSource {
     version: Int = 1
   ) throws(ConfigurationError) -> LoadedConfiguration {
     let text = try Self.text(of: path)
-    return try parse(text, file: path, version: version)
+    var loaded = try parse(text, file: path, version: version)
+    guard let zone = zoneOfProcess else { return loaded }
+    guard Zone.isName(zone) else {
+      throw ConfigurationError(file: path, problem: "\(Zone.variable) is no name of a zone")
+    }
+    loaded.settings.zone = loaded.settings.zone ?? zone
+    return loaded
+  }
+
+  /// The zone that the environment says this process is in.
+  private static var zoneOfProcess: String? {
+    getenv(Zone.variable).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
   }
 
   /// The copy of the configuration that was accepted last, when there is one that still is valid.
@@ -87,6 +98,9 @@ public enum ConfigurationSource {
       var loaded = try? parse(text, file: lastGoodName, folder: folder, version: version)
     else { return nil }
     loaded.fromLastGood = true
+    if let zone = zoneOfProcess, Zone.isName(zone) {
+      loaded.settings.zone = loaded.settings.zone ?? zone
+    }
     return loaded
   }
 

@@ -6,6 +6,7 @@ extension Settings {
   public func effectiveYAML() -> String {
     var out = YAMLWriter()
     out.line("environment", environment)
+    if let zone { out.line("zone", zone) }
     if let version { out.line("version", "\(version)", quoted: false) }
     out.line("workers", workers.map(String.init) ?? "auto", quoted: false)
     if let stateDirectory { out.line("stateDirectory", stateDirectory) }
@@ -186,6 +187,8 @@ extension ServiceSetting {
       connections,
     ]
       + (limits.map { ["limits: \($0.flow)"] } ?? [])
+      + (loadReports.map { ["loadReports: \($0.flow(balance))"] } ?? [])
+      + (zonePreference.map { ["zonePreference: \($0.flow)"] } ?? [])
       + (health.map { ["health: \($0.flow)"] } ?? [])
       + (breaker.map { ["breaker: \($0.flow)"] } ?? [])
       + (outlier.map { ["outlier: \($0.flow)"] } ?? [])

@@ -4,6 +4,8 @@ public import Units
 /// Everything an operator can set, with defaults, validated: what `spillway check` accepted.
 public struct Settings: Sendable, Equatable {
   public var environment = "default"
+  /// Where this edge is, `nil` where nobody says; see `Zone`.
+  public var zone: String?
   /// The file's own `version`, if it has one.
   public var version: Int?
   /// Worker threads; `nil` is one for each core.
@@ -190,6 +192,10 @@ public struct ServiceSetting: Sendable, Equatable {
   public var loadBound = 1.25
   /// In the order of `endpoints`.
   public var endpointTraits: [EndpointTraits] = []
+  /// `nil` for no use of what it reports of its load.
+  public var loadReports: LoadReportSetting?
+  /// `nil` where all zones are alike.
+  public var zonePreference: ZonePreferenceSetting?
   /// `nil` for none, as with `outlier` and `health`.
   public var breaker: BreakerSetting?
   public var outlier: OutlierSetting?

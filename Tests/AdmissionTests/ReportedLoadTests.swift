@@ -47,6 +47,7 @@ struct ReportedLoadTests {
       told.observe(window(tick, reports: 3, utilization: 1))
       spared.observe(window(tick, reports: 3, utilization: 0.99))
       #expect(told.value <= 40)
+      #expect(told.guidance.isHeldBack && !spared.guidance.isHeldBack)
     }
 
     #expect(spared.limit > 40)

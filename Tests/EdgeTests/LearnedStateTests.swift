@@ -109,7 +109,8 @@ import Upstream
         heardAt: moment - 90_000,
         endpoints: [
           ListedEndpoint(.host("a.shop.internal", port: 8_080), weight: 1_000, priority: 7),
-          ListedEndpoint(.host("fd00::7", port: 1)), ListedEndpoint(.unix("/run/shop.sock")),
+          ListedEndpoint(.host("fd00::7", port: 1), zone: "eu-1a"),
+          ListedEndpoint(.unix("/run/shop.sock")),
         ]
       ),
       LearnedState.List(
@@ -132,6 +133,7 @@ import Upstream
   @Test func `lists of endpoints and names read back as they were`() throws {
     let state = Self.listing()
     #expect(state.text.contains("\nendpoint shop 1000 7 1795212000 a.shop.internal:8080\n"))
+    #expect(state.text.contains(" [fd00::7]:1 eu-1a\n"))
     #expect(state.text.contains("\nname a.shop.internal 10.0.0.1 fd00::9\n"))
 
     #expect(try LearnedState(Array(state.text.utf8)) == state)
@@ -171,7 +173,8 @@ import Upstream
     "endpoint a 1 8 1 b:1\n", "endpoint a 1 -1 1 b:1\n", "endpoint a x 0 1 b:1\n",
     "endpoint a 1 0 -1 b:1\n", "endpoint a 1 0 1 b\n", "endpoint a 1 0 1 b:0\n",
     "endpoint a 1 0 1 b:65536\n", "endpoint a 1 0 1 :1\n", "endpoint a 1 0 1 b:c:1\n",
-    "endpoint a 1 0 1 [b]:1\n", "endpoint a 1 0 1 unix:b\n", "endpoint a 1 0 1 b:1 c\n",
+    "endpoint a 1 0 1 [b]:1\n", "endpoint a 1 0 1 unix:b\n", "endpoint a 1 0 1 b:1 c d\n",
+    "endpoint a 1 0 1 b:1 \n", "endpoint a 1 0 1 b:1 c\"\n",
     "endpoint  1 0 1 b:1\n", "endpoint a 1 0 1 b:1\nendpoint a 1 0 2 c:1\n",
     "endpoint a 1 0 1 b:1\nendpoint c 1 0 1 b:1\nendpoint a 1 0 1 d:1\n",
     "endpoint a 1 0 1 b:1\nservice a b 1 2 3 4 5 6\n", "name a\n", "name a b\n",

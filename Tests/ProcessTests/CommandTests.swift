@@ -70,6 +70,25 @@ struct CommandTests {
     }
   }
 
+  @Test func `the environment names the zone where the file does not`() throws {
+    func effective(_ file: String, _ zone: String) throws -> (text: String, code: Int32) {
+      try RunningEdge.output(
+        of: ["check", "--effective", file],
+        environment: ["SPILLWAY_ZONE": zone]
+      )
+    }
+    try with(Self.text) { file in
+      #expect(try effective(file, "eu-1a").text.contains("zone: \"eu-1a\""))
+      #expect(try !effective(file, "").text.contains("zone:"))
+      let bad = try effective(file, "a b")
+      #expect(bad.code != 0 && bad.text.contains("SPILLWAY_ZONE is no name of a zone"))
+    }
+    try with("zone: written\n" + Self.text) { file in
+      let text = try effective(file, "eu-1a").text
+      #expect(text.contains("zone: \"written\""))
+    }
+  }
+
   @Test func `check says yes, or every fault with its place`() throws {
     try with(Self.text) { file in
       #expect(try RunningEdge.output(of: ["check", file]).code == 0)

@@ -124,11 +124,17 @@ final class RunningEdge {
   }
 
   /// What the program prints and its exit code, for commands that end.
-  static func output(of arguments: [String]) throws -> (text: String, code: Int32) {
+  static func output(
+    of arguments: [String],
+    environment: [String: String] = [:]
+  ) throws -> (text: String, code: Int32) {
     let process = Process()
     let pipe = Pipe()
     process.executableURL = program
     process.arguments = arguments
+    if !environment.isEmpty {
+      process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    }
     process.standardOutput = pipe
     process.standardError = pipe
     try process.run()

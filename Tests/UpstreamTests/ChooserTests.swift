@@ -2,94 +2,12 @@ import Testing
 import Units
 import Upstream
 
-/// A service's endpoints as one worker sees them.
-private final class Scene {
-  let health = HealthTable(services: 2)
-  var memory: ChoiceMemory
-  let states: UnsafeMutablePointer<EndpointState>
-  let policy: UnsafeMutablePointer<ChoicePolicy>
-  var view = ChoiceView()
-  var random = SplitMix64(seed: 3)
-  var now = Instant(1_000_000_000)
-  let count: Int
-
-  init(_ balance: Balance, _ endpoints: [ChoiceEndpoint]) {
-    count = endpoints.count
-    memory = ChoiceMemory(endpoints, hasRing: balance == .ringHash)
-    states = .allocate(capacity: max(64, count))
-    states.initialize(repeating: EndpointState(), count: max(64, count))
-    policy = .allocate(capacity: 1)
-    policy.initialize(to: ChoicePolicy())
-    policy.pointee.balance = balance
-    policy.pointee.hasBreaker = true
-    policy.pointee.hasOutlier = true
-  }
-
-  convenience init(_ balance: Balance, _ count: Int) {
-    self.init(balance, (0..<count).map { ChoiceEndpoint(place: Int32($0), name: "10.0.0.\($0)") })
-  }
-
-  deinit {
-    states.deallocate()
-    policy.deallocate()
-  }
-
-  func choose(avoiding: Int32 = -1, key: UInt64 = 0) -> Int32 {
-    let chooser = Chooser(
-      table: memory.table,
-      policy: UnsafePointer(policy),
-      states: states,
-      health: health,
-      at: now
-    )
-    return chooser.choose(
-      service: 0,
-      avoiding: avoiding,
-      key: key,
-      view: &view,
-      using: &random
-    )
-  }
-
-  func tally(_ times: Int, avoiding: Int32 = -1) -> [Int] {
-    var counts = [Int](repeating: 0, count: count)
-    for _ in 0..<times {
-      let place = choose(avoiding: avoiding)
-      if place >= 0 { counts[Int(place)] += 1 }
-    }
-    return counts
-  }
-
-  /// Tells what a check of an endpoint came to.
-  func check(_ place: Int32, _ result: CheckResult) {
-    let places = (0..<Int32(count)).map(\.self)
-    places.withUnsafeBufferPointer { places in
-      let fleet = CheckFleet(
-        places: places,
-        health: health,
-        service: 0,
-        settings: CheckSettings()
-      )
-      _ = fleet.note(result, at: place, now: now)
-    }
-  }
-
-  /// Opens an endpoint's breaker.
-  func open(_ place: Int32) {
-    for _ in 0..<5 {
-      _ = health.breaker(place)
-        .connectFailed(.endpoint, at: now, policy.pointee.breaker, using: &random)
-    }
-    health.service(0).noteChange()
-  }
-}
-
 private let everyBalance: [Balance] = [.twoChoices, .roundRobin, .leastRequests, .ringHash]
 
 struct ChooserTests {
   @Test(arguments: [Balance.twoChoices, .roundRobin, .leastRequests])
   func `rather the one tried before than one that is out`(_ balance: Balance) {
-    let scene = Scene(balance, 2)
+    let scene = ChoiceScene(balance, 2)
     scene.open(1)
 
     #expect(scene.tally(50, avoiding: 0) == [50, 0])
@@ -97,7 +15,7 @@ struct ChooserTests {
 
   @Test(arguments: everyBalance)
   func `one that has left is asked only where all have`(_ balance: Balance) {
-    let scene = Scene(balance, 4)
+    let scene = ChoiceScene(balance, 4)
     for place in [0, 1, 3] { scene.states[place].hasLeft = true }
 
     #expect(scene.tally(40) == [0, 0, 40, 0])
@@ -110,7 +28,7 @@ struct ChooserTests {
 
   @Test(arguments: everyBalance)
   func `an endpoint that failed its checks gets nothing`(_ balance: Balance) {
-    let scene = Scene(balance, 4)
+    let scene = ChoiceScene(balance, 4)
     scene.policy.pointee.hasChecks = true
     for place in 0..<4 as Range<Int32> { scene.check(place, place == 2 ? .timeout : .success) }
     let counts = scene.tally(2_000)
@@ -126,7 +44,7 @@ struct ChooserTests {
   func `half of the endpoints may be out by their checks, and of fewer all are asked`(
     _ balance: Balance
   ) {
-    let scene = Scene(balance, 10)
+    let scene = ChoiceScene(balance, 10)
     scene.policy.pointee.hasChecks = true
     for place in 0..<10 as Range<Int32> { scene.check(place, place < 5 ? .timeout : .success) }
     let half = scene.tally(4_000)
@@ -140,7 +58,7 @@ struct ChooserTests {
   func `one that was never checked waits where somebody works, and serves where not`(
     _ balance: Balance
   ) {
-    let scene = Scene(balance, 3)
+    let scene = ChoiceScene(balance, 3)
     scene.policy.pointee.hasChecks = true
     #expect(scene.tally(600).allSatisfy { $0 > 50 })
     scene.check(0, .success)
@@ -152,7 +70,7 @@ struct ChooserTests {
 
   @Test(arguments: everyBalance)
   func `an endpoint whose breaker is open gets nothing`(_ balance: Balance) {
-    let scene = Scene(balance, 4)
+    let scene = ChoiceScene(balance, 4)
     scene.open(2)
     let counts = scene.tally(2_000)
     #expect(counts[2] == 0)
@@ -162,13 +80,13 @@ struct ChooserTests {
 
   @Test(arguments: everyBalance)
   func `where fewer than half are healthy all are asked`(_ balance: Balance) {
-    let scene = Scene(balance, 5)
+    let scene = ChoiceScene(balance, 5)
     for place in [0, 1, 2] as [Int32] { scene.open(place) }
     let counts = scene.tally(4_000)
     #expect(scene.view.isPanic)
     #expect(counts.allSatisfy { $0 > 200 })
 
-    let half = Scene(balance, 4)
+    let half = ChoiceScene(balance, 4)
     for place in [0, 1] as [Int32] { half.open(place) }
     let few = half.tally(1_000)
     #expect(!half.view.isPanic)
@@ -177,7 +95,7 @@ struct ChooserTests {
 
   @Test(arguments: everyBalance)
   func `what an operator took out is not asked in any need`(_ balance: Balance) {
-    let scene = Scene(balance, 3)
+    let scene = ChoiceScene(balance, 3)
     scene.health.record(0).drain(true)
     scene.health.breaker(1).order(.open)
     scene.health.service(0).noteChange()
@@ -190,19 +108,19 @@ struct ChooserTests {
 
   @Test(arguments: everyBalance)
   func `the endpoint tried before is avoided while there is another`(_ balance: Balance) {
-    let scene = Scene(balance, 3)
+    let scene = ChoiceScene(balance, 3)
     #expect(scene.tally(300, avoiding: 1)[1] == 0)
-    let alone = Scene(balance, 1)
+    let alone = ChoiceScene(balance, 1)
     #expect(alone.choose(avoiding: 0) == 0)
   }
 
   @Test(arguments: everyBalance)
   func `a service without endpoints has none`(_ balance: Balance) {
-    #expect(Scene(balance, 0).choose() == -1)
+    #expect(ChoiceScene(balance, 0).choose() == -1)
   }
 
   @Test func `a breaker whose time is up gets its probes`() {
-    let scene = Scene(.roundRobin, 3)
+    let scene = ChoiceScene(.roundRobin, 3)
     scene.open(1)
     scene.now = scene.now + .seconds(7)
     #expect(scene.tally(30)[1] == 10)
@@ -210,7 +128,7 @@ struct ChooserTests {
 
   @Test(arguments: everyBalance)
   func `one that comes back gets a tenth of its share at first`(_ balance: Balance) {
-    let scene = Scene(balance, 4)
+    let scene = ChoiceScene(balance, 4)
     scene.open(0)
     scene.now = scene.now + .seconds(7)
     let breaker = scene.health.breaker(0)
@@ -238,7 +156,7 @@ struct ChooserTests {
   }
 
   @Test func `one that joins gets its share little by little, where a slow start is set`() {
-    let scene = Scene(.roundRobin, 2)
+    let scene = ChoiceScene(.roundRobin, 2)
     scene.states[1].joinedAt = scene.now
     #expect(scene.tally(2_000) == [1_000, 1_000])
     scene.policy.pointee.slowStart = .seconds(30)
@@ -251,7 +169,7 @@ struct ChooserTests {
 
   @Test func `weighted round robin gives turns by weight and spreads them`() {
     let weights = [5, 1, 1]
-    let scene = Scene(
+    let scene = ChoiceScene(
       .roundRobin,
       weights.enumerated().map { ChoiceEndpoint(place: Int32($0), weight: $1) }
     )
@@ -263,7 +181,7 @@ struct ChooserTests {
 
   @Test func `weights that add up to too long a round are kept nearly`() {
     let weights = [1_000, 999, 998, 997, 996, 1]
-    let scene = Scene(
+    let scene = ChoiceScene(
       .roundRobin,
       weights.enumerated().map { ChoiceEndpoint(place: Int32($0), weight: $1) }
     )
@@ -275,7 +193,7 @@ struct ChooserTests {
   @Test(arguments: [Balance.twoChoices, .roundRobin])
   func `weights of more endpoints than a round orders are kept by chance`(_ balance: Balance) {
     // In a round of 4,096 turns each of the light ones would have one.
-    let scene = Scene(
+    let scene = ChoiceScene(
       balance,
       (0..<2_000).map { ChoiceEndpoint(place: Int32($0), weight: $0 < 1_000 ? 1_000 : 1) }
     )
@@ -288,7 +206,7 @@ struct ChooserTests {
 
   @Test(arguments: [Balance.twoChoices, .leastRequests])
   func `load in flight follows weights`(_ balance: Balance) {
-    let scene = Scene(
+    let scene = ChoiceScene(
       balance,
       [4, 2, 1, 1].enumerated().map { ChoiceEndpoint(place: Int32($0), weight: $1) }
     )
@@ -298,13 +216,13 @@ struct ChooserTests {
   }
 
   @Test func `least requests takes the one with the fewest of all`() {
-    let scene = Scene(.leastRequests, 10)
+    let scene = ChoiceScene(.leastRequests, 10)
     for place in 0..<10 { scene.states[place].inFlight = place == 6 ? 1 : 2 }
     #expect(scene.tally(100)[6] == 100)
   }
 
   @Test func `backups are asked while half of the first ones are out, and no longer`() {
-    let scene = Scene(
+    let scene = ChoiceScene(
       .roundRobin,
       (0..<5).map { ChoiceEndpoint(place: Int32($0), priority: $0 < 3 ? 0 : 1) }
     )
@@ -319,8 +237,8 @@ struct ChooserTests {
   }
 
   @Test func `a key keeps its endpoint, and few move when one leaves`() {
-    let scene = Scene(.ringHash, 10)
-    let smaller = Scene(
+    let scene = ChoiceScene(.ringHash, 10)
+    let smaller = ChoiceScene(
       .ringHash,
       (0..<9).map { ChoiceEndpoint(place: Int32($0), name: "10.0.0.\($0)") }
     )
@@ -339,7 +257,7 @@ struct ChooserTests {
   }
 
   @Test func `a key that everybody asks for is spread beyond its owner's bound`() {
-    let scene = Scene(.ringHash, 4)
+    let scene = ChoiceScene(.ringHash, 4)
     for _ in 0..<400 {
       scene.states[Int(scene.choose(key: 77))].inFlight += 1
       // A turn each: the load is counted anew.

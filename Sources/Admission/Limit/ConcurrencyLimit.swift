@@ -83,6 +83,8 @@ public struct LimitGuidance: Equatable, Sendable, BitwiseCopyable {
   public var cohortQuorum = 0
   /// True while the limit may still double: a queue then says nothing about overload.
   public var isGrowing = false
+  /// True while the limit does not grow because the service has all it can do by its own word.
+  public var isHeldBack = false
   /// Usual latency, in seconds, for time scales alone; 0 while nothing is known.
   public var latency = 0.0
   /// Latency per weight of route, for residuals and new routes.

@@ -105,6 +105,7 @@ public struct LatencyGradientLimit: ConcurrencyLimit {
 
   /// Until when the service has all it can do by its own word.
   var saturatedUntil = Instant(.min)
+  var isHeldBack = false
 
   /// Bounds that an operator has set: beyond them the rule would learn from limits that nobody had.
   var bounds = Constants.smallest...Double(Bounds.limit)
@@ -163,6 +164,7 @@ public struct LatencyGradientLimit: ConcurrencyLimit {
     guidance.cohortSize = Int(growth.size)
     guidance.cohortQuorum = Int((growth.size * Growth.quorum).rounded(.up))
     guidance.isGrowing = growth.isOn
+    guidance.isHeldBack = isHeldBack
     guidance.latency = usualLatency
     guidance.scale = scale
     guidance.smoothLimit = value
@@ -179,7 +181,8 @@ public struct LatencyGradientLimit: ConcurrencyLimit {
     if growth.isOn { judgeCohort(window) }
     peaks.advance(to: window.now, inFlight: window.inFlight)
     advanceSlot(window)
-    if window.now < saturatedUntil { holdBack(to: before) }
+    isHeldBack = window.now < saturatedUntil
+    if isHeldBack { holdBack(to: before) }
     // Nothing above may leave a value that later sums cannot recover from.
     value = Bounds.clamp(value, bounds.lowerBound, bounds.upperBound)
     baseline = Bounds.clamp(baseline, 0, Bounds.latency)

@@ -60,9 +60,10 @@ enum BalanceReader {
     guard case .mapping = field.node else {
       return AddressReader.endpoint(field).map { (field, $0, traits) }
     }
-    let fields = field.map(["address", "weight", "priority"])
+    let fields = field.map(["address", "weight", "priority", "zone"])
     if let field = fields["weight"] { traits.weight = field.number(1...1_000) }
     if let field = fields["priority"] { traits.priority = field.number(0...7) }
+    if let field = fields["zone"] { traits.zone = LoadReportReader.zone(field) }
     guard let address = fields["address"] else {
       field.fault("needs an address, such as 10.0.1.5:8080")
       return nil
@@ -95,7 +96,8 @@ extension ServiceSetting {
       let address = YAMLWriter.quote(endpoint.description)
       let traits = traits(of: index)
       guard traits != EndpointTraits() else { return address }
-      return "{address: \(address), weight: \(traits.weight), priority: \(traits.priority)}"
+      let zone = traits.zone.map { ", zone: \(YAMLWriter.quote($0))" } ?? ""
+      return "{address: \(address), weight: \(traits.weight), priority: \(traits.priority)\(zone)}"
     }
     return "[" + entries.joined(separator: ", ") + "]"
   }

@@ -103,6 +103,7 @@ enum ServiceReader {
   private static let known = [
     "name", "protocol", "exposure", "endpoints", "balance", "connections", "tls", "proxyProtocol",
     "admission", "retryBudget", "breaker", "outlier", "slowStart", "health", "discovery", "limits",
+    "loadReports", "zonePreference",
   ]
   private static let later = ["versions"]
 
@@ -139,6 +140,12 @@ enum ServiceReader {
     }
     if let exposure = fields["exposure"]?.choice(Exposure.self) { service.exposure = exposure }
     if let field = fields["balance"] { BalanceReader.read(field, &service) }
+    if let field = fields["loadReports"] {
+      service.loadReports = LoadReportReader.read(field, service.balance)
+    }
+    if let field = fields["zonePreference"] {
+      service.zonePreference = LoadReportReader.zonePreference(field)
+    }
     if let field = fields["breaker"] { service.breaker = BreakerReader.read(field) }
     if let field = fields["outlier"] { service.outlier = BreakerReader.outlier(field) }
     if let field = fields["health"] { service.health = HealthCheckReader.read(field, service) }

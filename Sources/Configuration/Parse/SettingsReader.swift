@@ -23,7 +23,7 @@ struct SettingsReader {
   }
 
   private static let known = [
-    "environment", "version", "workers", "stateDirectory", "drain", "admin", "accessLog",
+    "environment", "zone", "version", "workers", "stateDirectory", "drain", "admin", "accessLog",
     "classes", "classHeader", "overload", "listeners", "services", "routes",
   ]
   private static let later = ["identity", "rateLimits", "stores"]
@@ -34,6 +34,7 @@ struct SettingsReader {
     places.folder = folder
     let fields = root.map(known, later: later)
     if let field = fields["environment"] { settings.environment = field.text() }
+    if let field = fields["zone"] { settings.zone = LoadReportReader.zone(field) }
     if let field = fields["version"] { settings.version = field.number(0...Int.max) }
     if let field = fields["workers"], field.text() != "auto" {
       settings.workers = field.number(1...Settings.mostWorkers)

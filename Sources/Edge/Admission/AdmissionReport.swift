@@ -73,6 +73,11 @@ final class AdmissionReport: Sendable {
       in: registry
     ) { $0.inspect()?.guidance.gradient ?? 0 }
     gauge(
+      "spillway_concurrency_held_back",
+      "1 while a limit does not grow because its service reports that it has all it can do.",
+      in: registry
+    ) { $0.inspect()?.guidance.isHeldBack == true ? 1 : 0 }
+    gauge(
       "spillway_rtt_baseline_seconds",
       "Unloaded latency of a service, of its usual mix of routes; 0 while nothing is known.",
       in: registry
@@ -213,6 +218,7 @@ final class AdmissionReport: Sendable {
         "  unloaded \(Self.milliseconds(Self.baseline(inspection))) ms, usual"
           + " \(Self.milliseconds(guidance.latency)) ms, gradient \(Self.rounded(guidance.gradient))"
           + (guidance.isGrowing ? ", the limit may still double" : "")
+          + (guidance.isHeldBack ? ", held back by what the service reports" : "")
       )
     }
     let bits = slot.service.standingClasses
@@ -258,7 +264,7 @@ final class AdmissionReport: Sendable {
       text += ",\"latencyMs\":\(Self.milliseconds(guidance.latency))"
       text += ",\"gradient\":\(Self.rounded(guidance.gradient))"
       text += ",\"slotMs\":\(min(guidance.period.milliseconds, 1_600))"
-      text += ",\"isGrowing\":\(guidance.isGrowing)"
+      text += ",\"isGrowing\":\(guidance.isGrowing),\"isHeldBack\":\(guidance.isHeldBack)"
     }
     text += ",\"queue\":{\(queue.joined(separator: ","))}"
     text +=

@@ -85,7 +85,7 @@ extension ListedEndpoint {
       case .host(let host, let port): .host(host, port: port)
       case .unix(let path): .unix(path)
       }
-    self.init(address, weight: traits.weight, priority: traits.priority)
+    self.init(address, weight: traits.weight, priority: traits.priority, zone: traits.zone)
   }
 
   /// As settings have it.
@@ -100,6 +100,7 @@ extension ListedEndpoint {
     var traits = EndpointTraits()
     traits.weight = weight
     traits.priority = priority
+    traits.zone = zone
     return traits
   }
 }

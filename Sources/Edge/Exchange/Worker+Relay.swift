@@ -125,13 +125,23 @@ extension Worker {
       case .complete:
         // They do not lie with the rest, where a repeat would find them.
         if section.fieldCount > 0, keeper >= 0 { loseBody(exchanges[keeper]) }
+        let keepsReports = takeTrailerReports(start, Int(section.fieldCount))
         if transport.isStream {
-          guard holdTrailers(transport, start, Int(section.fieldCount)) else { return .exhausted }
+          guard
+            holdTrailers(
+              transport,
+              start,
+              Int(section.fieldCount),
+              keepsReports: keepsReports
+            )
+          else { return .exhausted }
         } else if framing == .chunked {
           guard put(transport, "0\r\n") else { return .exhausted }
           for index in 0..<Int(section.fieldCount) {
             let field = responseFields[index]
-            guard !Self.isForbiddenInTrailers(field.known) else { continue }
+            guard !Self.isForbiddenInTrailers(field.known),
+              keepsReports || !field.known.isLoadReport
+            else { continue }
             guard put(transport, start + Int(field.nameStart), Int(field.nameLength)),
               put(transport, ": "),
               put(transport, start + Int(field.valueStart), Int(field.valueLength)),

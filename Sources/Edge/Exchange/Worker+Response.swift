@@ -28,6 +28,9 @@ extension Worker {
       fail(index, .upstreamMalformed)
       return false
     }
+    if endpoints[Int(exchange.pointee.endpoint)].policy >= 0 {
+      noteReports(exchange, view.bytes, view.fields, Int(head.fieldCount))
+    }
     if !exchange.pointee.flags.isDisjoint(with: [.mayRetry, .mayHedge, .isHedged]),
       isHeldBack(index, view)
     {
@@ -110,7 +113,8 @@ extension Worker {
       // A stream that ends with its head: a client would else wait for a body until the connection
       // ends, and take the next response for it.
       isEmpty: view.isHTTP2 && body == .none && head.contentLength < 0 && head.status != 204
-        && head.status != 304 && exchange.pointee.method != .head
+        && head.status != 304 && exchange.pointee.method != .head,
+      keepsReports: forwardsReports(exchange.pointee.endpoint)
     )
   }
 

@@ -321,6 +321,7 @@ extension Worker {
     let upstream = upstreams[exchange.pointee.upstream]
     let connection = connections[exchange.pointee.connection]
     var passed: Int64 = 0
+    reporter = index
     let outcome = relay(
       &exchange.pointee.response,
       from: &upstream.pointee.input,
@@ -328,6 +329,7 @@ extension Worker {
       framing: exchange.pointee.responseFraming,
       passed: &passed
     )
+    reporter = -1
     exchange.pointee.bytesOut += passed
     noteSent(connection, Int(passed))
     switch outcome {

@@ -169,6 +169,7 @@ extension Worker {
         section.bytes,
         section.fields,
         Int(section.section.fieldCount),
+        keepsReports: true,
         &link.pointee.incomingTrailers
       )
       guard isHeld else { return abandon(link.pointee.receiver, reset: true, asClient: false) }
@@ -181,6 +182,7 @@ extension Worker {
     _ bytes: UnsafePointer<UInt8>,
     _ fields: UnsafePointer<HeadField>,
     _ count: Int,
+    keepsReports: Bool,
     _ place: UnsafeMutablePointer<StreamLink.Trailers>
   ) -> Bool {
     guard count > 0 else { return true }
@@ -188,6 +190,7 @@ extension Worker {
     guard block >= 0 else { return false }
     var writer = ByteWriter(reactor.pool.bytes(block), capacity: BlockPool.blockSize)
     for index in 0..<count where !Self.isForbiddenInTrailers(fields[index].known) {
+      if !keepsReports, fields[index].known.isLoadReport { continue }
       writer.bytes(bytes + Int(fields[index].nameStart), Int(fields[index].nameLength))
       writer.text(": ")
       writer.bytes(bytes + Int(fields[index].valueStart), Int(fields[index].valueLength))

@@ -131,11 +131,18 @@ extension Worker {
   func holdTrailers(
     _ transport: Transport,
     _ bytes: UnsafePointer<UInt8>,
-    _ count: Int
+    _ count: Int,
+    keepsReports: Bool
   ) -> Bool {
     let link = links + Int(transport.index)
     guard link.pointee.flags.isDisjoint(with: [.isGone, .isReset]) else { return true }
-    return hold(bytes, responseFields, count, &link.pointee.outgoingTrailers)
+    return hold(
+      bytes,
+      responseFields,
+      count,
+      keepsReports: keepsReports,
+      &link.pointee.outgoingTrailers
+    )
   }
 
   /// A window with less room than this is what a stream waits for.

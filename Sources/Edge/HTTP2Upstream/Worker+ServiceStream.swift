@@ -217,10 +217,17 @@ extension Worker {
     let link = links + Int(event.stream)
     let section = workspace.trailers(event)
     if link.pointee.receiver >= 0 {
+      let exchange = exchanges[upstreams[link.pointee.receiver].pointee.exchange]
+      let place = exchange.pointee.endpoint
+      let count = Int(section.section.fieldCount)
+      if endpoints[Int(place)].policy >= 0 {
+        noteReports(exchange, section.bytes, section.fields, count)
+      }
       let isHeld = hold(
         section.bytes,
         section.fields,
-        Int(section.section.fieldCount),
+        count,
+        keepsReports: forwardsReports(place),
         &link.pointee.incomingTrailers
       )
       guard isHeld else {

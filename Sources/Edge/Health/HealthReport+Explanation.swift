@@ -18,11 +18,17 @@ extension HealthReport {
       text += ",\"outage\":{\"state\":\"\(word.state)\",\"isDoubted\":\(word.isDoubted)}"
     }
     text += capsJSON(service)
-    let endpoints = service.endpoints.map { endpoint in
+    text += zoneJSON(service)
+    let weights = weights(service)
+    let endpoints = service.endpoints.enumerated().map { index, endpoint in
       let record = health.record(endpoint.lease.place)
       var text = "{\"address\":\(JSONText.literal(endpoint.name))"
       text += ",\"weight\":\(endpoint.traits.weight),\"priority\":\(endpoint.traits.priority)"
+      if let zone = endpoint.traits.zone { text += ",\"zone\":\(JSONText.literal(zone))" }
       text += ",\"isDrained\":\(record.isDrained)"
+      if let settings = service.reports {
+        text += ",\"load\":" + describe(endpoint, settings, weight: weights?[index])
+      }
       if service.checks != nil { text += ",\"check\":\(describe(record))" }
       if let settings = service.breaker {
         text += ",\"breaker\":\(describe(health.breaker(endpoint.lease.place), settings))"
@@ -71,6 +77,7 @@ extension HealthReport {
     }
     if service.checks != nil { lines.append("  health: \(tellChecks(service))") }
     if let line = capsLine(service) { lines.append("  " + line) }
+    lines += loadLines(service)
     for endpoint in service.endpoints {
       let record = health.record(endpoint.lease.place)
       var parts: [String] = []

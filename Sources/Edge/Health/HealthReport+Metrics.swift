@@ -7,6 +7,7 @@ extension HealthReport {
   func register(in registry: MetricRegistry) {
     registerChecks(in: registry)
     registerCaps(in: registry)
+    registerLoads(in: registry)
     registry.register(
       "spillway_breaker_state",
       help: "1 for the state that a breaker is in; without an endpoint that of a service.",

@@ -21,6 +21,11 @@ final class HealthReport: Sendable {
     let outlier: OutlierSettings?
     let checks: CheckSettings?
     let balance: String
+    /// What its reports of load are used for.
+    let reports: LoadReportSettings?
+    /// The edge's own zone, and by how much its endpoints there are believed to have room.
+    let zone: String?
+    let zonePreference: Double?
     let caps: CapSettings?
     let maximumConnections: Int32
     let endpoints: [Endpoint]

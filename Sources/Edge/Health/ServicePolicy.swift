@@ -1,4 +1,5 @@
 internal import Configuration
+internal import Telemetry
 internal import Units
 internal import Upstream
 
@@ -18,6 +19,13 @@ struct ServicePolicy: BitwiseCopyable {
   /// The name of a header, in lower case, or of a cookie.
   var keyName: UnsafePointer<UInt8>
   var keyLength: Int
+  /// Of reports of load: the named metric that says how busy an endpoint is, what they came to by
+  /// `LoadReportResult`, and whether clients get them.
+  var loadMetric = LoadMetricName.none
+  var loadReports = CounterRow()
+  var forwardsReports = false
+  /// Requests by `RequestZone`.
+  var zones = CounterRow()
 }
 
 /// Owns the memory of a `ServicePolicy`; the snapshot holds it.
@@ -26,17 +34,30 @@ final class ServicePolicyMemory: @unchecked Sendable {
   let policy: ServicePolicy
   private let choices: ChoiceMemory
   private let name: UnsafeMutablePointer<UInt8>
+  private let metric: UnsafeMutablePointer<UInt8>
   private let choice: UnsafeMutablePointer<ChoicePolicy>
 
-  /// `isOrdered`: Whether an operator took one of the endpoints out.
+  /// Fails for a service that says nothing beyond a plain balance: its requests pay for none of this.
   ///
-  /// - Returns: `nil` for a service that says nothing beyond a plain balance: its requests pay for
-  ///   none of this.
-  init?(_ service: ServiceSetting, _ endpoints: [ChoiceEndpoint], isOrdered: Bool) {
+  /// - Parameters:
+  ///   - service: What is written.
+  ///   - endpoints: The endpoints that it has now.
+  ///   - isOrdered: Whether an operator took one of the endpoints out.
+  ///   - hasZone: Whether it is known which zone the edge is in.
+  ///   - edge: Where counters are made.
+  init?(
+    _ service: ServiceSetting,
+    _ endpoints: [ChoiceEndpoint],
+    isOrdered: Bool,
+    hasZone: Bool,
+    _ edge: EdgeMetrics
+  ) {
+    let hasZones = service.zonePreference != nil && hasZone
     let isPlain =
       !isOrdered && (service.balance == .p2c || service.balance == .roundRobin)
       && service.breaker == nil
       && service.outlier == nil && service.health == nil && service.slowStart == .zero
+      && service.loadReports == nil && !hasZones
       && Set(endpoints.map(\.weight)).count <= 1 && Set(endpoints.map(\.priority)).count <= 1
     guard !isPlain else { return nil }
     var choice = ChoicePolicy()
@@ -52,6 +73,14 @@ final class ServicePolicyMemory: @unchecked Sendable {
       choice.hasOutlier = true
       choice.outlier = OutlierSettings(outlier)
     }
+    if let reports = service.loadReports {
+      choice.hasReports = reports.usesWeights || reports.informsLimit
+      choice.reports = LoadReportSettings(reports)
+    }
+    if let preference = service.zonePreference {
+      choice.hasZones = hasZones
+      choice.overprovisioning = preference.overprovisioning
+    }
     var key = ServicePolicy.Key.none
     var text = ""
     if service.balance == .ringHash {
@@ -64,20 +93,35 @@ final class ServicePolicyMemory: @unchecked Sendable {
     let bytes = Array(text.utf8)
     name = .allocate(capacity: max(1, bytes.count))
     name.initialize(from: bytes, count: bytes.count)
-    choices = ChoiceMemory(endpoints, hasRing: service.balance == .ringHash)
+    let words = Array((service.loadReports?.utilization ?? "").utf8)
+    metric = .allocate(capacity: max(1, words.count))
+    metric.initialize(from: words, count: words.count)
+    choices = ChoiceMemory(
+      endpoints,
+      hasRing: service.balance == .ringHash,
+      hasZones: choice.hasZones
+    )
     self.choice = .allocate(capacity: 1)
     self.choice.initialize(to: choice)
-    policy = ServicePolicy(
+    var policy = ServicePolicy(
       choice: UnsafePointer(self.choice),
       table: choices.table,
       key: key,
       keyName: UnsafePointer(name),
       keyLength: bytes.count
     )
+    policy.loadMetric = LoadMetricName(UnsafePointer(metric), count: words.count)
+    if choice.hasReports {
+      policy.loadReports = edge.loadReports(of: service.name, LoadReportResult.labels)
+    }
+    policy.forwardsReports = service.loadReports?.isForwarded ?? false
+    if hasZones { policy.zones = edge.zones(of: service.name, RequestZone.labels) }
+    self.policy = policy
   }
 
   deinit {
     name.deallocate()
+    metric.deallocate()
     choice.deallocate()
   }
 }
@@ -107,6 +151,18 @@ extension BreakerSettings {
     probes = UInt8(clamping: setting.probes)
     ramp = setting.ramp
     failures = setting.failures.reduce(into: []) { $0.insert(FailureKinds($1)) }
+  }
+}
+
+extension LoadReportSettings {
+  init(_ setting: LoadReportSetting) {
+    self.init()
+    usesWeights = setting.usesWeights
+    informsLimit = setting.informsLimit
+    errorPenalty = setting.errorPenalty
+    hotQuantile = setting.hotQuantile
+    blackout = setting.blackout
+    expiration = setting.expiration
   }
 }
 

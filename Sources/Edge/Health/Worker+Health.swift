@@ -158,7 +158,11 @@ extension Worker {
         view: &view.pointee,
         using: &random
       )
-      guard place >= 0, policy.pointee.choice.pointee.hasBreaker else { return place }
+      guard place >= 0 else { return place }
+      guard policy.pointee.choice.pointee.hasBreaker else {
+        noteZone(policy, view)
+        return place
+      }
       let decision = shared.health.breaker(place)
         .admit(
           at: reactor.now,
@@ -168,13 +172,22 @@ extension Worker {
         )
       guard case .admitted(let ticket) = decision else {
         // Where most are out all are asked, and nobody waits for what comes of that.
-        if view.pointee.isPanic { return place }
-        continue
+        guard view.pointee.isPanic else { continue }
+        noteZone(policy, view)
+        return place
       }
       exchange.pointee.health.endpoint = ticket
+      noteZone(policy, view)
       return place
     }
     return -1
+  }
+
+  private func noteZone(
+    _ policy: UnsafePointer<ServicePolicy>,
+    _ view: UnsafeMutablePointer<ChoiceView>
+  ) {
+    if let isLocal = view.pointee.isLocal { meter.chose(policy.pointee.zones, isLocal: isLocal) }
   }
 
   // MARK: - After

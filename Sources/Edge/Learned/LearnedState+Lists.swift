@@ -6,12 +6,12 @@ internal import Upstream
 ///
 /// ```
 /// endpoint shop 3 0 1767225590 a.shop.internal:8080
-/// endpoint shop 1 1 1767225590 [fd00::7]:8080
+/// endpoint shop 1 1 1767225590 [fd00::7]:8080 eu-1a
 /// name a.shop.internal 10.0.1.5 10.0.1.6
 /// ```
 ///
-/// An endpoint's numbers are its weight, its priority and the moment at which the list was taken. The
-/// lines of a service stand together.
+/// An endpoint's numbers are its weight, its priority and the moment at which the list was taken; its
+/// zone stands behind its address, where it has one. The lines of a service stand together.
 extension LearnedState {
   private static let longestAddress = 512
 
@@ -24,7 +24,7 @@ extension LearnedState {
         // A path may have blanks; the source will name it again.
         guard Self.isWord(address, Self.longestAddress) else { continue }
         part += "endpoint \(list.service) \(listed.weight) \(listed.priority) \(list.heardAt)"
-        part += " \(address)\n"
+        part += " \(address)\(listed.zone.map { " \($0)" } ?? "")\n"
       }
       if text.utf8.count + part.utf8.count < room { text += part }
     }
@@ -37,12 +37,14 @@ extension LearnedState {
 
   /// Takes the words of an `endpoint`.
   mutating func takeEndpoint(_ words: [String]) throws(LearnedFault) {
-    guard words.count == 6, names.isEmpty, Self.isWord(words[1], Self.longestName),
+    guard (6...7).contains(words.count), names.isEmpty, Self.isWord(words[1], Self.longestName),
       let weight = Int(words[2]), (1...1_000).contains(weight),
       let priority = Int(words[3]), (0...7).contains(priority),
       let heardAt = Self.moment(words[4]), let address = Self.address(words[5])
     else { throw .damaged }
-    let listed = ListedEndpoint(address, weight: weight, priority: priority)
+    let zone = words.count == 7 ? words[6] : nil
+    guard zone.map(Zone.isName) ?? true else { throw .damaged }
+    let listed = ListedEndpoint(address, weight: weight, priority: priority, zone: zone)
     guard lists.last?.service == words[1] else {
       guard lists.count < Settings.maximumServices else { throw .damaged }
       lists.append(List(service: words[1], heardAt: heardAt, endpoints: [listed]))

@@ -13,6 +13,8 @@ enum DownstreamHead {
     var isUpgrade: Bool
     /// There is no body, which the service has not said in the head and HTTP/1.1 has no other way to.
     var isEmpty = false
+    /// What the service says of its load is passed on.
+    var keepsReports = false
   }
 
   /// Writes the head, through its empty line.
@@ -86,6 +88,9 @@ enum DownstreamHead {
       return framing.isUpgrade
     case .contentLength:
       return framing.keepsLength
+    case .endpointLoadMetrics, .endpointLoadMetricsBin:
+      guard framing.keepsReports else { return false }
+      fallthrough
     default:
       guard head.connectionNamesOthers else { return true }
       return !ConnectionOptions.names(

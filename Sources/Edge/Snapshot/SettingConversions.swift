@@ -7,7 +7,7 @@ internal import Upstream
 
 extension HealthReport.Service {
   /// A service for those who ask about it.
-  init(_ setting: ServiceSetting, _ compiled: Snapshot.ServiceEndpoints) {
+  init(_ setting: ServiceSetting, _ compiled: Snapshot.ServiceEndpoints, zone: String?) {
     self.init(
       name: setting.name,
       place: compiled.service.place,
@@ -15,6 +15,9 @@ extension HealthReport.Service {
       outlier: setting.outlier.map(OutlierSettings.init),
       checks: setting.health.map(CheckSettings.init),
       balance: setting.balance.rawValue,
+      reports: setting.loadReports.map(LoadReportSettings.init),
+      zone: zone,
+      zonePreference: setting.zonePreference?.overprovisioning,
       caps: compiled.service.caps,
       maximumConnections: compiled.service.maximumConnections,
       endpoints: compiled.endpoints.map {

@@ -84,6 +84,7 @@ final class SnapshotCompiler: Sendable {
       services.append(
         try compile(
           settings.services[variant.service],
+          zone: settings.zone,
           slots[variant.service],
           routes.retries[settings.services[variant.service].name],
           port: variant.port,
@@ -95,7 +96,7 @@ final class SnapshotCompiler: Sendable {
     }
     // The first ones are the services, whole; parts of them by port come behind.
     for (setting, compiled) in zip(settings.services, services) {
-      roster.append(HealthReport.Service(setting, compiled))
+      roster.append(HealthReport.Service(setting, compiled, zone: settings.zone))
       if let plan = CheckPlan(setting, compiled) { checks.append(plan) }
     }
     let common = Self.commonMaximum(settings, descriptors: descriptors)
@@ -147,6 +148,7 @@ final class SnapshotCompiler: Sendable {
 
   private func compile(
     _ service: ServiceSetting,
+    zone: String?,
     _ slot: AdmissionSlot?,
     _ retries: ServiceRetries?,
     port: UInt16?,
@@ -187,7 +189,8 @@ final class SnapshotCompiler: Sendable {
             place: lease.place,
             weight: traits.weight,
             priority: traits.priority,
-            name: text
+            name: text,
+            isLocal: zone != nil && traits.zone == zone
           )
         )
         resolved.append(
@@ -231,7 +234,9 @@ final class SnapshotCompiler: Sendable {
       policy: ServicePolicyMemory(
         service,
         choices,
-        isOrdered: choices.contains { health.record($0.place).isDrained }
+        isOrdered: choices.contains { health.record($0.place).isDrained },
+        hasZone: zone != nil,
+        edge
       )
     )
   }

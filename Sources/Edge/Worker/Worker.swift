@@ -40,6 +40,8 @@ final class Worker {
   var stretchExhaustions: UInt64 = 0
   /// The exchange whose body is being relayed and kept, -1 for none.
   var keeper: Int32 = -1
+  /// The exchange whose response is being relayed, -1 for none.
+  var reporter: Int32 = -1
   var sessions: Slab<Session>
   var secureLinks: Slab<SecureLink>
   /// Those with something to encrypt, and the list that is being worked off.

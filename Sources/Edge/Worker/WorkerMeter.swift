@@ -128,6 +128,12 @@ final class WorkerMeter {
     shard.add(metrics.poolIdle, change)
     shard.add(metrics.poolBusy, -change)
   }
+  func reported(_ counters: CounterRow, _ result: LoadReportResult) {
+    shard.add(counters[Int(result.rawValue)])
+  }
+  func chose(_ zones: CounterRow, isLocal: Bool) {
+    shard.add(zones[Int((isLocal ? RequestZone.local : .other).rawValue)])
+  }
   func connectFailed(_ metrics: ServiceMetrics) { shard.add(metrics.connectFailures) }
   func staleConnection(_ metrics: ServiceMetrics) { shard.add(more.staleConnections) }
   func unasked(_ metrics: ServiceMetrics) { shard.add(more.unaskedBytes) }

@@ -220,6 +220,14 @@ extension KnownField {
         return .proxyAuthorization
       default: return .other
       }
+    case 21:
+      switch last {
+      case 0x7363_6972_7465_6D2D
+      where first == 0x746E_696F_7064_6E65
+        && word(bytes, start &+ 8) == 0x656D_2D64_616F_6C2D:
+        return .endpointLoadMetrics
+      default: return .other
+      }
     case 25:
       switch last {
       case 0x7374_7365_7571_6572
@@ -227,6 +235,11 @@ extension KnownField {
         && word(bytes, start &+ 8) == 0x6572_7563_6573_6E69
         && word(bytes, start &+ 16) == 0x7473_6575_7165_722D:
         return .upgradeInsecureRequests
+      case 0x6E69_622D_7363_6972
+      where first == 0x746E_696F_7064_6E65
+        && word(bytes, start &+ 8) == 0x656D_2D64_616F_6C2D
+        && word(bytes, start &+ 16) == 0x6962_2D73_6369_7274:
+        return .endpointLoadMetricsBin
       default: return .other
       }
     default: return .other

@@ -50,6 +50,8 @@ public enum KnownField: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case referer
   case upgradeInsecureRequests
   case vary
+  case endpointLoadMetrics
+  case endpointLoadMetricsBin
 
   /// The name in lower case.
   public var name: StaticString {
@@ -101,6 +103,8 @@ public enum KnownField: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case .referer: "referer"
     case .upgradeInsecureRequests: "upgrade-insecure-requests"
     case .vary: "vary"
+    case .endpointLoadMetrics: "endpoint-load-metrics"
+    case .endpointLoadMetricsBin: "endpoint-load-metrics-bin"
     }
   }
 }

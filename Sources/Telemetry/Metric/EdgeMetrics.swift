@@ -124,6 +124,28 @@ public struct EdgeMetrics: Sendable {
     )
   }
 
+  /// Reports of load that endpoints of a service sent, by what they came to.
+  public func loadReports(of service: String, _ results: [String]) -> CounterRow {
+    registry.counters(
+      "spillway_load_reports_total",
+      help: "Reports of load in responses of a service, by what they came to.",
+      labels: ["service": service],
+      by: "result",
+      values: results
+    )
+  }
+
+  /// Attempts of a service that prefers the edge's own zone, by where they went.
+  public func zones(of service: String, _ zones: [String]) -> CounterRow {
+    registry.counters(
+      "spillway_zone_attempts_total",
+      help: "Attempts that went to endpoints of the edge's own zone (local), and to others.",
+      labels: ["service": service],
+      by: "zone",
+      values: zones
+    )
+  }
+
   /// The handles of one service.
   public func service(_ name: String) -> ServiceMetrics {
     let pool = "Upstream connections in the pools, by service and state."

@@ -16,6 +16,14 @@ public struct ChoicePolicy: BitwiseCopyable, Sendable {
   public var slowStart = Nanoseconds.zero
   /// With `ringHash`: how much busier than the mean the owner of a key may be.
   public var loadBound = 1.25
+  /// Whether what endpoints report of their load is of use for the choice.
+  public var hasReports = false
+  public var reports = LoadReportSettings()
+  /// Whether those of the edge's own zone are preferred.
+  public var hasZones = false
+  /// How much more than now the endpoints of a zone can do: as long as the share of them that is
+  /// healthy, times this, is 1, nobody leaves the zone.
+  public var overprovisioning = 1.4
 
   public init() {}
 
@@ -42,6 +50,19 @@ public struct ChoiceView: BitwiseCopyable, Sendable {
   /// Requests in flight with all endpoints of the tier, counted once a turn.
   var load: Int = 0
   var loadAt = Instant(.min)
+  var loadOf: UInt = 0
+  /// The greatest weight that follows from reports, 0 while those of the configuration count.
+  var mostWeight: Int32 = 0
+  /// In flight, for an endpoint of the usual weight, beyond which one is hot.
+  var hotThreshold: Float = 0
+  /// Share of the requests that stay in the edge's own zone, below 0 where zones are of no account.
+  var localShare: Float = -1
+  /// Where a round of the other zones stands.
+  var spillCursor: UInt32 = 0
+  /// Whether the last choice was an endpoint of the edge's own zone; `nil` where that is of no
+  /// account.
+  public internal(set) var isLocal: Bool?
 
-  public init() {}
+  /// `hotThreshold`: Where the search for it begins, at least 0.
+  public init(hotThreshold: Float = 0) { self.hotThreshold = hotThreshold }
 }

@@ -11,11 +11,14 @@ public struct ListedEndpoint: Sendable, Hashable {
   public var weight: Int
   /// 0, asked first, to 7.
   public var priority: Int
+  /// Where it is, `nil` where the source does not say.
+  public var zone: String?
 
-  public init(_ address: Address, weight: Int = 1, priority: Int = 0) {
+  public init(_ address: Address, weight: Int = 1, priority: Int = 0, zone: String? = nil) {
     self.address = address
     self.weight = weight
     self.priority = priority
+    self.zone = zone
   }
 }
 
@@ -56,7 +59,7 @@ public struct EndpointList: Sendable {
   public struct Change: Sendable, Equatable {
     public var added = 0
     public var removed = 0
-    /// Those that stay with another weight or priority.
+    /// Those that stay with another weight, priority or zone.
     public var changed = 0
 
     public init(added: Int = 0, removed: Int = 0, changed: Int = 0) {

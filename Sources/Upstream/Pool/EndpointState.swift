@@ -44,6 +44,11 @@ public struct EndpointState: BitwiseCopyable {
   public var isFull = false
   /// Of two, the other one is chosen before this instant: it said that it has enough to do.
   public var penalisedUntil = Instant(.min)
+  /// The weight that follows from what it reports of its load, as long as those of its service are in
+  /// use; 0 for none.
+  public var reportedWeight: Int32 = 0
+  /// What it reports to use, below 0 where it does not.
+  public var reportedUtilization: Float = -1
   /// When it joined a service that others served already, for a slow start; else the distant past.
   public var joinedAt = Instant(.min)
 
