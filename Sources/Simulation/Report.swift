@@ -15,6 +15,8 @@ public struct Report: Sendable {
   public var queueWait99 = 0.0
   /// Requests that were not served.
   public var shed = 0.0
+  /// The same without those that take longer than their deadline however they are served.
+  public var avoidable = 0.0
   /// Attempts that admission refused over requests that came: what is not served in time because the
   /// service alone takes too long is no fault of admission.
   public var refused = 0.0
@@ -43,6 +45,7 @@ extension World {
     var criticalOffered = 0.0
     var criticalServed = 0.0
     var refused = 0.0
+    var hopeless = 0.0
     var places = 0.0
     var rate = 0.0
     for index in from..<to {
@@ -55,6 +58,7 @@ extension World {
       criticalOffered += bucket.offered[0]
       criticalServed += bucket.served[0]
       refused += bucket.refused
+      hopeless += bucket.hopeless
       work += bucket.work
       limit += bucket.limit
       let time = Double(index) * 0.1
@@ -65,6 +69,7 @@ extension World {
     report.goodput = scenario.countsWork ? work / places : finished / rate
     report.critical = criticalOffered > 0 ? criticalServed / criticalOffered : 1
     report.shed = offered > 0 ? 1 - served / offered : 0
+    report.avoidable = offered > 0 ? (offered - served - hopeless) / offered : 0
     report.refused = offered > 0 ? refused / offered : 0
     report.meanLimit = limit / Double(max(to - from, 1))
     report.median = latency.quantile(0.5)
@@ -90,7 +95,7 @@ extension World {
     while time + 3 < last {
       let best = reachable(from: max(start + 1, scenario.measured.lowerBound), to: last)
       if finishedRate(time, 0.5) >= 0.93 * best, finishedRate(time + 0.5, 2.5) >= 0.95 * best {
-        report.convergence = time - start
+        report.convergence = Self.tenths(time - start)
         break
       }
       time += 0.1
@@ -100,12 +105,15 @@ extension World {
     time = end
     while time + 4 < scenario.length {
       if shareServed(from: time, length: 1) > 0.99, shareServed(from: time, length: 3) > 0.99 {
-        report.recovery = time - end
+        report.recovery = Self.tenths(time - end)
         break
       }
       time += 0.1
     }
   }
+
+  /// Without what a sum of tenths is off by: 3 s are not more than 3 s.
+  private static func tenths(_ time: Double) -> Double { (time * 10).rounded() / 10 }
 
   /// Requests per second that one who knew everything would serve.
   private func reachable(from: Double, to: Double) -> Double {

@@ -48,6 +48,8 @@ public final class World {
     var finished = InlineArray<4, Double>(repeating: 0)
     /// Attempts that admission refused, by the time of refusal.
     var refused = 0.0
+    /// Requests that the service alone, with nobody before them, would not answer in time.
+    var hopeless = 0.0
     var work = 0.0
     var limit = 0.0
   }
@@ -198,7 +200,11 @@ public final class World {
     request.edge = random.below(active == 0 ? scenario.edges : active)
     request.worker = scenario.workers == 1 ? 0 : random.below(scenario.workers)
     requests[index] = request
-    if kind != .hang { buckets[bucket(now)].offered[request.priority] += 1 }
+    if kind != .hang {
+      buckets[bucket(now)].offered[request.priority] += 1
+      let alone = request.demand + network + scenario.delay.at(now)
+      if alone >= scenario.deadline { buckets[bucket(now)].hopeless += 1 }
+    }
     arriveAtEdge(index)
   }
 

@@ -4,24 +4,31 @@ import Simulation
 
 // Runs the trials of admission and prints a line for each; ends with 1 when a goal is missed.
 //
-//   admission-sim [--seeds N] [--limiter NAME] [SCENARIO ...]
+//   admission-sim [--seeds N | --seeds FROM-TO] [--limiter NAME] [SCENARIO ...]
+//
+// A rule that was chosen with some seeds is judged by others: --seeds 13-24.
 
-var seeds = 3
-var limiter = "latency-gradient"
-var names: [String] = []
-var arguments = CommandLine.arguments.dropFirst().makeIterator()
-while let argument = arguments.next() {
-  switch argument {
-  case "--seeds": seeds = max(1, Int(arguments.next() ?? "") ?? 1)
-  case "--limiter": limiter = arguments.next() ?? limiter
-  default: names.append(argument)
-  }
-}
 func refuse(_ what: String) -> Never {
   FileHandle.standardError.write(Data((what + "\n").utf8))
   exit(2)
 }
 
+var seeds = 1...3
+var limiter = "latency-gradient"
+var names: [String] = []
+var arguments = CommandLine.arguments.dropFirst().makeIterator()
+while let argument = arguments.next() {
+  switch argument {
+  case "--seeds":
+    let bounds = (arguments.next() ?? "").split(separator: "-").compactMap { Int($0) }
+    guard let last = bounds.last, last >= 1 else { refuse("--seeds takes N or FROM-TO, from 1") }
+    let first = bounds.count > 1 ? bounds[0] : 1
+    guard (1...last).contains(first) else { refuse("--seeds takes N or FROM-TO, from 1") }
+    seeds = first...last
+  case "--limiter": limiter = arguments.next() ?? limiter
+  default: names.append(argument)
+  }
+}
 if Limiter(named: limiter) == nil { refuse("no limiter is named \(limiter)") }
 for name in names where Trials.named(name) == nil { refuse("no scenario is named \(name)") }
 
@@ -43,7 +50,7 @@ let columns = [
 print(padded("scenario", 16), "seed", columns.map { padded($0, 8) }.joined())
 var missed = 0
 for trial in Trials.all where names.isEmpty || names.contains(trial.scenario.name) {
-  for seed in 1...seeds {
+  for seed in seeds {
     let report = Simulation.run(trial.scenario, seed: UInt64(seed), limiterNamed: limiter)
     let figures = [
       shown(report.goodput * 100, 1), shown(report.critical * 100, 2),
