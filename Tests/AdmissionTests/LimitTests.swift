@@ -211,6 +211,80 @@ struct LimitTests {
     #expect(!limit.growth.isOn)
   }
 
+  @Test func `a slower cohort that follows no clean one takes the limit down by the gradient`() {
+    var limit = grownUp()
+    limit.growth.isOn = true
+    limit.slot = 0
+    limit.usualLatency = 0.2
+
+    limit.observe(cohort(1, 0.2, size: 40))
+
+    // Ten baselines ask for less than 0.4 of it.
+    #expect(limit.value == 16)
+    #expect(!limit.growth.isOn)
+    // What was measured with the queue is no measure of time any more.
+    #expect(abs(limit.usualLatency - 0.08) < 0.001)
+    #expect(limit.period == .milliseconds(400))
+  }
+
+  @Test func `what a slower cohort left behind does not take the limit down again`() {
+    var limit = grownUp()
+    limit.growth.isOn = true
+    limit.observe(window(10, served: 0, latency: 0, isLimited: true, inFlight: 40))
+    limit.observe(cohort(11, 0.06, size: 40))
+    let ended = limit.value
+    #expect(ended < 40)
+
+    for tick in 12...19 {
+      limit.observe(window(tick, served: 20, latency: 0.06, isLimited: true, inFlight: ended))
+    }
+    while limit.growth.isStale {
+      limit.observe(window(20, served: 20, latency: 0.06, isLimited: true, inFlight: ended))
+    }
+
+    #expect(limit.value == ended)
+  }
+
+  @Test func `a slot that is slower ends growth where no cohort was clean, as far as is sure`() {
+    var sure = grownUp()
+    sure.growth.isOn = true
+    sure.baselineError = 0
+    var unsure = sure
+
+    for tick in 11...45 {
+      let window = window(tick, served: 20, latency: 0.2, isLimited: true, inFlight: 40)
+      var wide = window
+      // Of 29 such windows the mean is known to 0.3 of itself.
+      wide.limited.residual = 42
+      sure.observe(window)
+      unsure.observe(wide)
+    }
+
+    #expect(!sure.growth.isOn && !unsure.growth.isOn)
+    #expect(sure.value == 16)
+    #expect(unsure.value > 16 && unsure.value < 40)
+  }
+
+  @Test func `slots are as long as seconds ask for, whatever weights are counted in`() {
+    // A service of 20 ms, whose routes weigh a hundredth each.
+    var limit = LatencyGradientLimit(
+      learned: LearnedLimit(
+        limit: 40,
+        baseline: 2,
+        meanLatency: 0.02,
+        meanWeight: 0.01,
+        usualLatency: 2
+      )
+    )
+    limit.growth.isOn = false
+
+    for tick in 11...20 {
+      limit.observe(window(tick, served: 20, latency: 2, isLimited: true, inFlight: 40))
+    }
+
+    #expect(limit.period == .milliseconds(1_600))
+  }
+
   @Test(
     arguments: [Double.nan, .infinity, -.infinity, -1, 0, 1e300, .leastNonzeroMagnitude],
     ["latency-gradient", "gradient2", "vegas", "aimd", "fixed"]

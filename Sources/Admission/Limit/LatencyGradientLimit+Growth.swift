@@ -29,6 +29,8 @@ struct Growth: Sendable {
   var checks = 0
   /// Members that are still out, and their weights.
   var out = RatioSum()
+  /// Growth ended within the slot: those that answer in the rest of it were dispatched before.
+  var isStale = false
 
   mutating func begin(limit: Double) {
     number &+= 1
@@ -40,6 +42,9 @@ struct Growth: Sendable {
 }
 
 extension RatioSum {
+  /// The relative error of the ratio of two values.
+  static func together(_ a: Double, _ b: Double) -> Double { (a * a + b * b).squareRoot() }
+
   /// What is known of a service from before, as heavy as its smallest cohort: the first one moves it,
   /// and does not take its place.
   fileprivate static let knownCount = 24.0
@@ -79,6 +84,7 @@ extension LatencyGradientLimit {
     )
     judge(growth.samples)
     growth.begin(limit: value)
+    if growth.isStale { chooseLength(window) }
   }
 
   private mutating func judge(_ cohort: RatioSum) {
@@ -86,8 +92,7 @@ extension LatencyGradientLimit {
     guard latency > 0 else { return }
     // Where some requests take a hundred times as long as others, two cohorts of the same service
     // may differ by a factor of two.
-    let error = (cohort.relativeError * cohort.relativeError + baselineError * baselineError)
-      .squareRoot()
+    let error = RatioSum.together(cohort.relativeError, baselineError)
     if baseline == 0 {
       growth.pooled = cohort
       baseline = latency
@@ -105,11 +110,8 @@ extension LatencyGradientLimit {
         value = growth.clean > 0 ? growth.clean : value / 2
         return
       }
-      value =
-        growth.clean > 0
-        ? min(1.1 * growth.clean, value) : value * max(0.4, 1.1 * baseline / latency)
-      growth.isOn = false
-      limited.clear()
+      endGrowth(clean: 1.1 * growth.clean, latency)
+      growth.isStale = true
     } else {
       double()
       if baselineError > 0 {
@@ -118,6 +120,24 @@ extension LatencyGradientLimit {
         baseline += 0.3 * (latency - baseline)
       }
     }
+  }
+
+  /// Back to the last limit that was clean; where none is known, as far as the gradient asks for at
+  /// once, but not below 0.4.
+  ///
+  /// - Parameters:
+  ///   - clean: What counts as clean where that is known.
+  ///   - latency: What the gradient is of.
+  private mutating func endGrowth(clean: Double, _ latency: Double) {
+    let before = value
+    value =
+      growth.clean > 0
+      ? min(clean, value) : value * Bounds.clamp(wanted(latency / baseline), 0.4, 1)
+    // What waits at the service is the limit: with less of it, less time is waited. Slots as long as the
+    // queue was would keep the next step for later.
+    usualLatency *= value / before
+    growth.isOn = false
+    limited.clear()
   }
 
   private mutating func pool(_ cohort: RatioSum) {
@@ -138,12 +158,16 @@ extension LatencyGradientLimit {
 
   /// Ends growth when a slot's own samples show that it went too far.
   mutating func endGrowthIfSlower() {
-    guard growth.isOn else { return }
-    if wasLimited, baseline > 0, limited.count >= Constants.samplesNeeded,
-      limited.value * (1 - 2 * (limited.relativeError + baselineError)) > Growth.slower * baseline
-    {
+    // The least that it may be: a burst of slow requests is no reason to go far down.
+    let latency = limited.value * (1 - 2 * (limited.relativeError + baselineError))
+    guard growth.isOn, wasLimited, baseline > 0, limited.count >= Constants.samplesNeeded,
+      latency > Growth.slower * baseline
+    else { return }
+    if growth.clean > 0 {
       growth.isOn = false
-      if growth.clean > 0 { value = min(value, growth.clean) }
+      value = min(value, growth.clean)
+    } else {
+      endGrowth(clean: 0, latency)
     }
   }
 }

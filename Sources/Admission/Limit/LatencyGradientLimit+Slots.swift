@@ -46,6 +46,7 @@ extension LatencyGradientLimit {
         closeUnlimited(window.now)
       }
     }
+    growth.isStale = false
     if hadDrops {
       growth.isOn = false
       freeSince = window.now
@@ -68,7 +69,7 @@ extension LatencyGradientLimit {
   private mutating func closeLimited(_ now: Instant) {
     freeSince = now
     endGrowthIfSlower()
-    if growth.isOn {
+    if growth.isOn || growth.isStale {
       limited.clear()
     } else if limited.count >= Constants.samplesNeeded {
       step()
@@ -113,13 +114,18 @@ extension LatencyGradientLimit {
     if baseline == 0 { baseline = latency }
     suspectLatency = latency
     gradient = latency / baseline
-    var factor = Constants.tolerated / gradient + Constants.headroom / value.squareRoot()
+    var factor = wanted(gradient)
     if gradient * (1 - 2 * error) > Constants.suspicion { suspect() }
     if gradient * (1 + error) >= 1.15 { factor = factor.squareRoot() }
     value = max(
       Constants.smallest,
       value * Bounds.clamp(factor, Constants.step.least, Constants.step.most)
     )
+  }
+
+  /// What a latency of so many baselines asks the limit to be multiplied by.
+  func wanted(_ gradient: Double) -> Double {
+    Constants.tolerated / gradient + Constants.headroom / value.squareRoot()
   }
 
   private mutating func suspect() {
@@ -172,18 +178,7 @@ extension LatencyGradientLimit {
   /// Chooses the length of the slot that begins, and whether it is a drain.
   private mutating func openSlot(_ window: LimitWindow) {
     guard wasLimited else { return }
-    var length = Constants.slot
-    let longest = min(
-      max(Constants.longestSlot.seconds, 3 * baseline),
-      Constants.longestOfAll.seconds
-    )
-    while length.seconds < longest, length.seconds < 3 * usualLatency {
-      length = length + length
-    }
-    if length != period {
-      period = length
-      slot = Self.slotNumber(window.wallClock, length)
-    }
+    chooseLength(window)
     let every = max(4, Constants.longestSlot.rawValue / period.rawValue)
     guard !growth.isOn, baseline > 0, slot % every == 0 else { return }
     mode = .drain
@@ -196,5 +191,21 @@ extension LatencyGradientLimit {
       drainedBefore = 0
     }
     lastWasDeep = isDeep
+  }
+
+  /// Makes slots as long as the usual latency asks for, the present one with them.
+  mutating func chooseLength(_ window: LimitWindow) {
+    var length = Constants.slot
+    let longest = min(
+      max(Constants.longestSlot.seconds, 3 * baseline * meanWeight),
+      Constants.longestOfAll.seconds
+    )
+    while length.seconds < longest, length.seconds < 3 * usualLatency {
+      length = length + length
+    }
+    if length != period {
+      period = length
+      slot = Self.slotNumber(window.wallClock, length)
+    }
   }
 }
