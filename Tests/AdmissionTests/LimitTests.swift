@@ -265,6 +265,47 @@ struct LimitTests {
     #expect(unsure.value > 16 && unsure.value < 40)
   }
 
+  @Test(arguments: [(8.0, 0.0005, true), (8, 0.02, false), (7, 0.0005, false), (24, 0.02, true)])
+  func `a drain is judged by how sure its answers are`(
+    _ count: Double,
+    _ deviation: Double,
+    _ isJudged: Bool
+  ) {
+    var limit = grownUp()
+    limit.mode = .wait
+    limit.slot = 0
+    limit.drained = RatioSum(
+      count: count,
+      latency: count * 0.01,
+      weight: count * 0.02,
+      residual: count * deviation * deviation
+    )
+
+    limit.observe(window(10, served: 0, latency: 0, isLimited: true, inFlight: 40))
+
+    #expect((limit.baseline < 1) == isJudged)
+  }
+
+  @Test
+  func `what the drain leaves must be as high as what it is compared with, both being unsure`() {
+    func judged(_ error: Double) -> Double {
+      var limit = grownUp()
+      limit.mode = .wait
+      limit.isDeep = true
+      limit.isSuspect = true
+      limit.suspectLimit = 40
+      limit.suspectLatency = 3
+      limit.suspectError = error
+      limit.slot = 0
+      limit.drained = RatioSum(count: 100, latency: 5, weight: 2, residual: 0.01)
+      limit.observe(window(10, served: 0, latency: 0, isLimited: true, inFlight: 40))
+      return limit.baseline
+    }
+
+    #expect(judged(0) == 2.5)
+    #expect(judged(0.1) < 1.3)
+  }
+
   @Test func `slots are as long as seconds ask for, whatever weights are counted in`() {
     // A service of 20 ms, whose routes weigh a hundredth each.
     var limit = LatencyGradientLimit(

@@ -113,6 +113,7 @@ extension LatencyGradientLimit {
     guard latency > 0 else { return }
     if baseline == 0 { baseline = latency }
     suspectLatency = latency
+    suspectError = error
     gradient = latency / baseline
     var factor = wanted(gradient)
     if gradient * (1 - 2 * error) > Constants.suspicion { suspect() }
@@ -142,7 +143,9 @@ extension LatencyGradientLimit {
       weight: max(drainOut.weight, 0),
       scale: scale
     )
-    if drained.count >= Constants.samplesNeeded, drained.value > 0 { judgeDrain() }
+    let few = Constants.fewSamples
+    let isSure = drained.count >= few.count && drained.relativeError <= few.error
+    if isSure || drained.count >= Constants.samplesNeeded, drained.value > 0 { judgeDrain() }
     mode = .open
     isDeep = false
     limited.clear()
@@ -154,7 +157,8 @@ extension LatencyGradientLimit {
     let count = drained.count - drainedBefore
     var isKept = false
     var isHigh = latency > baseline * (1 + 3 * error) && latency > 1.25 * baseline
-    if isDeep, isHigh, latency * (1 - 2 * error) > Constants.flat * suspectLatency {
+    let both = RatioSum.together(error, suspectError)
+    if isDeep, isHigh, latency * (1 - 2 * both) > Constants.flat * suspectLatency {
       // Half of the load left latency where it was, so it is not our queue.
       value = max(value, suspectLimit * min(4, baseline > 0 ? latency / baseline : 1))
       baseline = latency
@@ -168,7 +172,7 @@ extension LatencyGradientLimit {
       // Too few to tell, where latencies differ widely: the next drain adds to them.
       isKept =
         isDeep && isHigh && drained.count < Constants.mostDrained
-        && latency * (1 + 2 * error) > Constants.flat * suspectLatency
+        && latency * (1 + 2 * both) > Constants.flat * suspectLatency
     }
     drainedBefore = isKept ? drained.count : 0
     if !isKept { drained.clear() }

@@ -33,6 +33,9 @@ public struct LatencyGradientLimit: ConcurrencyLimit {
     static let headroom = 1.5
     static let step = (least: 0.75, most: 1.5)
     static let samplesNeeded = 24.0
+    /// Fewer do in a drain where they are as sure as so many exponential ones; of less than these not
+    /// even the error is known.
+    static let fewSamples = (count: 8.0, error: 1 / samplesNeeded.squareRoot())
     static let idleSamplesNeeded = 32.0
     static let shallow = 0.7
     /// The depth of a drain that decides whose latency it is.
@@ -92,6 +95,7 @@ public struct LatencyGradientLimit: ConcurrencyLimit {
   var isSuspect = false
   var suspectLimit = 0.0
   var suspectLatency = 0.0
+  var suspectError = 0.0
   var isDeep = false
   var lastWasDeep = false
   var drainNumber: UInt32 = 0
