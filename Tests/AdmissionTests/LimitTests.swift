@@ -265,6 +265,22 @@ struct LimitTests {
     #expect(unsure.value > 16 && unsure.value < 40)
   }
 
+  @Test func `cohorts that are each a little slower do not lead the baseline away`() {
+    var limit = LatencyGradientLimit()
+    limit.slot = 0
+    var latency = 0.02
+    for tick in 1...6 where limit.growth.isOn {
+      let size = max(24, min(limit.value, 200))
+      var window = cohort(tick, latency, size: size)
+      window.cohort.residual = 0.1 * size * latency * 0.1 * size * latency
+      limit.observe(window)
+      latency *= 1.15
+    }
+
+    #expect(!limit.growth.isOn)
+    #expect(limit.baseline < 1.4)
+  }
+
   @Test(arguments: [(8.0, 0.0005, true), (8, 0.02, false), (7, 0.0005, false), (24, 0.02, true)])
   func `a drain is judged by how sure its answers are`(
     _ count: Double,

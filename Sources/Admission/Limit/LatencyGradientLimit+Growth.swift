@@ -24,6 +24,8 @@ struct Growth: Sendable {
   var samples = RatioSum()
   /// All cohorts that were not slower, where the baseline is known from nothing else.
   var pooled = RatioSum()
+  /// The first cohort, where the baseline is known from nothing else.
+  var first = RatioSum()
   /// The next cohort only makes the baseline surer.
   var isCheck = false
   var checks = 0
@@ -95,6 +97,7 @@ extension LatencyGradientLimit {
     let error = RatioSum.together(cohort.relativeError, baselineError)
     if baseline == 0 {
       growth.pooled = cohort
+      growth.first = cohort
       baseline = latency
       baselineError = cohort.relativeError
       double()
@@ -102,7 +105,7 @@ extension LatencyGradientLimit {
       growth.isCheck = false
       pool(cohort)
     } else if latency * (1 - 1.5 * error) > Growth.slower * baseline
-      || latency > Growth.farSlower * (1 + error) * baseline
+      || latency > Growth.farSlower * (1 + error) * baseline || isSlowerThanFirst(cohort)
     {
       if baselineError > 0, error > Growth.unsure, growth.checks < Growth.mostChecks {
         growth.checks += 1
@@ -120,6 +123,15 @@ extension LatencyGradientLimit {
         baseline += 0.3 * (latency - baseline)
       }
     }
+  }
+
+  /// Each cohort that is pooled may be a little slower than those before: many together would lead the
+  /// baseline as far up as the limit goes.
+  private func isSlowerThanFirst(_ cohort: RatioSum) -> Bool {
+    let first = growth.first
+    guard baselineError > 0, first.value > 0 else { return false }
+    let error = RatioSum.together(cohort.relativeError, first.relativeError)
+    return cohort.value * (1 - 1.5 * error) > Growth.slower * first.value
   }
 
   /// Back to the last limit that was clean; where none is known, as far as the gradient asks for at
