@@ -12,6 +12,7 @@ extension LatencyGradientLimit {
     if number < slot, window.now - slotBegan < period { return }
     slot = number
     slotBegan = window.now
+    losses.begin(window.now)
     closeSlot(window)
     if mode == .open { openSlot(window) }
   }

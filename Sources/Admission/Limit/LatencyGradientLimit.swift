@@ -90,6 +90,7 @@ public struct LatencyGradientLimit: ConcurrencyLimit {
   /// For how long the limit was full and fewer than `dispatchesNeeded` went out in each slot.
   var slowTime = Nanoseconds.zero
   var dropped = 0.0
+  var losses = Losses()
   var peaks = InFlightPeaks()
 
   var isSuspect = false
@@ -184,6 +185,7 @@ public struct LatencyGradientLimit: ConcurrencyLimit {
     addUp(window)
     if growth.isOn { judgeCohort(window) }
     peaks.advance(to: window.now, inFlight: window.inFlight)
+    cutIfLost(window)
     advanceSlot(window)
     isHeldBack = window.now < saturatedUntil
     if isHeldBack { holdBack(to: before) }

@@ -103,10 +103,11 @@ extension WorkerAdmission {
     guard outcome == .served else {
       if outcome == .dropped { sums.add(1, to: .dropped) }
       let weight = cells.number(cells.weights + route)
-      // One that was dropped late was slow: it stays out, and counts at its age or the cap.
+      // One of a drain that was dropped late was slow: it stays out, and counts at the cap. A cohort has
+      // no end, and would wait for it for ever.
       let wasSlow = outcome == .dropped && latency >= period
       if isDrained, !wasSlow { sums.add(.drainGoneCount, weight: weight) }
-      if isMember, !wasSlow { sums.add(.cohortGoneCount, weight: weight) }
+      if isMember { sums.add(.cohortGoneCount, weight: weight) }
       return
     }
     let scale = cells.number(ServiceCells.Place.scale)
