@@ -37,7 +37,7 @@ final class EdgeUnderTest: @unchecked Sendable {
 
   /// `sockets` and `blocks` are the bounds of a worker's reactor, `ticketRotation` is how long a key
   /// of tickets seals, `snapshots` the bound of the configurations it holds, `descriptors` those that the process may have, `memory` where it reads
-  /// how much is in use, `nameServers` those in place of the system's.
+  /// how much is in use, `nameServers` those in place of the system's, `calls` how long its own calls may take.
   init(
     configuration: String,
     backend: Backend,
@@ -48,7 +48,8 @@ final class EdgeUnderTest: @unchecked Sendable {
     snapshots: Int? = nil,
     descriptors: Int? = nil,
     memory: MemoryUse? = nil,
-    nameServers: String? = nil
+    nameServers: String? = nil,
+    calls: CallTimes? = nil
   ) throws {
     let loaded = try ConfigurationSource.parse(configuration, file: "wire.yaml")
     var options = EdgeServer.Options()
@@ -60,6 +61,7 @@ final class EdgeUnderTest: @unchecked Sendable {
     if let handshakes { options.handshakes = handshakes }
     if let ticketRotation { options.ticketRotation = ticketRotation }
     options.nameServers = nameServers
+    if let calls { options.calls = calls }
     if let memory { options.memory = memory }
     let sockets = InheritedSockets(environment: [:], processID: 0)
     edge = try EdgeInstance(loaded, sockets: sockets, options: options)
@@ -74,6 +76,9 @@ final class EdgeUnderTest: @unchecked Sendable {
     guard let port = edge.server.port(ofListener: listener) else { throw WireFailure("no port") }
     return port
   }
+
+  /// How its slow plane calls services.
+  var caller: any ServiceCaller { edge.server.caller }
 
   /// Adopts another configuration; throws when it was refused.
   func reload(_ configuration: String) throws {

@@ -30,7 +30,7 @@ extension RequestDemand {
     now: Instant
   ) {
     var place = Int(route.pointee.classPlace)
-    deadline = now + route.pointee.timeout
+    deadline = view.isEndless ? .never : now + route.pointee.timeout
     var isBackground = false
     var isNamed = false
     priority = 0
@@ -97,9 +97,11 @@ enum DemandFields {
     writer.bytes(names.field.start, names.field.count)
     writer.text(": ")
     writer.bytes(name.start, name.count)
-    writer.text("\r\nx-envoy-expected-rq-timeout-ms: ")
-    layout.deadlineStart = writer.count
-    writer.aligned(left(demand.deadline, now), width: width)
+    if demand.deadline != .never {
+      writer.text("\r\nx-envoy-expected-rq-timeout-ms: ")
+      layout.deadlineStart = writer.count
+      writer.aligned(left(demand.deadline, now), width: width)
+    }
     if demand.callDeadline != .never {
       writer.text("\r\ngrpc-timeout: ")
       layout.callTimeStart = writer.count

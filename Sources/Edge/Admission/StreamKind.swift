@@ -6,6 +6,8 @@ enum StreamKind: UInt8, CaseIterable {
   case call
   /// It waits for its client to send or to read.
   case slowClient
+  /// A call of the edge itself whose answer lasts.
+  case internalCall
 
   /// The value of the label `kind`.
   var label: String {
@@ -14,6 +16,7 @@ enum StreamKind: UInt8, CaseIterable {
     case .eventStream: "event-stream"
     case .call: "grpc"
     case .slowClient: "slow-client"
+    case .internalCall: "internal"
     }
   }
 }

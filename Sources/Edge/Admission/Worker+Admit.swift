@@ -33,6 +33,7 @@ extension Worker {
     place.route = route.pointee.admissionRoute
     place.isShadow = service.pointee.isShadow
     place.tenant = RequestTenant.number(view)
+    if view.isEndless { return beginEndless(&place) }
     if view.head.wantsUpgrade, let refusal = refuseTunnel(view, place) { return refusal }
     guard place.isShadow || gathering >= overload.mostGathering || hasBody(connection, view) else {
       place.state = .gathering

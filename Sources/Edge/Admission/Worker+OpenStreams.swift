@@ -43,6 +43,24 @@ extension Worker {
     return true
   }
 
+  /// Counts a call of the edge itself among the open streams before it goes out: how long its answer
+  /// is waited for says nothing of the service.
+  ///
+  /// - Returns: The refusal, where there was no room.
+  func beginEndless(_ place: inout AdmissionPlace) -> Refusal? {
+    let entry = admissions[place.slot]
+    if !entry.pointee.admission.openStream() {
+      entry.pointee.tally.countRefused(.internalCall, isShadow: place.isShadow)
+      guard place.isShadow, entry.pointee.admission.openStream(isForced: true) else {
+        let refusal = entry.pointee.admission.streamRefusal()
+        note(refusal, place)
+        return refusal
+      }
+    }
+    place.state = .streaming
+    return nil
+  }
+
   /// A response head says that what follows is a stream.
   ///
   /// - Returns: `false` when there was no room, and the exchange has been answered.

@@ -59,6 +59,10 @@ struct Connection: BitwiseCopyable {
     static let waitsForReader = Flags(rawValue: 1 << 7)
     /// The connection was counted against the maximum of all listeners that state none.
     static let sharesMaximum = Flags(rawValue: 1 << 8)
+    /// It carries a call of the edge itself; no socket that was accepted ever has this.
+    static let isInternal = Flags(rawValue: 1 << 9)
+    /// Such a call, whose answer is read for as long as it lasts.
+    static let isEndless = Flags(rawValue: 1 << 10)
   }
 
   var transport: Transport

@@ -260,6 +260,7 @@ extension Worker {
       streamConnections -= 1
     } else {
       let listener = Int(connection.pointee.listener)
+      if connection.pointee.flags.contains(.isInternal) { calls[index] = nil }
       listeners[listener].clientLeft(connection.pointee.flags, connection.pointee.peer)
       meter.connectionClosed(listeners[listener].metrics)
     }

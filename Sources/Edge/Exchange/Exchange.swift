@@ -81,6 +81,10 @@ struct Exchange: BitwiseCopyable {
     static let wasHedged = Flags(rawValue: 1 << 23)
     /// An interim response was passed on.
     static let hasBegun = Flags(rawValue: 1 << 24)
+    /// It is a call of the edge itself.
+    static let isInternal = Flags(rawValue: 1 << 25)
+    /// Such a call whose answer may begin and end whenever it likes.
+    static let isEndless = Flags(rawValue: 1 << 26)
   }
 
   var phase: Phase

@@ -11,6 +11,7 @@ extension Worker {
   func account(_ index: Int32, reason: ReplyReason? = nil) {
     let exchange = exchanges[index]
     let duration = reactor.now - exchange.pointee.started
+    if let reason { tellCall(exchange.pointee.connection, reason) }
     meter.finished(
       routeMetrics(index) ?? meter.unrouted,
       method: exchange.pointee.method,
@@ -87,6 +88,7 @@ extension Worker {
   ) {
     let snapshot = snapshots.newest
     let compiled = route >= 0 ? snapshot.route(route) : nil
+    if let reason { tellCall(index, reason) }
     meter.finished(
       compiled?.pointee.metrics ?? meter.unrouted,
       method: view.head.method,
@@ -122,6 +124,7 @@ extension Worker {
     let isHead = connection.pointee.phase == .head && connection.pointee.deadline != .never
     let left = isHead ? connection.pointee.deadline - reactor.now : .zero
     let duration = isHead ? max(.zero, limits(connection).headTimeout - left) : .zero
+    tellCall(index, reason)
     meter.finished(meter.unrouted, method: .other, status: status, duration: duration)
     guard meter.wantsLog(status: status, using: &random) else { return }
     var record = newRecord(index, snapshots.newest.configVersion, status, reason)

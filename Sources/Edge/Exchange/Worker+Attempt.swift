@@ -205,8 +205,9 @@ extension Worker {
 
   /// The connection is there: from now on it is the answer that is waited for.
   func startWaiting(_ exchange: UnsafeMutablePointer<Exchange>) {
-    let perTry = snapshots[exchange.pointee.snapshot].route(exchange.pointee.route).pointee
+    var perTry = snapshots[exchange.pointee.snapshot].route(exchange.pointee.route).pointee
       .perTryTimeout
+    if exchange.pointee.flags.contains(.isEndless) { perTry = waitForEndless(exchange) }
     exchange.pointee.phase = .waiting
     exchange.pointee.attemptStarted = reactor.now
     exchange.pointee.bodySent = Int64(exchange.pointee.kept.bytes)

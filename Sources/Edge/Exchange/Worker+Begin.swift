@@ -22,7 +22,9 @@ extension Worker {
         peer: connection.pointee.peer,
         peerIsUnix: connection.pointee.flags.contains(.peerIsUnix),
         isTrusted: connection.pointee.flags.contains(.isTrusted),
-        isSecure: connection.pointee.transport.isSecure
+        isSecure: connection.pointee.transport.isSecure,
+        isInternal: connection.pointee.flags.contains(.isInternal),
+        isEndless: connection.pointee.flags.contains(.isEndless)
       )
     )
   }
@@ -44,6 +46,7 @@ extension Worker {
     if let refusal = refuse(view, connection) {
       return answer(index, view, refusal, route: -1)
     }
+    guard !view.isInternal else { return beginCall(index, view) }
     let policy = listeners[Int(connection.pointee.listener)].pathPolicy
     switch normalise(&view, policy) {
     case .refused(let fault):
@@ -162,7 +165,7 @@ extension Worker {
   /// Stages 4 to 13: the route's policies, then an attempt.
   ///
   /// `fallback`: Why the route stands in for another one.
-  private func serve(
+  func serve(
     _ index: Int32,
     _ view: RequestView,
     _ route: Int32,
@@ -307,6 +310,11 @@ extension Worker {
       if flags.contains(.isIdempotent), Self.keeps(view.body) { flags.insert(.keepsBody) }
     }
     if mayHedge { flags.insert(.mayHedge) }
+    if view.isInternal {
+      flags.insert(.isInternal)
+      if view.isEndless { flags.insert(.isEndless) }
+      callExchanges += 1
+    }
     exchanges[exchange].initialize(
       to: Exchange(
         phase: place.isWaiting ? .queued : .connecting,

@@ -39,7 +39,9 @@ extension Worker {
     exchange.pointee.status = head.isUpgrade ? 101 : head.status
     exchange.pointee.headAt = reactor.now
     exchange.pointee.admission.outcome = PermitOutcome(view)
-    noteLatency(exchange)
+    let isEndless = exchange.pointee.flags.contains(.isEndless)
+    // When a watch has something to say tells nothing of the service's pace.
+    if !isEndless { noteLatency(exchange) }
     if exchange.pointee.admission.outcome == .dropped { notePenalty(exchange, view) }
     if exchange.pointee.health.isWatched { judgeHead(exchange, view) }
     if head.isUpgrade {
@@ -58,7 +60,7 @@ extension Worker {
     if !head.keepsAlive { exchange.pointee.flags.insert(.upstreamCloses) }
     exchange.pointee.phase = .relaying
     // The rest has the whole exchange's time; a stream without end has the idle bound instead.
-    if stream != nil {
+    if stream != nil || isEndless {
       exchange.pointee.deadline = .never
       touchStream(exchange)
     } else {
@@ -281,6 +283,7 @@ extension Worker {
       reactor.pool.release(exchange.pointee.requestBlock)
     }
     releaseSnapshot(index)
+    if exchange.pointee.flags.contains(.isInternal) { callExchanges -= 1 }
     exchanges.release(index)
   }
 }

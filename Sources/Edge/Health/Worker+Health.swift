@@ -275,7 +275,9 @@ extension Worker {
   }
 
   private func latency(_ exchange: UnsafeMutablePointer<Exchange>) -> Nanoseconds {
-    guard exchange.pointee.headAt != .never else { return .zero }
+    guard exchange.pointee.headAt != .never, !exchange.pointee.flags.contains(.isEndless) else {
+      return .zero
+    }
     return exchange.pointee.headAt - exchange.pointee.attemptStarted
   }
 

@@ -165,15 +165,39 @@ extension Worker {
     if isCounted { flags.insert(.isCounted) }
     if isTrusted { flags.insert(.isTrusted) }
     if listener.sharesMaximum { flags.insert(.sharesMaximum) }
+    enter(
+      connection,
+      transport,
+      timer,
+      listener: place,
+      awaitsPrelude ? .prelude : .idle,
+      flags,
+      address,
+      port: peer.port
+    )
+  }
+
+  /// Fills a connection's entry, and gives it the time of a head.
+  func enter(
+    _ connection: Int32,
+    _ transport: Transport,
+    _ timer: Int32,
+    listener place: Int32,
+    _ phase: Connection.Phase,
+    _ flags: Connection.Flags,
+    _ peer: IPBytes,
+    port: UInt16
+  ) {
+    let listener = listeners[Int(place)].settings
     connections[connection].initialize(
       to: Connection(
         transport: transport,
         timer: timer,
         exchange: -1,
         listener: place,
-        phase: awaitsPrelude ? .prelude : .idle,
+        phase: phase,
         flags: flags,
-        peerPort: peer.port,
+        peerPort: port,
         requests: 0,
         requestBound: jittered(listener.limits.requestsPerConnection),
         input: Input(),
@@ -184,7 +208,7 @@ extension Worker {
         paceMark: Connection.unpaced,
         bytesIn: 0,
         bytesOut: 0,
-        peer: address
+        peer: peer
       )
     )
     // A client that connects and says nothing has the time for a head, not that of keep-alive; a
@@ -196,7 +220,7 @@ extension Worker {
     meter.connectionOpened(listener.metrics)
   }
 
-  private func adoptPlain(_ descriptor: Int32, _ owner: Owner) -> Transport? {
+  func adoptPlain(_ descriptor: Int32, _ owner: Owner) -> Transport? {
     let socket = reactor.adopt(descriptor, owner: owner)
     return socket >= 0 ? .socket(socket) : nil
   }

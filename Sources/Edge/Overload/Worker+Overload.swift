@@ -12,8 +12,9 @@ extension Worker {
   @inline(__always)
   var requestsInFlight: Int { exchanges.count &- ledgers.count }
 
-  private var clientConnections: Int {
-    connections.count - streamConnections + sessions.count - serviceSessionCount
+  /// Connections of clients, of either protocol.
+  var clientConnections: Int {
+    connections.count - streamConnections - calls.count + sessions.count - serviceSessionCount
   }
 
   /// Another configuration took effect.

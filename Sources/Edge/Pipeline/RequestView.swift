@@ -24,6 +24,10 @@ struct RequestView {
   var isSecure = false
   /// The head came over HTTP/2: it lies in the codec's memory and not in the connection's input.
   var isHTTP2 = false
+  /// It is a call of the edge itself, for nobody else.
+  var isInternal = false
+  /// Such a call, whose answer is read for as long as it lasts.
+  var isEndless = false
   /// Set where a CONNECT of HTTP/2 asks for a WebSocket, to be a GET with an upgrade.
   var webSocketKey: (UInt64, UInt64)?
 

@@ -63,7 +63,7 @@ enum UpstreamHead {
     } else if head.acceptsTrailers {
       writer.text("te: trailers\r\nconnection: te\r\n")
     }
-    ForwardingFields.write(view, into: &writer)
+    if !view.isInternal { ForwardingFields.write(view, into: &writer) }
     DemandFields.write(demand, classes, now: now, &layout, into: &writer)
     if countsAttempts {
       writer.text("x-envoy-attempt-count: ")

@@ -30,6 +30,8 @@ public final class EdgeServer: Sendable {
     public var nameServers: String?
     /// A descriptor of what the process before had learned; it is read at the start and stays open.
     public var handedState: Int32?
+    /// How long the edge's own calls may take.
+    public var calls = CallTimes()
     /// Hears of certificates that were replaced, or could not be.
     public var logger: Logger?
     /// Reads a file of endpoints; a test puts one in its place that hangs.
@@ -64,6 +66,7 @@ public final class EdgeServer: Sendable {
   let hedgeReport = HedgeReport()
   let healthReport: HealthReport
   let inherited: InheritedSockets
+  let calls: EdgeCaller
   let options: Options
   let running: Locked<Running>
   /// What names stand for: the port is each endpoint's own.
@@ -119,7 +122,8 @@ public final class EdgeServer: Sendable {
       admissions: admissions,
       retries: RetryDirectory(workers: count),
       hedges: HedgeDirectory(workers: count),
-      health: shared.health
+      health: shared.health,
+      callTimes: options.calls
     )
     overloadReport = OverloadReport(shared.load, classes: classes)
     healthReport = HealthReport(shared.health, shared.caps)
@@ -137,6 +141,12 @@ public final class EdgeServer: Sendable {
     )
     certificates = CertificateStore(rotation: options.ticketRotation, logger: options.logger)
     mailboxes = (0..<count).map { _ in WorkerMailbox() }
+    calls = EdgeCaller(
+      mailboxes,
+      shared,
+      most: CallBounds.calls(descriptors: options.descriptors),
+      options.calls
+    )
     heartbeats = (0..<count).map { WorkerHeartbeat(worker: $0) }
     let contexts = try certificates.prepare(loaded.settings, isFresh: true)
     let snapshot = try compiler.compile(
@@ -165,6 +175,7 @@ public final class EdgeServer: Sendable {
     beginning.register(in: registry)
     keeper.register(in: registry)
     registerCertificates()
+    adoptCalls(loaded.settings)
     admissionReport.adopt(loaded.settings, snapshot.admissions)
     admissionReport.register(in: registry)
     adoptOverload(loaded.settings, snapshot)
@@ -312,7 +323,16 @@ public final class EdgeServer: Sendable {
     hedgeReport.adopt(loaded.settings, snapshot.hedges)
     healthReport.adopt(snapshot.roster)
     discovery.adopt(leftOut: snapshot.leftOut)
+    // Behind the delivery: a worker that gets a call knows its service.
+    adoptCalls(loaded.settings)
     shared.graveyard.clear()
+  }
+
+  /// How the slow plane calls services of the configuration, as requests of the highest class.
+  public var caller: any ServiceCaller { calls }
+
+  private func adoptCalls(_ settings: Settings) {
+    calls.adopt(CallDirectory(settings) { compiler.services.place(of: $0) })
   }
 
   private func adoptOverload(_ settings: Settings, _ snapshot: Snapshot) {

@@ -5,8 +5,8 @@ internal import Units
 internal import Upstream
 
 /// The server's own thread: publishes answers to names and lists of endpoints, replaces certificates and
-/// the keys of tickets, logs what health checks found, looks how much memory is in use, and frees what
-/// workers left behind.
+/// the keys of tickets, logs what health checks found, looks how much memory is in use, ends calls whose
+/// workers stand still, and frees what workers left behind.
 final class Upkeep: Sendable {
   /// Wait between two looks at what can be freed; an idle process wakes no more often.
   private static let idleMilliseconds: Int32 = 1_000
@@ -40,6 +40,7 @@ final class Upkeep: Sendable {
       listed.answer()
       let didPublish = server.publishAnswers()
       server.tidy()
+      server.calls.expire(at: Self.now)
       server.shared.healthNews.tell(server.options.logger)
       server.certificates.rotateTickets()
       let memory = server.options.memory.share

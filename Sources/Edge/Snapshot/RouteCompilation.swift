@@ -20,6 +20,8 @@ struct RouteCompilation {
   private(set) var retries: [String: ServiceRetries] = [:]
   private(set) var hedged: [CompiledHedge] = []
   private(set) var hedges: [RouteHedges] = []
+  /// Routes of the edge's own calls by the places of their services; none of them can be matched.
+  private(set) var calls: [Int32: Int32] = [:]
 
   /// `slots`: The admission of each service, where it has one.
   init(
@@ -38,6 +40,28 @@ struct RouteCompilation {
     for (place, route) in settings.routes.enumerated() {
       if let fallback = route.fallback { try add(fallback, of: route, at: place) }
     }
+    for (index, service) in settings.services.enumerated() { addCalls(to: service.name, at: index) }
+  }
+
+  /// The route of the edge's own calls to a service: of the highest class, without retries, which
+  /// whoever calls makes by itself.
+  private mutating func addCalls(to service: String, at index: Int) {
+    guard let place = compiler.services.place(of: service) else { return }
+    calls[place] = Int32(compiled.count)
+    compiled.append(
+      CompiledRoute(
+        service: Int32(index),
+        answer: -1,
+        metrics: compiler.edge.route(CallPlan.name),
+        name: compiler.names.id(for: CallPlan.name),
+        className: compiler.names.id(for: settings.classes[0]),
+        classPlace: 0,
+        timeout: compiler.callTimes.answer,
+        perTryTimeout: compiler.callTimes.answer,
+        // Not one of those that are told apart: there are few of them.
+        admissionRoute: Int32(AdmissionTally.routes - 1)
+      )
+    )
   }
 
   private mutating func add(_ route: RouteSetting) throws(EdgeError) {

@@ -29,6 +29,8 @@ final class Snapshot: @unchecked Sendable {
   /// Of routes that have hedges, each once.
   let hedges: [RouteHedges]
   let configVersion: Int
+  /// How the edge's own calls are served.
+  let calls: CallPlan
   /// Addresses of services with a source of endpoints for which there was no room.
   let leftOut: [String: Int]
   /// At which pressures the process sheds.
@@ -90,8 +92,10 @@ final class Snapshot: @unchecked Sendable {
     hedges: [RouteHedges] = [],
     roster: [HealthReport.Service] = [],
     checks: [CheckPlan] = [],
-    leftOut: [String: Int] = [:]
+    leftOut: [String: Int] = [:],
+    calls: CallPlan = CallPlan()
   ) {
+    self.calls = calls
     self.leftOut = leftOut
     self.checks = checks
     self.roster = roster
@@ -199,6 +203,14 @@ final class Snapshot: @unchecked Sendable {
     in service: UnsafePointer<CompiledService>
   ) -> UnsafePointer<KernelAddress> {
     UnsafePointer(addressTable + index(of: place, in: service))
+  }
+
+  /// Whether a service has the endpoint at a place.
+  func hasEndpoint(_ place: Int32, in service: UnsafePointer<CompiledService>) -> Bool {
+    let first = Int(service.pointee.firstEndpoint)
+    return (first..<(first + Int(service.pointee.endpointCount))).contains {
+      placeTable[$0] == place
+    }
   }
 
   /// How a service's endpoint is spoken to over TLS, `nil` in clear.

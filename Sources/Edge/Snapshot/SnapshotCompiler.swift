@@ -18,6 +18,7 @@ final class SnapshotCompiler: Sendable {
   let retries: RetryDirectory
   let hedges: HedgeDirectory
   let health: HealthTable
+  let callTimes: CallTimes
   let listenerPlaces = Locked<[String: Int]>([:])
 
   init(
@@ -26,9 +27,11 @@ final class SnapshotCompiler: Sendable {
     admissions: AdmissionDirectory,
     retries: RetryDirectory,
     hedges: HedgeDirectory,
-    health: HealthTable
+    health: HealthTable,
+    callTimes: CallTimes
   ) {
     self.health = health
+    self.callTimes = callTimes
     self.edge = edge
     self.names = names
     self.admissions = admissions
@@ -131,7 +134,8 @@ final class SnapshotCompiler: Sendable {
       hedges: routes.hedges,
       roster: roster,
       checks: checks,
-      leftOut: room.leftOut
+      leftOut: room.leftOut,
+      calls: CallPlan(listener: callListener, routes: routes.calls)
     )
   }
 

@@ -44,13 +44,15 @@ final class SharedState: Sendable {
     load = EdgeLoad(workers: workers)
     idle = SharedCells(count: workers * ServiceDirectory.capacity, stride: 1)
     caps = CapTable(services: ServiceDirectory.capacity, workers: workers)
-    listeners = SharedCells(count: Self.maximumListeners + 1)
+    listeners = SharedCells(count: Self.maximumListeners + 2)
   }
 
   /// Listeners that one process may ever have had.
   static let maximumListeners = Settings.maximumListeners
   /// The place of the one count of all listeners that have no maximum of their own.
   static let commonPlace = maximumListeners
+  /// The place of the count of the edge's own calls, which no client takes anything of.
+  static let callPlace = maximumListeners + 1
 
   /// Counts a connection into or out of a worker's pools; that worker's thread only.
   func countIdle(_ worker: Int, _ service: Int32, _ change: Int) {

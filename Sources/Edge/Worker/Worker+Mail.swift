@@ -20,6 +20,8 @@ extension Worker {
     } else if let deferred {
       adopt(deferred.snapshot, deferred.sockets)
     }
+    // Behind the snapshot: it may be what made their service known.
+    readCalls()
     let stage = mailbox.stage
     defer { mailbox.reportSeen(stage) }
     switch stage {
@@ -53,6 +55,7 @@ extension Worker {
       }
     }
     if let sockets { adoptListeners(sockets) }
+    adoptCalls(snapshot)
     adoptOverload(snapshot.overload)
     meter.adopted(snapshot)
     scheduleHousekeeping(at: reactor.now + Self.housekeepingInterval)
@@ -229,6 +232,7 @@ extension Worker {
       shared.sockets.release(descriptor: acceptor.descriptor)
     }
     giveBackUnread()
+    refuseCalls()
     for index in 0..<Int32(connections.capacity) where connections.generation(index) & 1 == 1 {
       abandon(index, reset: false, asClient: false)
     }

@@ -118,6 +118,12 @@ final class Worker {
   var acceptors: [Acceptor] = []
   /// Sockets for which there was no timer or watch; tried again with each housekeeping.
   var unopened: [WorkerSocket] = []
+  /// The edge's own calls by their connections, and the listener that these name, -1 before there is
+  /// one.
+  var calls: [Int32: WorkerCall] = [:]
+  var callListener: Int32 = -1
+  /// Exchanges of such calls.
+  var callExchanges = 0
   var snapshots: SnapshotTable
   /// By exchange, of those that gave their snapshot back.
   var ledgers: [Int32: Ledger] = [:]
@@ -323,8 +329,8 @@ final class Worker {
   private func publishGauges() {
     publishLoad()
     meter.set(
-      connections: connections.count - streamConnections + sessions.count - serviceSessionCount,
-      exchanges: exchanges.count,
+      connections: clientConnections,
+      exchanges: exchanges.count - callExchanges,
       blocks: reactor.blocksInUse,
       free: reactor.blocksFree,
       snapshots: snapshots.count

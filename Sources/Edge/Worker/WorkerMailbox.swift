@@ -28,6 +28,12 @@ final class WorkerMailbox: Sendable {
     var superseded: [WorkerSocket] = []
   }
 
+  /// The edge's own calls on their way to the worker, as many as `CallBounds` has under way at most.
+  private struct Calls {
+    var isOpen = false
+    var waiting: [WorkerCall] = []
+  }
+
   private let post = Locked(Post())
   private let stageValue = Atomic(Stage.serving)
   private let closed = Atomic(false)
@@ -35,6 +41,7 @@ final class WorkerMailbox: Sendable {
   private let bell = Locked<Bell?>(nil)
   private let questions = Locked<[NameQuestion]?>(nil)
   private let wishes = Locked<Set<Int32>>([])
+  private let calls = Locked(Calls())
   private let admissionBells = AdmissionBells()
   private let roomBells = AdmissionBells()
   /// The bell as an address, which can be read without a lock; `bell` keeps it for ever.
@@ -45,6 +52,30 @@ final class WorkerMailbox: Sendable {
     self.bell.withLock { $0 = bell }
     let address = UInt(bitPattern: Unmanaged.passUnretained(bell).toOpaque())
     bellAddress.store(address, ordering: .sequentiallyConsistent)
+    calls.withLock { $0.isOpen = true }
+  }
+
+  /// Hands over a call, with its descriptor.
+  ///
+  /// - Returns: `false` where the worker does not run; the descriptor stays the caller's then.
+  func hand(_ call: WorkerCall) -> Bool {
+    let isTaken = calls.withLock { calls in
+      if calls.isOpen { calls.waiting.append(call) }
+      return calls.isOpen
+    }
+    if isTaken { ring() }
+    return isTaken
+  }
+
+  /// Takes the calls that came.
+  ///
+  /// `isLast`: Whether none may come any more.
+  func takeCalls(isLast: Bool = false) -> [WorkerCall] {
+    calls.withLock { calls in
+      if isLast { calls.isOpen = false }
+      defer { calls.waiting = [] }
+      return calls.waiting
+    }
   }
 
   /// A permit of a service was left for this worker; no lock is taken.

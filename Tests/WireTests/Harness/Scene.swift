@@ -37,6 +37,7 @@ final class Scene {
     blocks: Int? = nil,
     memory: MemoryUse? = nil,
     nameServers: String? = nil,
+    calls: CallTimes? = nil,
     _ play: (Scene) throws -> Void
   ) throws {
     try Self.play(
@@ -49,6 +50,7 @@ final class Scene {
       blocks,
       memory: memory,
       nameServers: nameServers,
+      calls: calls,
       play
     )
   }
@@ -87,6 +89,7 @@ final class Scene {
     _ blocks: Int?,
     memory: MemoryUse? = nil,
     nameServers: String? = nil,
+    calls: CallTimes? = nil,
     _ play: (Scene) throws -> Void
   ) throws {
     defer {
@@ -102,7 +105,8 @@ final class Scene {
       snapshots: snapshots,
       descriptors: descriptors,
       memory: memory,
-      nameServers: nameServers
+      nameServers: nameServers,
+      calls: calls
     )
     let scene = Scene(edge, upstreams, services, settings)
     defer { edge.stop() }
