@@ -13,7 +13,7 @@ packages=(
 case $purpose in
   run) ;;
   # systemd brings systemd-analyze, which checks the unit files without systemd running.
-  test) packages+=(gcc libc6-dev openssl systemd prometheus) ;;
+  test) packages+=(gcc libc6-dev openssl systemd prometheus etcd-server) ;;
   bench) packages+=(gcc libc6-dev openssl nghttp2-client) ;;
   instructions) packages+=(gcc libc6-dev nghttp2-client valgrind) ;;
   *)
@@ -48,6 +48,8 @@ for package in "${packages[@]}"; do
       if command -v "$package" >/dev/null; then state=installed; fi ;;
     prometheus)
       if command -v prometheus >/dev/null && command -v promtool >/dev/null; then state=installed; fi ;;
+    etcd-server)
+      if command -v etcd >/dev/null; then state=installed; fi ;;
     nghttp2-client)
       if command -v h2load >/dev/null; then state=installed; fi ;;
   esac
@@ -79,3 +81,18 @@ if ! install; then
   "${as_root[@]}" apt-get update >"$log" 2>&1 || tail -n 5 "$log" >&2
   install || { tail -n 15 "$log" >&2; fail "apt-get could not install ${missing[*]}"; }
 fi
+
+# Debian starts what it installs. Tests start their own, on ports of their own, so a server that came just
+# now and nobody asked for is stopped, and stays so.
+for package in "${missing[@]}"; do
+  case $package in
+    etcd-server) service=etcd ;;
+    prometheus) service=prometheus ;;
+    *) continue ;;
+  esac
+  if [ -d /run/systemd/system ]; then
+    "${as_root[@]}" systemctl disable --now "$service" >"$log" 2>&1 || tail -n 3 "$log" >&2
+  elif [ -x "/etc/init.d/$service" ]; then
+    "${as_root[@]}" "/etc/init.d/$service" stop >"$log" 2>&1 || tail -n 3 "$log" >&2
+  fi
+done

@@ -6,6 +6,8 @@ public enum DiscoverySetting: Sendable, Hashable {
   case addresses(name: String, port: UInt16)
   /// The SRV records of a name (RFC 2782), and a port in place of theirs where one is stated.
   case services(name: String, port: UInt16?)
+  /// A registry that is a service of the configuration itself.
+  case registry(RegistrySetting)
 
   /// What metrics and logs call the kind.
   public var kind: String {
@@ -13,6 +15,7 @@ public enum DiscoverySetting: Sendable, Hashable {
     case .file: "file"
     case .addresses: "dns"
     case .services: "dns-srv"
+    case .registry(let registry): registry.kind
     }
   }
 
@@ -23,6 +26,7 @@ public enum DiscoverySetting: Sendable, Hashable {
     case .addresses(let name, let port): "\(name):\(port)"
     case .services(let name, nil): name
     case .services(let name, let port?): "\(name):\(port)"
+    case .registry(let registry): registry.place
     }
   }
 }
@@ -34,6 +38,7 @@ extension DiscoverySetting {
     case .addresses(let name, let port): "{dns: \(YAMLWriter.quote(name)), port: \(port), type: a}"
     case .services(let name, let port):
       "{dns: \(YAMLWriter.quote(name))\(port.map { ", port: \($0)" } ?? ""), type: srv}"
+    case .registry(let registry): registry.flow
     }
   }
 }

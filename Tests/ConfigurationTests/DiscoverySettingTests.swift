@@ -84,10 +84,6 @@ import Testing
     ("discovery: {file: \"\"}", "5:36: services[0].discovery.file: must be the path of a file"),
     ("discovery: {file: [a]}", "5:36: services[0].discovery.file: must be text"),
     (
-      "discovery: {consul: a}",
-      "5:30: services[0].discovery.consul: is not available in this version; remove it"
-    ),
-    (
       "discovery: {dns: a.test}",
       "5:29: services[0].discovery: needs a port, which addresses do not have; or type: srv"
     ),

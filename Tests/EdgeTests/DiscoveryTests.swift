@@ -1,6 +1,7 @@
 import Configuration
 import Glibc
 import Logging
+import Telemetry
 import Testing
 import Units
 
@@ -290,6 +291,25 @@ struct DiscoveryTests {
     #expect(kept.allSatisfy { $0.contains("(file /nowhere/endpoints.yaml)") })
   }
 
+  @Test func `a start waits for the first word of registries, and no longer than it may`() {
+    var settings = Self.settings(["a"])
+    settings.services[0].discovery = .registry(
+      RegistrySetting(service: "registry", .etcd(prefix: "/"))
+    )
+    for word in [Self.list(["10.0.0.1"]), .failure(.unavailable, "away")] {
+      let discovery = Self.discovery(settings)
+      let source = discovery.sources[0]
+      discovery.awaitRegistries(until: EdgeServer.now)
+      #expect(discovery.entry(of: "a")?.isUnheard == true)
+
+      let thread = BackgroundThread(name: "test") { discovery.hear(word, from: source) }
+      discovery.awaitRegistries(until: .never)
+
+      #expect(discovery.entry(of: "a")?.isUnheard == false)
+      thread?.join()
+    }
+  }
+
   @Test func `what files say is shown without what steers a terminal`() {
     #expect(Discovery.visible("a\u{1B}[31mb\nc\u{202E}d") == "a?[31mb?c?d")
     #expect(Discovery.visible(String(repeating: "x", count: 5_000)).count == 600)
@@ -361,6 +381,39 @@ struct DiscoveryTests {
       FileText.replace(path, with: "endpoints: [a]")
       #expect(faults().first?.hasPrefix("\(field):1:13: endpoints[0]: must be") == true)
       FileText.replace(path, with: "endpoints: [\"a:1\"]")
+      #expect(faults() == [])
+    }
+  }
+
+  @Test func `a check says at its field what is wrong with the file of a token`() throws {
+    try Self.withFolder { folder in
+      let path = "\(folder)/token"
+      let text = """
+        listeners: [{name: public, address: "127.0.0.1:0"}]
+        services:
+          - name: shop
+            discovery: {consul: {service: consul, name: shop, tokenFile: token}}
+          - {name: consul, endpoints: ["127.0.0.1:8500"]}
+        routes:
+          - {name: shop, match: {pathPrefix: /}, upstream: {service: shop}, policies: {auth: none}}
+        """
+      let loaded = try ConfigurationSource.parse(text, file: "x.yaml", folder: folder)
+      func faults() -> [String] {
+        do throws(ConfigurationError) {
+          try DiscoveryCheck.judge(loaded, file: "x.yaml")
+          return []
+        } catch {
+          return error.faults.map { $0.description(in: "x.yaml") }
+        }
+      }
+
+      let field = "x.yaml:4:66: services[0].discovery.consul.tokenFile: \(path)"
+      #expect(faults() == ["\(field): cannot be read: No such file or directory"])
+      for text in ["", "\n", "two words", "é", String(repeating: "x", count: 9_000)] {
+        FileText.replace(path, with: text)
+        #expect(faults().first?.hasPrefix("\(field): has ") == true, "\(faults())")
+      }
+      FileText.replace(path, with: " one-word\r\n")
       #expect(faults() == [])
     }
   }

@@ -37,6 +37,39 @@ import Testing
     )
   }
 
+  @Test func `a list that was handed over is served while its registry is away`() throws {
+    let list = [ListedEndpoint(.host("10.0.0.7", port: 80), weight: 3)]
+    var state = LearnedState(savedAt: Int64(Date().timeIntervalSince1970), services: [])
+    state.lists = [LearnedState.List(service: "shop", heardAt: 1, endpoints: list)]
+    let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID())")
+    try state.text.write(to: file, atomically: true, encoding: .utf8)
+    defer { unlink(file.path) }
+    var options = EdgeServer.Options()
+    options.nameServers = "127.0.0.1:1"
+    options.handedState = open(file.path, O_RDONLY | O_CLOEXEC)
+    let text = Self.text.replacing(
+      "{file: /nowhere/list}",
+      with: "{etcd: {service: registry, prefix: /shop/}}"
+    ).replacing(
+      "services:\n",
+      with: "services:\n  - {name: registry, endpoints: [\"127.0.0.1:1\"]}\n"
+    )
+    let edge = try EdgeInstance(
+      ConfigurationSource.parse(text, file: "edge.yaml"),
+      sockets: InheritedSockets(),
+      options: options
+    )
+    defer { edge.stop() }
+
+    try edge.start()
+
+    wait { edge.server.discovery.entry(of: "shop")?.list.count(.unavailable) == 1 }
+    let entry = edge.server.discovery.entry(of: "shop")
+    #expect(entry?.serving == list)
+    #expect(entry?.list.isUp == false)
+    #expect(edge.server.discovery.served.map(\.endpoints) == [list])
+  }
+
   @Test(arguments: [1_022, 1_023])
   func `a list that was handed over is served where it fits, and keeps no edge from its start`(
     names: Int

@@ -20,7 +20,8 @@ let parsers = [
   "FuzzTrailers": "HTTPCodec", "FuzzH2": "HTTPCodec", "FuzzProxy": "HTTPCodec",
   "FuzzFields": "HTTPCodec", "FuzzTrace": "HTTPCodec", "FuzzHello": "TLS",
   "FuzzAdmin": "Edge", "FuzzPath": "Routing", "FuzzService": "Upstream",
-  "FuzzLoad": "Upstream", "FuzzRegex": "Routing", "FuzzConfiguration": "Configuration",
+  "FuzzLoad": "Upstream", "FuzzRegistry": "Upstream", "FuzzRegex": "Routing",
+  "FuzzConfiguration": "Configuration",
 ]
 
 let package = Package(

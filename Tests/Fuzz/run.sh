@@ -12,7 +12,7 @@ export SWIFT_BACKTRACE=enable=no SPILLWAY_PLAIN_MALLOC=1
 swift build -c release --sanitize=fuzzer --scratch-path "$scratch"
 binaries=$(swift build -c release --sanitize=fuzzer --scratch-path "$scratch" --show-bin-path)
 
-for target in request response chunked trailers h2 fields trace hello proxy admin path regex configuration service load; do
+for target in request response chunked trailers h2 fields trace hello proxy admin path regex configuration service load registry; do
   dictionary=$PWD/http.dict
   if [ -e "$PWD/$target.dict" ]; then dictionary=$PWD/$target.dict; fi
   found=$scratch/found/$target

@@ -20,13 +20,19 @@ enum AddressReader {
   static func endpoint(_ field: Field) -> ServiceSetting.Endpoint? {
     let text = field.text()
     if text.hasPrefix("unix:") { return .unix(unixPath(text, field)) }
-    guard let (host, port) = split(text), port > 0, isIP(host) || isName(host) else {
+    guard let (host, port) = self.host(text) else {
       if case .scalar = field.node {
         field.fault("must be an address or a name with a port, such as 10.0.1.5:8080")
       }
       return nil
     }
     return .host(host, port: port)
+  }
+
+  /// A host and its port, as an endpoint on a network has them.
+  static func host(_ text: String) -> (host: String, port: UInt16)? {
+    guard let (host, port) = split(text), port > 0, isIP(host) || isName(host) else { return nil }
+    return (host, port)
   }
 
   static func range(_ field: Field) -> CIDR? {
@@ -53,8 +59,9 @@ enum AddressReader {
   }
 
   private static func split(_ text: String) -> (String, UInt16)? {
-    guard let colon = text.lastIndex(of: ":"),
-      let port = UInt16(text[text.index(after: colon)...])
+    guard let colon = text.lastIndex(of: ":"), case let digits = text[text.index(after: colon)...],
+      // A sign is a number's to Swift.
+      digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = UInt16(digits)
     else { return nil }
     var host = text[..<colon]
     if host.hasPrefix("["), host.hasSuffix("]") {
@@ -67,6 +74,8 @@ enum AddressReader {
 
   static func isIP(_ text: String) -> Bool {
     var bytes = in6_addr()
+    // C would see the part before a NUL alone.
+    guard !text.utf8.contains(0) else { return false }
     return inet_pton(AF_INET, text, &bytes) == 1 || inet_pton(AF_INET6, text, &bytes) == 1
   }
 

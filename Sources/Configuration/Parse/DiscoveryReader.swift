@@ -8,27 +8,32 @@ enum DiscoveryReader {
     case a, srv
   }
 
-  private static let known = ["file", "dns", "port", "type"]
-  private static let later = ["consul", "etcd", "kubernetes"]
+  private static let sources = ["file", "dns", "etcd", "consul", "kubernetes"]
 
   static func read(
     _ field: Field,
     _ places: inout SettingsReader.Places
   ) -> DiscoverySetting? {
-    let fields = field.map(known, later: later)
+    let fields = field.map(sources + ["port", "type"])
     for name in ["port", "type"] where fields["dns"] == nil {
       fields[name]?.fault("belongs to dns, the name that is asked for")
     }
-    switch (fields["file"], fields["dns"]) {
-    case (let file?, nil): return .file(path: TLSReader.file(file, &places))
-    case (nil, let name?): return dns(field, name, fields)
-    case (_?, let name?): name.fault("stands beside file; keep one of the two")
-    case (nil, nil):
+    let named = sources.filter { fields[$0] != nil }
+    guard let first = named.first, let source = fields[first] else {
       if case .mapping(let mapping) = field.node, mapping.isEmpty {
         field.fault("must name one source, such as {file: endpoints.yaml}")
       }
+      return nil
     }
-    return nil
+    for other in named.dropFirst() {
+      fields[other]?.fault("stands beside \(first); keep one of the two")
+    }
+    guard named.count == 1 else { return nil }
+    switch first {
+    case "file": return .file(path: TLSReader.file(source, &places))
+    case "dns": return dns(field, source, fields)
+    default: return RegistryReader.read(first, source, &places).map { .registry($0) }
+    }
   }
 
   private static func dns(

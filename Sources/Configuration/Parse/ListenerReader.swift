@@ -176,6 +176,7 @@ enum ServiceReader {
     settings.services.append(service)
     places.services.append(fields["name"] ?? field)
     places.endpoints.append(read.map(\.field))
+    places.registries.append(fields["discovery"].flatMap(RegistryReader.service))
   }
 
   /// The system's authorities are a file that nobody names; where they are asked for stands for it.

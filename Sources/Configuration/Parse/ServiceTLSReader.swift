@@ -40,11 +40,18 @@ enum ServiceTLSReader {
   /// Judges a source that says itself which names its endpoints have.
   ///
   /// Records of services come unsigned: whoever can forge one names a host that has a good
-  /// certificate of its own (RFC 6125 section 6.2.1 rules out names that were looked up).
+  /// certificate of its own (RFC 6125 section 6.2.1 rules out names that were looked up). So does
+  /// whoever may write to a registry.
   static func judge(_ service: ServiceSetting, discovery: Field) {
-    guard case .services = service.discovery, !service.hasNameToVerify else { return }
+    let kind: String
+    switch service.discovery {
+    case .services: kind = "SRV records are"
+    case .registry: kind = "a registry are"
+    case .file, .addresses, nil: return
+    }
+    guard !service.hasNameToVerify else { return }
     discovery.fault(
-      "names of SRV records are no proof of who answers; say in tls.serverName or tls.names whom to verify"
+      "names of \(kind) no proof of who answers; say in tls.serverName or tls.names whom to verify"
     )
   }
 

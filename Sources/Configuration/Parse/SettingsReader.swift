@@ -15,6 +15,8 @@ struct SettingsReader {
     var services: [Field] = []
     /// Those of each service that could be read, beside `ServiceSetting.endpoints`.
     var endpoints: [[Field]] = []
+    /// Where each service names its registry, if it has one.
+    var registries: [Field?] = []
     var routes: [Field] = []
     var routeMatches: [Field] = []
     var routeUpstreams: [Field?] = []

@@ -12,7 +12,10 @@ enum Validation {
     unique(settings.routes.map(\.name), places.routes, "route")
     counts(settings, places)
     addresses(settings, places)
-    for index in settings.services.indices { endpoints(of: index, settings, places) }
+    for index in settings.services.indices {
+      endpoints(of: index, settings, places)
+      registry(of: index, settings, places)
+    }
     for index in settings.routes.indices { route(index, settings, places) }
     conflicts(settings, places)
   }
@@ -61,6 +64,30 @@ enum Validation {
         first[endpoint.canonical] = item
       }
     }
+  }
+
+  /// A registry has to be found without one: else two could wait for each other.
+  private static func registry(
+    of index: Int,
+    _ settings: Settings,
+    _ places: SettingsReader.Places
+  ) {
+    guard case .registry(let registry) = settings.services[index].discovery,
+      let field = places.registries[index]
+    else { return }
+    guard let service = settings.services.first(where: { $0.name == registry.service }) else {
+      let near = Spelling.nearest(registry.service, in: settings.services.map(\.name))
+      field.fault(
+        "there is no service \"\(registry.service)\""
+          + (near.map { "; did you mean \($0)?" } ?? "")
+      )
+      return
+    }
+    guard case .registry = service.discovery else { return }
+    field.fault(
+      "the service \"\(service.name)\" is found in a registry itself; one that is a registry needs "
+        + "endpoints, or discovery from dns or a file"
+    )
   }
 
   private static func addresses(_ settings: Settings, _ places: SettingsReader.Places) {

@@ -1,17 +1,13 @@
 internal import Configuration
-internal import Glibc
 internal import Upstream
 
 /// What a source of endpoints said.
 enum DiscoveryWord: Sendable, Equatable {
-  case list([ListedEndpoint])
+  case list([ListedEndpoint], remark: EndpointList.Remark? = nil)
   case failure(DiscoveryFailure, String)
 }
 
 /// Reads files that list endpoints.
-///
-/// A file is whatever somebody puts at a path, so it is opened without waiting, must be a plain one,
-/// and no more of it is read than may be of use.
 enum DiscoveredFile {
   /// What a file says now.
   ///
@@ -20,31 +16,11 @@ enum DiscoveredFile {
   ///   - allowsUnix: Whether it may list UNIX sockets.
   /// - Returns: Its list, an empty one included, or what is wrong with it.
   static func read(_ path: String, allowsUnix: Bool) -> DiscoveryWord {
-    // A pipe that nobody writes to would hold the thread for ever.
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
-    guard descriptor >= 0 else {
-      return .failure(.unavailable, "\(path): cannot be read: \(systemText(errno))")
-    }
-    defer { close(descriptor) }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-      return .failure(.unavailable, "\(path): is no plain file")
-    }
-    // Asked before the first byte is read: a file can be larger than memory.
-    guard status.st_size <= EndpointFile.maximumBytes else {
-      return .failure(.invalid, "\(path): has more than \(EndpointFile.maximumBytes) bytes")
-    }
-    var bytes: [UInt8] = []
-    var block = [UInt8](repeating: 0, count: 65_536)
-    // One byte beyond the bound is enough to know that it has grown meanwhile.
-    while bytes.count <= EndpointFile.maximumBytes {
-      let count = Glibc.read(descriptor, &block, block.count)
-      if count < 0, errno == EINTR { continue }
-      guard count >= 0 else {
-        return .failure(.unavailable, "\(path): cannot be read: \(systemText(errno))")
-      }
-      if count == 0 { break }
-      bytes += block[..<count]
+    let bytes: [UInt8]
+    do throws(PlainFile.Fault) {
+      bytes = try PlainFile.read(path, maximumBytes: EndpointFile.maximumBytes)
+    } catch {
+      return .failure(error.failure, error.words)
     }
     return judge(String(decoding: bytes, as: UTF8.self), path, allowsUnix: allowsUnix)
   }
@@ -70,8 +46,6 @@ enum DiscoveredFile {
     if more > 0 { parts.append("and \(more) more") }
     return parts.joined(separator: "; ")
   }
-
-  private static func systemText(_ code: Int32) -> String { String(cString: strerror(code)) }
 }
 
 extension ListedEndpoint {

@@ -12,6 +12,8 @@ extension Discovery {
     var outcome: EndpointList.Outcome
     var total: Int
     var problem: String?
+    /// What is left out of the list, where that was not so before.
+    var remark: EndpointList.Remark?
   }
 
   /// Characters of a problem in a log line; it may quote the file.
@@ -19,6 +21,11 @@ extension Discovery {
 
   func tell(_ news: News) {
     let source = "\(news.setting.kind) \(news.setting.place)"
+    if let remark = news.remark {
+      logger?.error(
+        "entries of \(news.service) are left out, \(remark.count) of them: \(Self.visible(remark.words)) (\(source))"
+      )
+    }
     switch news.outcome {
     case .changed(let change):
       logger?.notice(

@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Configuration
+internal import Logging
 internal import Telemetry
 internal import Units
 internal import Upstream
@@ -13,6 +14,7 @@ extension Discovery {
       guard var entry = state.entries[source.service], entry.setting == source.setting else {
         return nil
       }
+      let remark = entry.list.remark
       let outcome = Self.take(
         word,
         &entry,
@@ -20,7 +22,9 @@ extension Discovery {
         at: EdgeServer.now
       )
       state.entries[source.service] = entry
-      return News(source.service, entry, outcome)
+      var news = News(source.service, entry, outcome)
+      if entry.list.remark != remark { news.remark = entry.list.remark }
+      return news
     }
     guard let news else { return }
     tell(news)
@@ -28,6 +32,19 @@ extension Discovery {
       hasNews.withLock { $0 = true }
       changed.wake()
     }
+  }
+
+  /// A source asked for its whole list, though it was hearing changes.
+  func note(_ resync: RegistryResync, of source: Source) {
+    let isNews = state.withLock { state in
+      guard state.entries[source.service]?.setting == source.setting else { return false }
+      state.entries[source.service]?.resyncs[resync.rawValue] += 1
+      return true
+    }
+    guard isNews, resync != .periodic else { return }
+    logger?.notice(
+      "the endpoints of \(source.service) are asked for anew: \(resync.label) (\(source.setting.kind) \(source.setting.place))"
+    )
   }
 
   /// Name servers said something, or nothing.
@@ -124,12 +141,16 @@ extension Discovery {
   ) -> EndpointList.Outcome {
     switch word {
     case .failure(let failure, let problem): return entry.list.fail(failure, problem)
-    case .list(let list):
+    case .list(let list, let remark):
       // Most words say what is known, and looking at all lists is dear.
       if list != entry.list.endpoints, let problem = excess(list, beside: use()) {
         return entry.list.fail(.tooMany, problem)
       }
-      let outcome = entry.list.hear(list, at: clinux_wall_now() / 1_000_000_000)
+      let outcome = entry.list.hear(
+        list,
+        at: clinux_wall_now() / 1_000_000_000,
+        remark: remark
+      )
       // Where there is nobody, somebody without an address is no worse.
       if entry.serving.isEmpty || !entry.isWaiting { entry.serve() }
       // Counted from the first list that waits: lists that change without rest wait no longer.
@@ -158,7 +179,7 @@ extension DiscoverySetting {
   /// What name servers are asked for it.
   var question: NameQuestion? {
     switch self {
-    case .file: nil
+    case .file, .registry: nil
     case .addresses(let name, _): NameQuestion(name)
     case .services(let name, _): NameQuestion(name, .services)
     }
@@ -167,7 +188,7 @@ extension DiscoverySetting {
   /// The list that an answer stands for, `nil` where there was none.
   fileprivate func list(_ news: NameNews) -> [ListedEndpoint]? {
     switch self {
-    case .file: nil
+    case .file, .registry: nil
     case .addresses(let name, let port):
       // The name itself: what it stands for is looked up with all others.
       news.addresses.map { _ in [ListedEndpoint(.host(name, port: port))] }

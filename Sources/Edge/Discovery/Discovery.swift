@@ -19,12 +19,17 @@ final class Discovery: Sendable {
     var serving: [ListedEndpoint]
     /// Since when a list waits for its names.
     var waitingSince: Instant?
+    /// How often the whole list was asked for though changes were heard, by `RegistryResync`.
+    var resyncs = [UInt64](repeating: 0, count: RegistryResync.allCases.count)
 
     /// How long a list of which something can be connected to waits for the rest of its names: one
     /// endpoint that is known already would take the load of all until they are answered.
     static let patience = Nanoseconds.seconds(2)
 
     var isWaiting: Bool { serving != list.endpoints }
+
+    /// Whether nobody is served and nothing was said of it.
+    var isUnheard: Bool { serving.isEmpty && list.problem == nil }
 
     /// Whether the list is better than what is served: all of it can be connected to, apart from
     /// names that were asked for in vain, or some of it and it has waited long enough.
@@ -182,6 +187,7 @@ final class Discovery: Sendable {
         state.entries[service]?.list = entry.list
         state.entries[service]?.serving = entry.serving
         state.entries[service]?.waitingSince = entry.waitingSince
+        state.entries[service]?.resyncs = entry.resyncs
       }
     }
     for news in plan.news { tell(news) }
@@ -232,6 +238,21 @@ final class Discovery: Sendable {
         endpoints: $0.entry.serving
       )
     }
+  }
+
+  /// Waits until each registry of a service that has nobody has said something, or was asked in vain.
+  ///
+  /// For the start, before anybody else waits for `changed`.
+  func awaitRegistries(until end: Instant) {
+    /// A failure rings no bell.
+    let look = Nanoseconds.milliseconds(10)
+    while all.contains(where: { $0.entry.setting.isRegistry && $0.entry.isUnheard }) {
+      let left = end - EdgeServer.now
+      guard left > .zero else { return }
+      changed.sleep(for: min(left, look))
+    }
+    // What rang was the upkeep thread's to hear.
+    changed.wake()
   }
 
   var isEmpty: Bool { state.withLock { $0.entries.isEmpty } }

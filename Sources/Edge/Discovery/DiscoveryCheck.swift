@@ -17,15 +17,8 @@ public enum DiscoveryCheck {
   ) throws(ConfigurationError) {
     var faults: [Fault] = []
     for (index, service) in loaded.settings.services.enumerated() {
-      guard case .file(let path) = service.discovery else { continue }
-      let word = DiscoveredFile.read(path, allowsUnix: service.allowsUnixEndpoints)
-      let problem: String
-      switch word {
-      case .failure(_, let text): problem = text
-      case .list(let list) where list.isEmpty: problem = "\(path): lists no endpoint"
-      case .list: continue
-      }
-      let field = "services[\(index)].discovery.file"
+      guard let (problem, source) = problem(service) else { continue }
+      let field = "services[\(index)].discovery.\(source)"
       let place = loaded.files.first { $0.field == field }
       faults.append(
         Fault(
@@ -38,5 +31,25 @@ public enum DiscoveryCheck {
     }
     guard !faults.isEmpty else { return }
     throw ConfigurationError(file: file, faults: faults.sorted(), text: loaded.text)
+  }
+
+  /// What is wrong with a file that a service's discovery names, and which field names it.
+  private static func problem(_ service: ServiceSetting) -> (problem: String, field: String)? {
+    switch service.discovery {
+    case .file(let path):
+      switch DiscoveredFile.read(path, allowsUnix: service.allowsUnixEndpoints) {
+      case .failure(_, let text): return (text, "file")
+      case .list(let list, _): return list.isEmpty ? ("\(path): lists no endpoint", "file") : nil
+      }
+    case .registry(let registry):
+      guard let path = registry.tokenFile else { return nil }
+      do throws(PlainFile.Fault) {
+        _ = try RegistryToken.read(path)
+        return nil
+      } catch {
+        return (error.words, "\(registry.kind).tokenFile")
+      }
+    case .addresses, .services, nil: return nil
+    }
   }
 }

@@ -7,6 +7,8 @@ internal import Upstream
 struct DiscoveryReport: Sendable {
   /// Names without an address that are shown with their reason.
   private static let shownNames = 5
+  /// Zones that are shown, those with most endpoints.
+  private static let shownZones = 16
 
   private let discovery: Discovery
   private let book: NameBook
@@ -54,6 +56,11 @@ struct DiscoveryReport: Sendable {
       in: registry
     ) { [self] service, _ in Double(leftOut(service)) }
     gauge(
+      "spillway_discovery_invalid_entries",
+      "Entries of the last list that are of no use and left out.",
+      in: registry
+    ) { Double($1.list.remark?.count ?? 0) }
+    gauge(
       "spillway_discovery_updated_timestamp_seconds",
       "When a list was taken last, since 1970; 0 before the first.",
       in: registry
@@ -65,6 +72,22 @@ struct DiscoveryReport: Sendable {
     ) { [discovery] in
       discovery.all.map {
         MetricSample(Double($0.entry.list.changes), Self.labels($0.service, $0.entry))
+      }
+    }
+    registry.register(
+      "spillway_discovery_resyncs_total",
+      help:
+        "Times that a registry was asked for the whole list though changes were heard, by reason.",
+      .counter
+    ) { [discovery] in
+      discovery.all.flatMap { service, entry -> [MetricSample] in
+        guard case .registry = entry.setting else { return [] }
+        return RegistryResync.allCases.map {
+          MetricSample(
+            Double(entry.resyncs[$0.rawValue]),
+            ["service": service, "source": entry.setting.kind, "reason": $0.label]
+          )
+        }
       }
     }
     registry.register(
@@ -117,6 +140,7 @@ struct DiscoveryReport: Sendable {
       "{\"name\":\(JSONText.literal($0.name)),\"problem\":\(JSONText.literal($0.problem))}"
     }
     text += ",\"unresolved\":\(missing.count),\"unresolvedNames\":[\(shown.joined(separator: ","))]"
+    text += zones(list) + remark(list)
     if list.heardAt > 0 { text += ",\"updatedAt\":\"\(Self.time(list.heardAt))\"" }
     if let problem = list.problem {
       text += ",\"problem\":\(JSONText.literal(Discovery.visible(problem)))"
@@ -138,8 +162,27 @@ struct DiscoveryReport: Sendable {
       text += ", \(missing.count) names without an address: \(shown.joined(separator: ", "))"
     }
     if leftOut(service) > 0 { text += ", \(leftOut(service)) addresses left out" }
+    if let remark = list.remark {
+      text += ", \(remark.count) entries left out: \(Discovery.visible(remark.words))"
+    }
     if let problem = list.problem { text += "; \(Discovery.visible(problem))" }
     return [text]
+  }
+
+  /// How many endpoints of the last list each zone has, where the source names zones.
+  private func zones(_ list: EndpointList) -> String {
+    var counts: [String: Int] = [:]
+    for zone in list.endpoints.compactMap(\.zone) { counts[zone, default: 0] += 1 }
+    guard !counts.isEmpty else { return "" }
+    let shown = counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(Self.shownZones)
+    let fields = shown.map { "\(JSONText.literal($0.key)):\($0.value)" }
+    return ",\"zones\":{\(fields.joined(separator: ","))}"
+  }
+
+  private func remark(_ list: EndpointList) -> String {
+    guard let remark = list.remark else { return "" }
+    let words = JSONText.literal(Discovery.visible(remark.words))
+    return ",\"invalidEntries\":\(remark.count),\"invalidEntry\":\(words)"
   }
 
   private func leftOut(_ service: String) -> Int { discovery.leftOut.withLock { $0[service] ?? 0 } }

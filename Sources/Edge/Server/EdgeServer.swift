@@ -77,6 +77,7 @@ public final class EdgeServer: Sendable {
   let arrears = Locked(PublishArrears())
   let discovery: Discovery
   private let discoveryFiles: DiscoveryFiles
+  private let discoveryRegistries: DiscoveryRegistries
   let certificates: CertificateStore
   private let upkeep = Upkeep()
   private let keeper: LearnedKeeper
@@ -147,6 +148,12 @@ public final class EdgeServer: Sendable {
       most: CallBounds.calls(descriptors: options.descriptors),
       options.calls
     )
+    discoveryRegistries = DiscoveryRegistries(
+      discovery,
+      calls,
+      pacing: RegistryPacing(),
+      seed: .random(in: 0 ... .max)
+    )
     heartbeats = (0..<count).map { WorkerHeartbeat(worker: $0) }
     let contexts = try certificates.prepare(loaded.settings, isFresh: true)
     let snapshot = try compiler.compile(
@@ -199,24 +206,51 @@ public final class EdgeServer: Sendable {
 
   /// Starts the workers; when it returns all of them accept.
   ///
-  /// With names among the endpoints it waits for first answers before, at most 2 s.
+  /// With names among the endpoints, or registries, it waits for first answers before, at most 2 s each.
   public func start() throws(EdgeError) {
     // Not before: the files may be readable for the user alone that the process has become.
     let words = try readLists(loaded.settings)
     let questions = try beginLists(words)
     // Of what was handed over nobody may need a name any more.
     if questions.isEmpty { book.keep([]) } else { try startResolving(questions) }
+    let begun = try startAsking(after: questions.isEmpty ? 0 : 1)
     _ = discovery.promote(reach, at: Self.now)
     if !questions.isEmpty || !discovery.isEmpty { try republish() }
     let (snapshot, sockets) = running.withLock { ($0.snapshot, $0.sockets) }
-    for number in (questions.isEmpty ? 0 : 1)..<workerCount {
+    for number in begun..<workerCount {
       mailboxes[number].deliver(snapshot, sockets: Self.of(number, sockets, snapshot))
       let thread = try startWorker(number)
       running.withLock { $0.threads.append(thread) }
     }
     try upkeep.start(for: self)
     try keeper.start()
+    watchSources()
+  }
+
+  /// Starts the workers without listeners where a service waits for its registry: calls are theirs.
+  ///
+  /// `started`: Workers that run already.
+  ///
+  /// - Returns: Workers that run then.
+  private func startAsking(after started: Int) throws(EdgeError) -> Int {
+    try discoveryRegistries.start(for: loaded.settings)
+    guard discovery.all.contains(where: { $0.entry.setting.isRegistry && $0.entry.serving.isEmpty })
+    else { return started }
+    let snapshot = running.withLock { $0.snapshot }
+    for number in started..<workerCount {
+      mailboxes[number].deliver(snapshot, sockets: nil)
+      let thread = try startWorker(number)
+      running.withLock { $0.threads.append(thread) }
+    }
+    discoveryRegistries.watch(discovery.sources)
+    discovery.awaitRegistries(until: Self.now + Self.firstAnswersLimit)
+    return workerCount
+  }
+
+  /// Has files and registries read by whoever does, as they are named now.
+  private func watchSources() {
     discoveryFiles.watch(discovery.sources)
+    discoveryRegistries.watch(discovery.sources)
   }
 
   /// What the files say that are new in settings, as far as they say it soon; the rest is heard later.
@@ -273,6 +307,7 @@ public final class EdgeServer: Sendable {
   public func reload(_ loaded: LoadedConfiguration) throws(EdgeError) {
     // Before the lock: what lies on a disk that is away must not keep others from publishing.
     let words = try readLists(loaded.settings)
+    try discoveryRegistries.start(for: loaded.settings)
     try changes.withLock { _ throws(EdgeError) in
       let served = discovery.filled(self.loaded.settings)
       let plan = discovery.plan(loaded.settings, after: served, words: words, reach, at: Self.now)
@@ -280,7 +315,7 @@ public final class EdgeServer: Sendable {
       try apply(loaded, readsFiles: true, plan)
       discovery.commit(plan)
       watch(questions)
-      discoveryFiles.watch(discovery.sources)
+      watchSources()
     }
   }
 
@@ -352,7 +387,11 @@ public final class EdgeServer: Sendable {
   }
 
   /// Accepts nothing more and closes idle connections; requests under way go on.
-  public func closeIdle() { for mailbox in mailboxes { mailbox.advance(to: .closing) } }
+  public func closeIdle() {
+    // Their calls would be requests under way for as long as they last.
+    discoveryRegistries.stop()
+    for mailbox in mailboxes { mailbox.advance(to: .closing) }
+  }
 
   /// Whether no exchange and no client connection is left, and none can come.
   public var isDrained: Bool {
@@ -363,6 +402,7 @@ public final class EdgeServer: Sendable {
 
   /// Ends all workers, whatever they do, and waits for them.
   public func stop() {
+    discoveryRegistries.stop()
     discoveryFiles.stop()
     upkeep.stop()
     keeper.stop()

@@ -11,7 +11,7 @@ public struct ListedEndpoint: Sendable, Hashable {
   public var weight: Int
   /// 0, asked first, to 7.
   public var priority: Int
-  /// Where it is, `nil` where the source does not say.
+  /// Where it runs, as the source calls it; at most 128 bytes, `nil` where it does not say.
   public var zone: String?
 
   public init(_ address: Address, weight: Int = 1, priority: Int = 0, zone: String? = nil) {
@@ -69,6 +69,18 @@ public struct EndpointList: Sendable {
     }
   }
 
+  /// Entries of a list that is taken that are of no use.
+  public struct Remark: Sendable, Equatable {
+    public var count: Int
+    /// Which one is the first and what is wrong with it, for people.
+    public var words: String
+
+    public init(count: Int, words: String) {
+      self.count = count
+      self.words = words
+    }
+  }
+
   public enum Outcome: Sendable, Equatable {
     case changed(Change)
     /// `hasRecovered`: It was not taken the last time.
@@ -85,6 +97,8 @@ public struct EndpointList: Sendable {
   public private(set) var changes: UInt64 = 0
   /// What is wrong at present, for people; `nil` where the last word was a good list.
   public private(set) var problem: String?
+  /// What of the last good list is left out, `nil` for nothing.
+  public private(set) var remark: Remark?
   /// Whether a list of the source was ever taken.
   public private(set) var hasHeard = false
   private var failure: DiscoveryFailure?
@@ -109,14 +123,20 @@ public struct EndpointList: Sendable {
   /// - Parameters:
   ///   - list: Whatever came; of addresses listed twice the first one counts.
   ///   - now: Seconds since 1970.
+  ///   - remark: What the source left out of it.
   /// - Returns: What it changed.
-  public mutating func hear(_ list: [ListedEndpoint], at now: Int64) -> Outcome {
+  public mutating func hear(
+    _ list: [ListedEndpoint],
+    at now: Int64,
+    remark: Remark? = nil
+  ) -> Outcome {
     guard !list.isEmpty else { return fail(.empty, "lists no endpoint; the last list is kept") }
     var seen = Set<ListedEndpoint.Address>()
     let list = list.filter { seen.insert($0.address).inserted }
     let hasRecovered = failure != nil
     failure = nil
     problem = nil
+    self.remark = remark
     heardAt = max(1, now)
     hasHeard = true
     let change = Self.difference(endpoints, list)

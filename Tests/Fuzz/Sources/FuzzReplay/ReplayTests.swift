@@ -12,7 +12,8 @@ struct ReplayTests {
     "admin": fuzzAdmin, "chunked": fuzzChunked, "configuration": fuzzConfiguration,
     "fields": fuzzFields, "h2": fuzzH2, "hello": fuzzHello, "load": fuzzLoad, "path": fuzzPath,
     "proxy": fuzzProxy,
-    "regex": fuzzRegex, "request": fuzzRequest, "response": fuzzResponse, "service": fuzzService,
+    "regex": fuzzRegex, "registry": fuzzRegistry, "request": fuzzRequest, "response": fuzzResponse,
+    "service": fuzzService,
     "trace": fuzzTrace,
     "trailers": fuzzTrailers,
   ]
