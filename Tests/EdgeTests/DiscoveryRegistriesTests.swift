@@ -103,6 +103,21 @@ import Units
     #expect(bench.lines.kept.withLock { $0 }.allSatisfy { $0.contains("(etcd /s/ at registry)") })
   }
 
+  @Test func `a service that was away for a moment is asked for anew`() throws {
+    let bench = try Bench(Self.settings(Self.etcd))
+    bench.caller.call(0).answer(Self.range(["10.0.0.1:80"]))
+    wait { bench.list()?.isUp == true }
+    let watch = bench.caller.call(1)
+
+    // Two reloads, perhaps both before the thread looks: what was heard is gone with the first.
+    bench.registries.watch([])
+    bench.registries.watch(bench.discovery.sources)
+
+    wait { bench.caller.calls.count == 3 }
+    #expect(watch.isCancelled)
+    #expect(!bench.caller.call(2).request.isStream)
+  }
+
   @Test func `a registry that is away, empty or says nonsense keeps the last list`() throws {
     let bench = try Bench(Self.settings(Self.consul))
     bench.caller.call(0).answer(Self.instances(["10.0.0.1"]), fields: Self.index)

@@ -11,8 +11,13 @@ internal import Upstream
 final class DiscoveryRegistries: Sendable {
   private struct State {
     var sources: [Discovery.Source] = []
+    /// Sources that were away at some time since the thread looked: what they said is forgotten.
+    var left: Set<Discovery.Source> = []
     var hasStarted = false
   }
+
+  /// How long the end waits for the file of a token that is being read.
+  private static let patience = Nanoseconds.seconds(2)
 
   private let discovery: Discovery
   private let caller: any ServiceCaller
@@ -52,12 +57,16 @@ final class DiscoveryRegistries: Sendable {
 
   /// Asks for the registries among these sources and for no others; new ones at once.
   func watch(_ sources: [Discovery.Source]) {
-    state.withLock { $0.sources = sources.filter(\.setting.isRegistry) }
+    let wanted = sources.filter(\.setting.isRegistry)
+    state.withLock { state in
+      state.left.formUnion(Set(state.sources).subtracting(wanted))
+      state.sources = wanted
+    }
     thread.bell.wake()
   }
 
-  /// Gives all calls up and ends the thread.
-  func stop() { thread.stop() }
+  /// Gives all calls up and ends the thread; one that reads from a disk that is away is left to itself.
+  func stop() { _ = thread.stop(within: Self.patience) }
 
   private func run() {
     var feeds: [Discovery.Source: RegistryFeed] = [:]
@@ -76,7 +85,11 @@ final class DiscoveryRegistries: Sendable {
   }
 
   private func adopt(_ feeds: inout [Discovery.Source: RegistryFeed]) {
-    let sources = Set(state.withLock { $0.sources })
+    let (sources, left) = state.withLock { state in
+      defer { state.left = [] }
+      return (Set(state.sources), state.left)
+    }
+    for source in left { feeds.removeValue(forKey: source)?.cancel() }
     guard sources != Set(feeds.keys) else { return }
     for (source, feed) in feeds where !sources.contains(source) {
       feed.cancel()

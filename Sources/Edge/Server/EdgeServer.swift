@@ -76,12 +76,12 @@ public final class EdgeServer: Sendable {
   /// What is known and could not be published.
   let arrears = Locked(PublishArrears())
   let discovery: Discovery
-  private let discoveryFiles: DiscoveryFiles
-  private let discoveryRegistries: DiscoveryRegistries
+  let discoveryFiles: DiscoveryFiles
+  let discoveryRegistries: DiscoveryRegistries
   let certificates: CertificateStore
   private let upkeep = Upkeep()
   private let keeper: LearnedKeeper
-  private let beginning: LearnedBeginning
+  let beginning: LearnedBeginning
   /// Held while a configuration takes effect, which several threads may want at once.
   let changes = Locked<Void>(())
 
@@ -227,72 +227,6 @@ public final class EdgeServer: Sendable {
     watchSources()
   }
 
-  /// Starts the workers without listeners where a service waits for its registry: calls are theirs.
-  ///
-  /// `started`: Workers that run already.
-  ///
-  /// - Returns: Workers that run then.
-  private func startAsking(after started: Int) throws(EdgeError) -> Int {
-    try discoveryRegistries.start(for: loaded.settings)
-    guard discovery.all.contains(where: { $0.entry.setting.isRegistry && $0.entry.serving.isEmpty })
-    else { return started }
-    let snapshot = running.withLock { $0.snapshot }
-    for number in started..<workerCount {
-      mailboxes[number].deliver(snapshot, sockets: nil)
-      let thread = try startWorker(number)
-      running.withLock { $0.threads.append(thread) }
-    }
-    discoveryRegistries.watch(discovery.sources)
-    discovery.awaitRegistries(until: Self.now + Self.firstAnswersLimit)
-    return workerCount
-  }
-
-  /// Has files and registries read by whoever does, as they are named now.
-  private func watchSources() {
-    discoveryFiles.watch(discovery.sources)
-    discoveryRegistries.watch(discovery.sources)
-  }
-
-  /// What the files say that are new in settings, as far as they say it soon; the rest is heard later.
-  private func readLists(
-    _ settings: Settings
-  ) throws(EdgeError) -> [Discovery.Source: DiscoveryWord] {
-    let sources = discovery.newFiles(settings)
-    guard !sources.isEmpty else { return [:] }
-    try discoveryFiles.start()
-    return discoveryFiles.ask(sources)
-  }
-
-  /// Begins as at a reload: what the process before had is served until a source says something.
-  ///
-  /// - Returns: What is asked of name servers.
-  private func beginLists(
-    _ words: [Discovery.Source: DiscoveryWord]
-  ) throws(EdgeError) -> [NameQuestion] {
-    func begin(after before: Settings) throws(EdgeError) -> [NameQuestion] {
-      let plan = discovery.plan(
-        loaded.settings,
-        after: before,
-        words: words,
-        heardAt: { beginning.heardAt($0) },
-        reach,
-        at: Self.now
-      )
-      let questions = try questions(loaded.settings, plan)
-      discovery.commit(plan)
-      return questions
-    }
-    do {
-      return try begin(after: beginning.filled(loaded.settings))
-    } catch  where !beginning.lists.isEmpty {
-      // Beside what the file names now there may be no room for it, and a start is worth more.
-      options.logger?.error(
-        "endpoints of the process before are not used: \(error.description)"
-      )
-      return try begin(after: loaded.settings)
-    }
-  }
-
   /// From now on what limits have learned goes to `handOver` every few seconds while it changes, as a
   /// descriptor that is closed when it returns.
   ///
@@ -331,7 +265,8 @@ public final class EdgeServer: Sendable {
   func apply(
     _ loaded: LoadedConfiguration,
     readsFiles: Bool,
-    _ plan: Discovery.Plan? = nil
+    _ plan: Discovery.Plan? = nil,
+    opens: Bool = true
   ) throws(EdgeError) {
     let before = running.withLock { $0.sockets }
     let contexts = try certificates.prepare(loaded.settings, isFresh: readsFiles)
@@ -350,7 +285,8 @@ public final class EdgeServer: Sendable {
       $0.snapshot = snapshot
     }
     for number in 0..<workerCount {
-      mailboxes[number].deliver(snapshot, sockets: Self.of(number, sockets, snapshot))
+      let own = opens ? Self.of(number, sockets, snapshot) : nil
+      mailboxes[number].deliver(snapshot, sockets: own)
     }
     admissionReport.adopt(loaded.settings, snapshot.admissions)
     adoptOverload(loaded.settings, snapshot)

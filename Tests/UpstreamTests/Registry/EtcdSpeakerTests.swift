@@ -44,6 +44,18 @@ import Units
       + "\"kv\":{\"key\":\"\(key)\",\"mod_revision\":\"\(changed)\"}}]}}"
   }
 
+  @Test func `keys that grow without end are refused, also one by one in a watch`() {
+    var registry = Self.watching()
+    let long = String(repeating: "k", count: 800)
+
+    registry.say(Self.put("/s/\(long)", "10.0.0.3:80", created: 6, changed: 6, version: 1))
+    #expect(registry.failures.isEmpty)
+    registry.say(Self.put("/s/\(long)2", "10.0.0.4:80", created: 7, changed: 7, version: 1))
+
+    #expect(registry.failures == [.tooMany])
+    #expect(registry.problem.contains("bytes"))
+  }
+
   private static func registry(_ most: Int = 8) -> WatchedRegistry {
     WatchedRegistry(.etcd(prefix: "/s/"), most: most)
   }

@@ -76,6 +76,19 @@ import Units
     #expect(registry.request?.isStream == true)
   }
 
+  @Test func `a list that goes on for ever is not one`() {
+    var registry = Self.registry()
+    var pages = 0
+    while registry.failures.isEmpty, pages < 1_000 {
+      pages += 1
+      registry.answer(Self.list([Self.slice("a", [Self.endpoint("10.0.0.1")])], next: "\(pages)"))
+    }
+
+    #expect(pages == 256)
+    #expect(registry.failures == [.invalid])
+    #expect(registry.request == nil)
+  }
+
   @Test func `endpoints come and go with their slices`() {
     var registry = Self.watching()
 

@@ -6,7 +6,7 @@ import Units
 extension RegistryRules {
   /// Whatever has a host and a port; configurations judge more closely.
   static func plain(most: Int = 8) -> RegistryRules {
-    RegistryRules(maximumEntries: most) { text in
+    RegistryRules(maximumEntries: most, maximumKeyBytes: 1_000) { text in
       guard let colon = text.lastIndex(of: ":"),
         let port = UInt16(text[text.index(after: colon)...]),
         port > 0, colon > text.startIndex, !text.contains(" ")

@@ -169,6 +169,12 @@ struct EtcdSpeaker: RegistrySpeaker {
       latest = max(latest, changed)
       hasChanged = true
     }
+    guard entries.keys.reduce(0, { $0 + $1.count }) <= rules.maximumKeyBytes else {
+      return .failed(
+        .tooMany,
+        "has keys of more than \(rules.maximumKeyBytes) bytes below the prefix"
+      )
+    }
     revision = latest
     return .on
   }

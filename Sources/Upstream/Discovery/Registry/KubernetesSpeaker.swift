@@ -16,6 +16,9 @@ struct KubernetesSpeaker: RegistrySpeaker {
   typealias Port = RegistryQuestion.Port
 
   private static let pageSize = 500
+  /// Pages of a list, more than endpoints that a service may have: a server that never ends would be
+  /// asked for ever.
+  private static let mostPages = 256
   /// The API server ends a watch by itself after this; the whole list is asked for before that.
   private static let watchSeconds = 570
 
@@ -30,6 +33,7 @@ struct KubernetesSpeaker: RegistrySpeaker {
   private var lines = LineBuffer()
   /// Where the next page begins, empty for the first one.
   private var place = ""
+  private var pages = 0
   private var slices: [String: KubernetesSlice] = [:]
   private var version = ""
 
@@ -101,7 +105,8 @@ struct KubernetesSpeaker: RegistrySpeaker {
     guard let items = page["items"]?.items ?? (page["metadata"] == nil ? nil : []),
       let version = page["metadata"]?["resourceVersion"]?.text, Self.isVersion(version)
     else { return .failed(.invalid, "the answer is no list with a resourceVersion") }
-    if place.isEmpty { slices = [:] }
+    if place.isEmpty { (slices, pages) = ([:], 0) }
+    pages += 1
     for item in items {
       guard let (name, slice) = slice(item) else {
         return .failed(.invalid, "the answer has a slice without a name")
@@ -113,7 +118,7 @@ struct KubernetesSpeaker: RegistrySpeaker {
     place = page["metadata"]?["continue"]?.text ?? ""
     guard place.isEmpty else {
       // A page that brings nothing, and a place that grows without end, would be asked for for ever.
-      guard !items.isEmpty, place.utf8.count <= 4_096 else {
+      guard !items.isEmpty, pages < Self.mostPages, place.utf8.count <= 4_096 else {
         return .failed(.invalid, "the answer has no end")
       }
       return .next(nil)
@@ -221,7 +226,9 @@ struct KubernetesSlice: Sendable {
   private(set) var problem: String?
 
   init(_ item: JSONValue, port wanted: RegistryQuestion.Port?, _ rules: RegistryRules) {
-    identity = item["metadata"]?["uid"]?.text ?? ""
+    // They have 36 bytes; what is longer is none of the API server's.
+    let uid = item["metadata"]?["uid"]?.text ?? ""
+    identity = String(decoding: uid.utf8.prefix(128), as: UTF8.self)
     let listed = item["endpoints"]?.items ?? []
     // A service without a pod has slices without ports.
     guard !listed.isEmpty else { return }

@@ -7,14 +7,21 @@ public struct RegistryRules: Sendable {
 
   /// Entries that a registry may have under one name; more are refused as a whole.
   public var maximumEntries: Int
+  /// Bytes of all names of entries together: a watch has no end at which its size would be judged.
+  public var maximumKeyBytes: Int
   let read: AddressReader
 
   static let weights = 1...1_000
   static let priorities = 0...7
   private static let longestZone = 128
 
-  public init(maximumEntries: Int, address: @escaping AddressReader) {
+  public init(
+    maximumEntries: Int,
+    maximumKeyBytes: Int = 16 << 20,
+    address: @escaping AddressReader
+  ) {
     self.maximumEntries = maximumEntries
+    self.maximumKeyBytes = maximumKeyBytes
     read = address
   }
 

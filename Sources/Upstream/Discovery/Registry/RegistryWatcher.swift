@@ -74,6 +74,8 @@ public struct RegistryWatcher: Sendable {
     switch phase {
     case .resting: return [begin(at: now)]
     case .hearing:
+      // It was well for minutes: what failed before is forgotten.
+      failures = 0
       speaker.reset()
       return [.cancel, .resync(.periodic), begin(at: now)]
     case .asking:

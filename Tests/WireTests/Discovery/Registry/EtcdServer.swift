@@ -6,7 +6,10 @@ final class EtcdServer {
   static let isInstalled =
     FileManager.default.isExecutableFile(atPath: program)
     || ProcessInfo.processInfo.environment["CI"] != nil
-  private static let program = "/usr/bin/etcd"
+  private static let program =
+    (ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin").split(separator: ":")
+    .map { "\($0)/etcd" }
+    .first { FileManager.default.isExecutableFile(atPath: $0) } ?? "/usr/bin/etcd"
 
   let port: UInt16
   private let peerPort: UInt16
@@ -14,11 +17,8 @@ final class EtcdServer {
   private var process: Process?
 
   init() throws {
-    // Free a moment ago; whoever takes one of them meanwhile makes the start fail, which is said.
-    let (first, second) = (try Socket.listening(), try Socket.listening())
-    (port, peerPort) = (first.localPort, second.localPort)
-    first.close()
-    second.close()
+    // Below those that the kernel gives to whoever asks for any: they stay free while it is away.
+    (port, peerPort) = (try Socket.deadPort(), try Socket.deadPort())
     folder = "/tmp/spillway-etcd-\(getpid())-\(UInt32.random(in: 0 ... .max))"
     try start()
   }

@@ -53,6 +53,37 @@ extension WireTests {
       return "[\(items.joined(separator: ","))]"
     }
 
+    /// A start that asked it before its own endpoints are known would fail, and say so.
+    @Test(arguments: Backend.allCases)
+    func `a registry that is found by a file is asked at the start (recorded protocol)`(
+      backend: Backend
+    ) throws {
+      let (first, second) = (try Self.named("first"), try Self.named("second"))
+      let registry = try RegistryFixture.consul(Self.instances(first))
+      defer { registry.end() }
+      let file = try ListFile([registry.endpoint])
+      var settings = EdgeSettings()
+      settings.discovery = "consul: {service: registry, name: shop}"
+      settings.services = ["name: registry, discovery: {\(file.discovery)}"]
+      try Scene.play(
+        backend,
+        first,
+        second,
+        registry.upstream,
+        settings: settings.withoutAdmission
+      ) { scene in
+        defer { registry.end() }
+        let client = try scene.client()
+        try eventually("it serves") { try client.exchange("GET", "/").text == "first" }
+        #expect(try scene.metric(Self.metric("failures_total", ",reason=\"unavailable\"")) == 0)
+        registry.end()
+        try scene.reload { settings in
+          settings.discovery = ""
+          settings.endpoints = [first.endpoint]
+        }
+      }
+    }
+
     @Test(arguments: Backend.allCases)
     func `Consul's passing instances come and go (recorded protocol)`(backend: Backend) throws {
       let token = "/tmp/spillway-token-\(getpid())-\(UInt32.random(in: 0 ... .max))"
