@@ -238,8 +238,8 @@ struct LimitTests {
     for tick in 12...19 {
       limit.observe(window(tick, served: 20, latency: 0.06, isLimited: true, inFlight: ended))
     }
-    while limit.growth.isStale {
-      limit.observe(window(20, served: 20, latency: 0.06, isLimited: true, inFlight: ended))
+    for tick in 20...400 where limit.growth.isStale {
+      limit.observe(window(tick, served: 20, latency: 0.06, isLimited: true, inFlight: ended))
     }
 
     #expect(limit.value == ended)

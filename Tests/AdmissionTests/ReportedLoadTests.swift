@@ -81,7 +81,9 @@ struct ReportedLoadTests {
     silent.saturatedUntil = Instant(.min)
     for tick in 11...400 {
       plain.observe(window(tick))
-      silent.observe(window(tick, reports: 0, utilization: 9))
+      var unheard = window(tick)
+      unheard.reports = RatioSum(count: 0, weight: 9)
+      silent.observe(unheard)
     }
     #expect(plain.value == silent.value && plain.value > 40)
   }

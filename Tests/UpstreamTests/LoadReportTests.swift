@@ -235,6 +235,8 @@ struct EndpointLoadTests {
     steep.add(1e18)
     for _ in 0..<99 { steep.add(1e-9) }
     #expect(steep.scaled(1e18) == 1_000)
-    #expect(steep.scaled(1e-9) == 1)
+    // Who claims to have no end of room leaves the others nearly what they had.
+    #expect(steep.scaled(1e-9) == 92)
+    #expect(steep.scaled(1e-12) == 1)
   }
 }

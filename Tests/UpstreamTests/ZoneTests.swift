@@ -88,6 +88,16 @@ struct ZoneTests {
   }
 
   @Test(arguments: balances)
+  func `a zone that is well stays so when all the others are gone`(_ balance: Balance) {
+    let scene = Self.scene(balance, local: 10, others: 20)
+    for place in 10..<30 as Range<Int32> { scene.open(place) }
+    #expect(Self.localShare(scene) == 1)
+    // It could not carry all of it with two of five down.
+    for place in 0..<4 as Range<Int32> { scene.open(place) }
+    #expect(scene.tally(8_000).allSatisfy { $0 > 20 })
+  }
+
+  @Test(arguments: balances)
   func `a request leaves when nobody in the zone has room`(_ balance: Balance) {
     let scene = Self.scene(balance, local: 3, others: 3)
     for place in 0..<3 { scene.states[place].isFull = true }

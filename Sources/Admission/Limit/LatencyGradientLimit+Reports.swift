@@ -19,7 +19,9 @@ extension LatencyGradientLimit {
   /// has to report. The baseline is learned as ever. Growth ends with it, once there is a baseline:
   /// the first cohort is what that is learned from.
   mutating func holdBack(to before: Double) {
-    value = min(value, before)
+    // What every service is given before anything is known of it is no growth: a limit that drops took
+    // down further would else stay there for as long as the service says that it is full.
+    value = min(value, max(before, min(Constants.firstLimit, bounds.upperBound)))
     guard growth.isOn, baseline > 0 else { return }
     growth.isOn = false
     limited.clear()

@@ -87,11 +87,14 @@ extension HealthReport {
     let priorities = Set(service.endpoints.map(\.traits.priority)).sorted()
     let usable = priorities.first { priority in
       let (local, others) = count(service, of(priority))
-      let known = local.known + others.known
-      let healthy = Double(local.healthy + others.healthy)
-      return known > 0 && healthy >= ChoicePolicy.panicThreshold * Double(known)
+      return isWell(service, local, others)
     }
     return of(usable ?? priorities.first ?? 0)
+  }
+
+  private func isWell(_ service: Service, _ local: ZoneCount, _ others: ZoneCount) -> Bool {
+    let overprovisioning = service.zone == nil ? nil : service.zonePreference
+    return ZoneShare.isWell(local, others, overprovisioning: overprovisioning)
   }
 
   private func count(
@@ -123,10 +126,7 @@ extension HealthReport {
   private func localShare(_ service: Service) -> Double? {
     guard let overprovisioning = service.zonePreference, service.zone != nil else { return nil }
     let (local, others) = count(service, tier(service))
-    guard
-      Double(local.healthy + others.healthy)
-        >= ChoicePolicy.panicThreshold * Double(local.known + others.known)
-    else { return nil }
+    guard isWell(service, local, others) else { return nil }
     let share = ZoneShare.local(local, others, overprovisioning: overprovisioning)
     return share < 0 ? nil : Double(share)
   }

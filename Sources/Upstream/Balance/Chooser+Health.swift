@@ -12,12 +12,11 @@ extension Chooser {
     for tier in 0..<table.tierCount {
       let (local, others) = count(tier, knowsUp: view.knowsUp)
       let known = local.known + others.known
-      let healthy = Double(local.healthy + others.healthy)
-      if known > 0, healthy >= ChoicePolicy.panicThreshold * Double(known) {
+      let overprovisioning = policy.pointee.hasZones ? policy.pointee.overprovisioning : nil
+      if ZoneShare.isWell(local, others, overprovisioning: overprovisioning) {
         view.tier = Int32(tier)
         view.isPanic = false
-        if policy.pointee.hasZones {
-          let overprovisioning = policy.pointee.overprovisioning
+        if let overprovisioning {
           view.localShare = ZoneShare.local(local, others, overprovisioning: overprovisioning)
         }
         return weigh(&view)

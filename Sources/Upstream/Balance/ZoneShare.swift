@@ -19,6 +19,27 @@ public struct ZoneCount: Hashable, Sendable, BitwiseCopyable {
 ///
 /// Source: Envoy's weights of localities, with its overprovisioning factor.
 public enum ZoneShare {
+  /// Whether endpoints of one priority carry what is meant for them: half of them are healthy, or those
+  /// of the edge's own zone do without all others, which may be cut off from here.
+  ///
+  /// - Parameters:
+  ///   - local: The edge's own zone.
+  ///   - others: All others.
+  ///   - overprovisioning: How much more than now endpoints can do; `nil` where no zone is preferred.
+  /// - Returns: Whether it is no panic to choose from them.
+  public static func isWell(
+    _ local: ZoneCount,
+    _ others: ZoneCount,
+    overprovisioning: Double?
+  ) -> Bool {
+    func isHalf(_ healthy: Int, _ known: Int) -> Bool {
+      known > 0 && Double(healthy) >= ChoicePolicy.panicThreshold * Double(known)
+    }
+    if isHalf(local.healthy + others.healthy, local.known + others.known) { return true }
+    guard let overprovisioning, isHalf(local.healthy, local.known) else { return false }
+    return overprovisioning * Double(local.healthy) >= Double(local.known)
+  }
+
   /// The share that stays, in `0...1`; below 0 where zones are of no account.
   ///
   /// - Parameters:

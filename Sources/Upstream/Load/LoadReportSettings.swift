@@ -56,7 +56,9 @@ public struct ReportedWeights: BitwiseCopyable, Sendable {
   public static let usual: Int32 = 100
   static let most: Int32 = 1_000
 
-  private var sum = 0.0
+  /// All but the greatest, and that one: of a difference of sums nothing small would be left.
+  private var rest = 0.0
+  private var greatest = 0.0
   private var count = 0
 
   public init() {}
@@ -64,7 +66,8 @@ public struct ReportedWeights: BitwiseCopyable, Sendable {
   /// Takes the weight of an endpoint, 0 where it has none.
   public mutating func add(_ weight: Double) {
     guard weight > 0 else { return }
-    sum += weight
+    rest += min(weight, greatest)
+    greatest = max(weight, greatest)
     count += 1
   }
 
@@ -72,9 +75,13 @@ public struct ReportedWeights: BitwiseCopyable, Sendable {
   public var areOfUse: Bool { count > 1 }
 
   /// The weight that one is used with; who has none counts as the mean of the others.
+  ///
+  /// In the mean the greatest one counts as ten of the others at most: a single wild report would else
+  /// leave the others next to nothing, and its endpoint nearly all requests.
   public func scaled(_ weight: Double) -> Int32 {
     guard weight > 0, areOfUse else { return Self.usual }
-    let share = weight / (sum / Double(count)) * Double(Self.usual)
+    let counted = min(greatest, 10 * rest / Double(count - 1))
+    let share = weight / ((rest + counted) / Double(count)) * Double(Self.usual)
     // Neither end is passed by it, whatever it is.
     guard share > 1 else { return 1 }
     return share < Double(Self.most) ? Int32(share.rounded()) : Self.most
