@@ -24,6 +24,7 @@ struct ChildTests {
   }
 
   @Test func `a child ends with the harness that started it, however that one ends`() throws {
+    try #require(FileManager.default.isExecutableFile(atPath: Self.program))
     let (input, output) = (Pipe(), Pipe())
     // A shell stands for the harness, and waits for what nobody sends.
     let script = "\"$0\" child $$ -- /bin/sh -c 'echo ready; exec sleep 600' & echo $!; read line"

@@ -122,7 +122,7 @@ extension WireTests {
       }
       var times = CallTimes()
       times.answer = .milliseconds(200)
-      times.idle = .milliseconds(1_500)
+      times.idle = .seconds(4)
       let settings = EdgeSettings().withoutAdmission
       try Scene.play(backend, upstream, settings: settings, calls: times) { scene in
         Self.expect(try scene.call("GET", "/hang"), says: "(upstream-timeout)")

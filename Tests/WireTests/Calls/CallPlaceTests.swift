@@ -159,6 +159,7 @@ extension WireTests {
       ).withoutAdmission
       var times = CallTimes()
       times.answer = .seconds(60)
+      times.patience = .seconds(60)
       try Scene.play(backend, upstream, settings: settings, calls: times) { scene in
         #expect(try scene.call("GET", "/first").isWhole)
         let calls = (0..<300).map {

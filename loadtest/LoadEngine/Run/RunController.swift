@@ -79,9 +79,9 @@ public final class RunController: @unchecked Sendable {
     follow(client)
     client.run(plan, into: account) { elapsed in
       let now = self.phase(at: elapsed)
-      if now != phase {
-        phase = now
-        for order in scenario.stretches[now].orders { give(order) }
+      while phase < now {
+        phase += 1
+        for order in scenario.stretches[phase].orders { give(order) }
       }
       progress(Progress(elapsed: elapsed, phase: now, account: account, capacity: capacity))
     }
