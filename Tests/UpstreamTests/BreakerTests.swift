@@ -161,6 +161,39 @@ struct BreakerTests {
     }
   }
 
+  @Test func `who is back by a check is probed at once, and has its share within 2 s`() {
+    let bench = Bench()
+    bench.tripAndReopen()
+    for _ in 0..<4 {
+      bench.wait(.seconds(80))
+      bench.request(.reset)
+    }
+    #expect(bench.openSeconds > 30)
+
+    bench.breaker.returned(at: bench.now)
+
+    #expect(bench.request(.success), "one probe")
+    #expect(bench.state == .ramp)
+    bench.wait(.seconds(2))
+    #expect(bench.state == .closed)
+    // What it had open before is forgotten.
+    bench.tripAndReopen()
+    #expect(bench.openSeconds < 6.1)
+    bench.breaker.returned(at: bench.now)
+    bench.request(.reset)
+    #expect(bench.state == .open && bench.openSeconds > 3.9, "and a probe that fails is one")
+  }
+
+  @Test func `a check says nothing of a breaker that is closed, or under orders`() {
+    let bench = Bench()
+    bench.breaker.returned(at: bench.now)
+    #expect(bench.state == .closed && !bench.breaker.word.isOutage)
+    bench.breaker.order(.open)
+    bench.breaker.returned(at: bench.now)
+    #expect(bench.state == .open)
+    #expect(!bench.request(.success))
+  }
+
   @Test func `half-open lets three probes through, and no fourth before they are back`() {
     let bench = Bench()
     bench.tripAndReopen()

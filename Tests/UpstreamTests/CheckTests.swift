@@ -244,6 +244,35 @@ struct CheckFleetTests {
     #expect(fleet.health.service(1).checkCount(.timeout) == 3)
   }
 
+  @Test func `the breaker of one that returns has no time left`() {
+    let fleet = Fleet(2)
+    var random = SplitMix64(seed: 3)
+    let settings = BreakerSettings()
+    let breakers = fleet.leases.map { fleet.health.breaker($0.place) }
+    for (index, breaker) in breakers.enumerated() {
+      fleet.fell(index)
+      for _ in 0..<5 {
+        guard case .admitted(let ticket) = breaker.admit(at: fleet.now, settings, using: &random)
+        else { continue }
+        breaker.end(
+          ticket,
+          .reset,
+          latency: .zero,
+          .endpoint,
+          at: fleet.now,
+          settings,
+          using: &random
+        )
+      }
+      #expect(breaker.word.state == .open && breaker.word.time > fleet.now)
+    }
+
+    fleet.note(.success, 0)
+
+    #expect(breakers[0].word.time <= fleet.now)
+    #expect(breakers[1].word.time > fleet.now)
+  }
+
   @Test func `one that returns gets its share little by little, one that is new at once`() {
     let fleet = Fleet(1)
     let record = fleet.health.record(fleet.leases[0].place)

@@ -254,6 +254,18 @@ public struct BreakerWord: Hashable, Sendable, BitwiseCopyable {
     return true
   }
 
+  /// A check found that the endpoint is back: the next request is its probe, whatever time was left,
+  /// and the others follow as after an outage.
+  ///
+  /// In a total outage each endpoint's breaker opens for longer and longer. Without this the first
+  /// one that is tried again would carry the load of all for as long as the others have left.
+  public mutating func returned(at now: Instant) {
+    guard order == .none, state == .open else { return }
+    isOutage = true
+    trips = 0
+    time = min(time, now)
+  }
+
   /// A probe ended without saying anything: another one may go in its place.
   public mutating func probeAbandoned(_ ticket: BreakerTicket) {
     guard isCurrent(ticket), started > 0 else { return }

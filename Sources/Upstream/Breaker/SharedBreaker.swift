@@ -70,6 +70,9 @@ public struct SharedBreaker: @unchecked Sendable {
     if order == .none { forgetCounts() }
   }
 
+  /// A check found that the endpoint is back; see `BreakerWord.returned`.
+  public func returned(at now: Instant) { update { $0.returned(at: now) } }
+
   /// What came of a request.
   ///
   /// `ticket`: What `admit` gave; ends here.

@@ -45,6 +45,7 @@ public struct CheckFleet {
     let isReturn = state.verdict == .down && result == .success
     let hasChanged = state.note(result, isOut: isReturn && isOut, settings)
     health.record(place).store(state, changedAt: hasChanged ? now : nil)
+    if hasChanged, state.verdict == .up { health.breaker(place).returned(at: now) }
     // Orders and reloads change who counts, too, so one of them looks with each of its checks.
     if hasChanged || place == places.first { judge(at: now) }
     if hasChanged { health.service(service).noteChange() }
