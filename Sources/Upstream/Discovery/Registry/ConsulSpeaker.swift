@@ -74,12 +74,13 @@ struct ConsulSpeaker: RegistrySpeaker {
 
   mutating func end() -> RegistryTurn {
     defer { answer = [] }
-    let page: JSONValue
-    do throws(JSONFault) {
-      page = try JSONValue(answer)
-    } catch {
-      return .failed(.invalid, "the answer \(error.words)")
+    switch Self.page(answer) {
+    case .success(let page): return take(page: page)
+    case .failure(let fault): return .failed(.invalid, "the answer \(fault.words)")
     }
+  }
+
+  private mutating func take(page: JSONValue) -> RegistryTurn {
     guard let items = page.items else { return .failed(.invalid, "the answer is no list") }
     guard items.count <= rules.maximumEntries else {
       return .failed(.tooMany, "has more than \(rules.maximumEntries) instances")

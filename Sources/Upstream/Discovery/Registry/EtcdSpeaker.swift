@@ -11,7 +11,7 @@ internal import Units
 /// A value is `address:port`, or an object such as `{"address": "10.0.0.1:80", "weight": 2, "zone":
 /// "a"}`; the key is a name only. Each key carries a version that counts its changes, so one that was
 /// not heard shows with the next. Source: etcd 3.4, `rpc.proto` and `kv.proto`.
-struct EtcdSpeaker: RegistrySpeaker {
+struct EtcdSpeaker: WatchingSpeaker {
   /// A key as it is known.
   private struct Entry: Sendable {
     var created: Int
@@ -21,13 +21,12 @@ struct EtcdSpeaker: RegistrySpeaker {
 
   /// Within this a range is answered, however many keys it has.
   let patience = Nanoseconds.seconds(60)
-  let hearsChanges = true
   private let service: String
   private let prefix: [UInt8]
   private let rules: RegistryRules
-  private var isWatching = false
-  private var answer: [UInt8] = []
-  private var lines = LineBuffer()
+  private(set) var isWatching = false
+  var answer: [UInt8] = []
+  var lines = LineBuffer()
   private var entries: [[UInt8]: Entry] = [:]
   /// Of the whole cluster, up to which all is known.
   private var revision = 0
@@ -74,36 +73,7 @@ struct EtcdSpeaker: RegistrySpeaker {
     return [0]
   }
 
-  func head(_ fields: [ServiceField]) -> RegistryTurn { .on }
-
-  mutating func body(_ bytes: [UInt8]) -> RegistryTurn {
-    guard isWatching else {
-      answer += bytes
-      return .on
-    }
-    guard let lines = lines.take(bytes) else { return .failed(.invalid, "says too much at once") }
-    var hasChanged = false
-    for line in lines {
-      let turn: RegistryTurn
-      do throws(JSONFault) {
-        turn = hear(try JSONValue.read(line), &hasChanged)
-      } catch {
-        turn = .failed(.invalid, "a message of the watch \(error.words)")
-      }
-      guard turn == .on else { return turn }
-    }
-    return hasChanged ? .list(list) : .on
-  }
-
-  mutating func end() -> RegistryTurn {
-    guard !isWatching else { return .ended }
-    defer { answer = [] }
-    let page: JSONValue
-    do throws(JSONFault) {
-      page = try JSONValue(answer)
-    } catch {
-      return .failed(.invalid, "the answer \(error.words)")
-    }
+  mutating func take(page: JSONValue) -> RegistryTurn {
     guard let revision = page["header"]?["revision"]?.wideNumber, revision > 0, revision < .max
     else { return .failed(.invalid, "the answer has no revision") }
     let keys = page["kvs"]?.items ?? []
@@ -133,7 +103,7 @@ struct EtcdSpeaker: RegistrySpeaker {
   // MARK: - Watch
 
   /// Takes one message.
-  private mutating func hear(_ message: JSONValue, _ hasChanged: inout Bool) -> RegistryTurn {
+  mutating func hear(_ message: JSONValue, _ hasChanged: inout Bool) -> RegistryTurn {
     if let error = message["error"] {
       return .failed(.unavailable, "the watch fails: \(error["message"]?.text ?? "without a word")")
     }
@@ -207,7 +177,7 @@ struct EtcdSpeaker: RegistrySpeaker {
     return Entry(created: created, version: version, content: EtcdValue.read(value, rules))
   }
 
-  private var list: RegistryList {
+  var list: RegistryList {
     var gathering = RegistryGathering()
     for (key, entry) in entries.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
       switch entry.content {

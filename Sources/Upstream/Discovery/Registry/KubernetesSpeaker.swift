@@ -11,7 +11,7 @@ internal import Units
 /// Endpoints that are ready are served, one that is on its way out (`terminating`) only while none is
 /// ready and it still serves, as the proxies of Kubernetes do. Source: Kubernetes, "API Concepts"
 /// and "EndpointSlices".
-struct KubernetesSpeaker: RegistrySpeaker {
+struct KubernetesSpeaker: WatchingSpeaker {
   /// Which of a slice's ports is meant.
   typealias Port = RegistryQuestion.Port
 
@@ -23,14 +23,13 @@ struct KubernetesSpeaker: RegistrySpeaker {
   private static let watchSeconds = 570
 
   let patience = Nanoseconds.seconds(60)
-  let hearsChanges = true
   private let service: String
   private let path: String
   private let port: Port?
   private let rules: RegistryRules
-  private var isWatching = false
-  private var answer: [UInt8] = []
-  private var lines = LineBuffer()
+  private(set) var isWatching = false
+  var answer: [UInt8] = []
+  var lines = LineBuffer()
   /// Where the next page begins, empty for the first one.
   private var place = ""
   private var pages = 0
@@ -72,36 +71,7 @@ struct KubernetesSpeaker: RegistrySpeaker {
     )
   }
 
-  func head(_ fields: [ServiceField]) -> RegistryTurn { .on }
-
-  mutating func body(_ bytes: [UInt8]) -> RegistryTurn {
-    guard isWatching else {
-      answer += bytes
-      return .on
-    }
-    guard let lines = lines.take(bytes) else { return .failed(.invalid, "says too much at once") }
-    var hasChanged = false
-    for line in lines {
-      let turn: RegistryTurn
-      do throws(JSONFault) {
-        turn = hear(try JSONValue.read(line), &hasChanged)
-      } catch {
-        turn = .failed(.invalid, "a message of the watch \(error.words)")
-      }
-      guard turn == .on else { return turn }
-    }
-    return hasChanged ? .list(list) : .on
-  }
-
-  mutating func end() -> RegistryTurn {
-    guard !isWatching else { return .ended }
-    defer { answer = [] }
-    let page: JSONValue
-    do throws(JSONFault) {
-      page = try JSONValue(answer)
-    } catch {
-      return .failed(.invalid, "the answer \(error.words)")
-    }
+  mutating func take(page: JSONValue) -> RegistryTurn {
     guard let items = page["items"]?.items ?? (page["metadata"] == nil ? nil : []),
       let version = page["metadata"]?["resourceVersion"]?.text, Self.isVersion(version)
     else { return .failed(.invalid, "the answer is no list with a resourceVersion") }
@@ -133,7 +103,7 @@ struct KubernetesSpeaker: RegistrySpeaker {
 
   // MARK: - Watch
 
-  private mutating func hear(_ message: JSONValue, _ hasChanged: inout Bool) -> RegistryTurn {
+  mutating func hear(_ message: JSONValue, _ hasChanged: inout Bool) -> RegistryTurn {
     guard let object = message["object"] else {
       return .failed(.invalid, "a message of the watch has no object")
     }
@@ -185,7 +155,7 @@ struct KubernetesSpeaker: RegistrySpeaker {
     return (name, KubernetesSlice(item, port: port, rules))
   }
 
-  private var list: RegistryList {
+  var list: RegistryList {
     var ready = RegistryGathering()
     var leaving = RegistryGathering()
     for (name, slice) in slices.sorted(by: { $0.key < $1.key }) {

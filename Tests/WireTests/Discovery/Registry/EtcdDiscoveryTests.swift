@@ -8,14 +8,6 @@ extension WireTests {
     .enabled(if: EtcdServer.isInstalled, "etcd is not installed: apt-get install etcd-server")
   )
   struct EtcdDiscoveryTests {
-    private static func metric(_ name: String, _ label: String = "") -> String {
-      "spillway_discovery_\(name){service=\"backend\"\(label)}"
-    }
-
-    private static func named(_ name: String) throws -> ScriptedUpstream {
-      try ScriptedUpstream { peer, _ in try peer.respond(200, name) }
-    }
-
     /// Plays with two services, and ends with a configuration in which nobody asks etcd.
     private static func play(
       _ backend: Backend,
@@ -23,7 +15,7 @@ extension WireTests {
       workers: Int = 1,
       _ play: (Scene, ScriptedUpstream, ScriptedUpstream) throws -> Void
     ) throws {
-      let (first, second) = (try named("first"), try named("second"))
+      let (first, second) = (try RegistryScene.named("first"), try RegistryScene.named("second"))
       var settings = EdgeSettings()
       settings.workers = workers
       settings.discovery = "etcd: {service: etcd, prefix: /shop/}"
@@ -47,7 +39,7 @@ extension WireTests {
         try etcd.put("/shop/a", first.endpoint)
         try etcd.put("/other/a", "127.0.0.1:1")
         try eventually("the first one serves") { try client.exchange("GET", "/").text == "first" }
-        try eventually("it is up") { try scene.metric(Self.metric("up")) == 1 }
+        try eventually("it is up") { try scene.metric(RegistryScene.metric("up")) == 1 }
         let value = #"{"address":"\#(second.endpoint)","weight":3,"zone":"eu-1b"}"#
         try etcd.put("/shop/b", value)
         try eventually("the second one is asked") {
@@ -65,23 +57,25 @@ extension WireTests {
         try etcd.put("/shop/a", "nonsense")
         try eventually("nothing is kept of the first") { first.openConnections == 0 }
         #expect(try client.exchange("GET", "/").text == "second")
-        #expect(try scene.metric(Self.metric("invalid_entries")) == 1)
+        #expect(try scene.metric(RegistryScene.metric("invalid_entries")) == 1)
         try etcd.delete("/shop/a")
-        try eventually("it is whole") { try scene.metric(Self.metric("invalid_entries")) == 0 }
+        try eventually("it is whole") {
+          try scene.metric(RegistryScene.metric("invalid_entries")) == 0
+        }
 
         // Nobody left: the last list stands.
-        let empty = Self.metric("failures_total", ",reason=\"empty\"")
+        let empty = RegistryScene.metric("failures_total", ",reason=\"empty\"")
         let before = try scene.metric(empty)
         try etcd.delete("/shop/b")
         try eventually("it is empty") { try scene.metric(empty) == before + 1 }
-        #expect(try scene.metric(Self.metric("up")) == 0)
+        #expect(try scene.metric(RegistryScene.metric("up")) == 0)
         #expect(try client.exchange("GET", "/").text == "second")
 
         try etcd.put("/shop/c", first.endpoint)
         try eventually("it serves again") { try client.exchange("GET", "/").text == "first" }
-        #expect(try scene.metric(Self.metric("up")) == 1)
+        #expect(try scene.metric(RegistryScene.metric("up")) == 1)
         // Nothing of this had to be asked for anew.
-        #expect(try scene.metric(Self.metric("resyncs_total")) == 0)
+        #expect(try scene.metric(RegistryScene.metric("resyncs_total")) == 0)
       }
     }
 
@@ -98,9 +92,9 @@ extension WireTests {
 
         etcd.stop()
         try eventually("it is missed", within: .seconds(60)) {
-          try scene.metric(Self.metric("failures_total", ",reason=\"unavailable\"")) >= 1
+          try scene.metric(RegistryScene.metric("failures_total", ",reason=\"unavailable\"")) >= 1
         }
-        #expect(try scene.metric(Self.metric("up")) == 0)
+        #expect(try scene.metric(RegistryScene.metric("up")) == 0)
         for _ in 0..<5 { #expect(try client.exchange("GET", "/").text == "first") }
 
         try etcd.start()
@@ -109,8 +103,8 @@ extension WireTests {
         try eventually("what changed is served", within: .seconds(120)) {
           try client.exchange("GET", "/").text == "second"
         }
-        try eventually("it is up") { try scene.metric(Self.metric("up")) == 1 }
-        #expect(try scene.metric(Self.metric("invalid_entries")) == 0)
+        try eventually("it is up") { try scene.metric(RegistryScene.metric("up")) == 1 }
+        #expect(try scene.metric(RegistryScene.metric("invalid_entries")) == 0)
       }
     }
   }

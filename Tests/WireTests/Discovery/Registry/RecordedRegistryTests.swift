@@ -5,19 +5,14 @@ import Testing
 extension WireTests {
   /// Services whose endpoints are found in Consul and Kubernetes, as their protocols were recorded.
   struct RecordedRegistryTests {
-    private static func metric(_ name: String, _ label: String = "") -> String {
-      "spillway_discovery_\(name){service=\"backend\"\(label)}"
-    }
-
-    private static func named(_ name: String) throws -> ScriptedUpstream {
-      try ScriptedUpstream { peer, _ in try peer.respond(200, name) }
-    }
-
     /// Plays with two services and a registry, and ends with a configuration in which nobody asks it.
+    ///
+    /// `place`: How the registry itself is found, by its address unless stated.
     private static func play(
       _ backend: Backend,
       _ discovery: String,
       _ registry: RegistryFixture,
+      at place: String? = nil,
       _ first: ScriptedUpstream,
       _ second: ScriptedUpstream,
       _ play: (Scene) throws -> Void
@@ -25,7 +20,8 @@ extension WireTests {
       defer { registry.end() }
       var settings = EdgeSettings()
       settings.discovery = discovery
-      settings.services = ["name: registry, endpoints: [\"\(registry.endpoint)\"]"]
+      let place = place ?? "endpoints: [\"\(registry.endpoint)\"]"
+      settings.services = ["name: registry, \(place)"]
       try Scene.play(
         backend,
         first,
@@ -58,29 +54,22 @@ extension WireTests {
     func `a registry that is found by a file is asked at the start (recorded protocol)`(
       backend: Backend
     ) throws {
-      let (first, second) = (try Self.named("first"), try Self.named("second"))
+      let (first, second) = (try RegistryScene.named("first"), try RegistryScene.named("second"))
       let registry = try RegistryFixture.consul(Self.instances(first))
-      defer { registry.end() }
       let file = try ListFile([registry.endpoint])
-      var settings = EdgeSettings()
-      settings.discovery = "consul: {service: registry, name: shop}"
-      settings.services = ["name: registry, discovery: {\(file.discovery)}"]
-      try Scene.play(
+      try Self.play(
         backend,
+        "consul: {service: registry, name: shop}",
+        registry,
+        at: "discovery: {\(file.discovery)}",
         first,
-        second,
-        registry.upstream,
-        settings: settings.withoutAdmission
+        second
       ) { scene in
-        defer { registry.end() }
         let client = try scene.client()
         try eventually("it serves") { try client.exchange("GET", "/").text == "first" }
-        #expect(try scene.metric(Self.metric("failures_total", ",reason=\"unavailable\"")) == 0)
-        registry.end()
-        try scene.reload { settings in
-          settings.discovery = ""
-          settings.endpoints = [first.endpoint]
-        }
+        #expect(
+          try scene.metric(RegistryScene.metric("failures_total", ",reason=\"unavailable\"")) == 0
+        )
       }
     }
 
@@ -89,7 +78,7 @@ extension WireTests {
       let token = "/tmp/spillway-token-\(getpid())-\(UInt32.random(in: 0 ... .max))"
       FileText.replace(token, with: "one\n")
       defer { unlink(token) }
-      let (first, second) = (try Self.named("first"), try Self.named("second"))
+      let (first, second) = (try RegistryScene.named("first"), try RegistryScene.named("second"))
       let registry = try RegistryFixture.consul(Self.instances(first))
       try Self.play(
         backend,
@@ -125,10 +114,10 @@ extension WireTests {
           state.index = 3
         }
         try eventually("it is empty") {
-          try scene.metric(Self.metric("failures_total", ",reason=\"empty\"")) == 1
+          try scene.metric(RegistryScene.metric("failures_total", ",reason=\"empty\"")) == 1
         }
         try eventually("its index is told to begin anew") {
-          try scene.metric(Self.metric("resyncs_total", ",reason=\"index-reset\"")) == 1
+          try scene.metric(RegistryScene.metric("resyncs_total", ",reason=\"index-reset\"")) == 1
         }
         #expect(try client.exchange("GET", "/").text == "second")
         registry.set { state in
@@ -140,14 +129,14 @@ extension WireTests {
           try scene.admin("/admin/services").text.contains("answers 500: No cluster leader")
         }
         #expect(try client.exchange("GET", "/").text == "second")
-        #expect(try scene.metric(Self.metric("up")) == 0)
+        #expect(try scene.metric(RegistryScene.metric("up")) == 0)
 
         registry.set { state in
           state.status = 200
           state.list = "[" + String(repeating: "[", count: 100_000)
         }
         try eventually("nonsense is counted") {
-          try scene.metric(Self.metric("failures_total", ",reason=\"invalid\"")) >= 1
+          try scene.metric(RegistryScene.metric("failures_total", ",reason=\"invalid\"")) >= 1
         }
         #expect(try client.exchange("GET", "/").text == "second")
         registry.set { $0.list = Self.instances(first) }
@@ -182,7 +171,7 @@ extension WireTests {
       let token = "/tmp/spillway-token-\(getpid())-\(UInt32.random(in: 0 ... .max))"
       FileText.replace(token, with: "secret\n")
       defer { unlink(token) }
-      let (first, second) = (try Self.named("first"), try Self.named("second"))
+      let (first, second) = (try RegistryScene.named("first"), try RegistryScene.named("second"))
       let registry = try RegistryFixture.kubernetes(Self.list(Self.slice("one", first)))
       try Self.play(
         backend,
@@ -217,7 +206,7 @@ extension WireTests {
           )
         }
         try eventually("it is asked for anew") {
-          try scene.metric(Self.metric("resyncs_total", ",reason=\"history-gone\"")) == 1
+          try scene.metric(RegistryScene.metric("resyncs_total", ",reason=\"history-gone\"")) == 1
         }
         try eventually("the first one serves again") {
           try client.exchange("GET", "/").text == "first"
@@ -225,8 +214,8 @@ extension WireTests {
         try eventually("it is watched from there") {
           registry.targets.last?.hasSuffix("&resourceVersion=20") == true
         }
-        #expect(try scene.metric(Self.metric("failures_total")) == 0)
-        #expect(try scene.metric(Self.metric("up")) == 1)
+        #expect(try scene.metric(RegistryScene.metric("failures_total")) == 0)
+        #expect(try scene.metric(RegistryScene.metric("up")) == 1)
       }
     }
   }
