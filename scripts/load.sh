@@ -30,7 +30,7 @@ if is_running; then
 else
   echo "$what: an edge and a service of its own"
   page=$output/suite.html
-  "$loadtest" suite "$what" --scenarios loadtest/scenarios --workers 10 \
+  "$loadtest" suite "$what" --scenarios loadtest/scenarios \
     --output "$output" || status=$?
 fi
 

@@ -63,7 +63,7 @@ trap 'echo; echo "run: stopping"; exit 0' INT TERM
 services+=($!)
 "$products/demo" --port "$catalog_port" --name catalog &
 services+=($!)
-"$products/loadtest" backend --workers 10 --service-time 20ms \
+"$products/loadtest" backend loadtest/scenarios/service.yaml \
   --port "$shop_port" --control-port "$control_port" &
 services+=($!)
 "$products/spillway" run --config "$config" &

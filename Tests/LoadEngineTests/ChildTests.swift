@@ -4,13 +4,7 @@ import Testing
 
 /// The built harness, as a suite starts others through it.
 struct ChildTests {
-  /// The executable beside this test bundle.
-  private static var program: String {
-    let bundle =
-      (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
-    return URL(fileURLWithPath: bundle).deletingLastPathComponent()
-      .appendingPathComponent("loadtest").path
-  }
+  private static let program = BuiltProgram.path("loadtest")
 
   private func start(_ command: [String], _ input: Pipe, _ output: Pipe) throws -> Process {
     let process = Process()

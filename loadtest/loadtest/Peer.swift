@@ -11,6 +11,10 @@ struct Peer {
     /// With `{bin}`, `{config}` and `{run_dir}`.
     var command: [String]
     var version: [String]
+    /// What `@name@` of the template stand for with this one; may hold names of the run's values.
+    var values: [String: String]?
+    /// Of `http1`, `h2` and `grpc`, what its template can take from callers; all when absent.
+    var protocols: [String]?
   }
 
   /// Why a peer cannot be used; for the user.
@@ -23,6 +27,8 @@ struct Peer {
   private let binary: String
   private let template: String
   private let command: [String]
+  private let values: [String: String]
+  private let protocols: [String]?
 
   /// Finds a peer.
   ///
@@ -43,10 +49,15 @@ struct Peer {
     self.binary = binary
     template = try String(contentsOfFile: folder + "/" + description.config, encoding: .utf8)
     command = description.command
+    values = description.values ?? [:]
+    protocols = description.protocols
     version = ChildProcess.firstLine(
       description.version.map { $0.replacingOccurrences(of: "{bin}", with: binary) }
     )
   }
+
+  /// Whether its template can take the load of a scenario over `http1`, `h2` or `grpc`.
+  func speaks(_ spoken: String) -> Bool { protocols?.contains(spoken) ?? true }
 
   private static func find(_ name: String) -> String? {
     let own = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
@@ -74,8 +85,10 @@ struct Peer {
     _ values: [String: String]
   ) throws -> ChildProcess {
     var text = try file.map { try String(contentsOfFile: $0, encoding: .utf8) } ?? template
-    for (name, value) in values.merging(["run_dir": folder], uniquingKeysWith: { $1 }) {
-      text = text.replacingOccurrences(of: "@\(name)@", with: value)
+    for group in [self.values, values, ["run_dir": folder]] {
+      for (name, value) in group {
+        text = text.replacingOccurrences(of: "@\(name)@", with: value)
+      }
     }
     if let left = text.range(of: "@[a-z_]+@", options: .regularExpression) {
       throw Missing(description: "\(name): its template has no value for \(text[left])")

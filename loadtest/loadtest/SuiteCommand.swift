@@ -19,7 +19,7 @@ struct SuiteCommand: ParsableCommand {
   @Argument(help: "Names of scenarios; all of the folder without any.")
   var names: [String] = []
 
-  @Option(help: "A peer in the edge's place, beside it: nginx, haproxy or envoy; may be repeated.")
+  @Option(help: "What to run beside the edge: a NAME of PEERS/NAME.json; may be repeated.")
   var against: [String] = []
 
   @Flag(help: "Leave the edge out.")

@@ -86,7 +86,10 @@ final class SuiteRunner: @unchecked Sendable {
     let child = try peer.start(
       in: folder,
       template: ownTemplate(of: name, peer),
-      services.values.merging(["port": "\(ports[0])", "admin_port": "\(ports[1])"]) { $1 }
+      services.values.merging([
+        "port": "\(ports[0])", "admin_port": "\(ports[1])",
+        "service_protocol": scenario.kinds.contains(where: \.isGRPC) ? "h2c" : "http1",
+      ]) { $1 }
     )
     children.append(child)
     try child.waitUntilListening(on: ports[0])
@@ -177,7 +180,13 @@ final class SuiteRunner: @unchecked Sendable {
   func obstacle(_ name: String, _ peer: Peer) -> String? {
     let files = (try? FileManager.default.contentsOfDirectory(atPath: scenarios)) ?? []
     let hasTemplates = files.contains { $0.hasPrefix(name + ".") && $0.hasSuffix(".in") }
-    guard hasTemplates, ownTemplate(of: name, peer) == nil else { return nil }
-    return "\(name) before \(peer.name): there is no \(name).\(peer.name).in"
+    if hasTemplates, ownTemplate(of: name, peer) == nil {
+      return "\(name) before \(peer.name): there is no \(name).\(peer.name).in"
+    }
+    guard let scenario = try? ScenarioSource.load("\(scenarios)/\(name).yaml") else { return nil }
+    let isGRPC = scenario.kinds.contains(where: \.isGRPC)
+    let spoken = isGRPC ? "grpc" : scenario.wireProtocol == .http1 ? "http1" : "h2"
+    guard !peer.speaks(spoken) else { return nil }
+    return "\(name) before \(peer.name): its template speaks no \(spoken)"
   }
 }

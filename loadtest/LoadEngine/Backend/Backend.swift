@@ -118,6 +118,10 @@ public final class Backend: @unchecked Sendable {
 
   /// Serves until `stop`.
   public func run() {
+    ThreadPriority.preferred(serve)
+  }
+
+  private func serve() {
     _ = clinux_exact_timers()
     while !stopping.load(ordering: .acquiring) {
       let next = model.nextFinish

@@ -196,6 +196,10 @@ public final class LoadClient: @unchecked Sendable {
   ///   - tick: Called about four times a second with the time since the start, and when a phase
   ///     begins.
   public func run(_ plan: SendPlan, into account: Account, tick: (Nanoseconds) -> Void) {
+    ThreadPriority.preferred { send(plan, into: account, tick: tick) }
+  }
+
+  private func send(_ plan: SendPlan, into account: Account, tick: (Nanoseconds) -> Void) {
     _ = clinux_exact_timers()
     self.account = account
     figures = Figures()
