@@ -73,6 +73,29 @@ struct LimitGrowthTests {
     #expect(unsure.value > 16 && unsure.value < 40)
   }
 
+  @Test func `a cohort of which some hang is begun anew, unless the others are slower`() {
+    func number(back: Double, latency: Double, after milliseconds: Double) -> UInt32 {
+      var limit = grownUp()
+      limit.growth.isOn = true
+      limit.slot = 0
+      let before = limit.growth.number
+      var part = cohort(1, latency, size: back)
+      part.cohortSent = RatioSum(count: 24, weight: 24 * 0.02)
+      limit.observe(part)
+      var later = LimitWindow()
+      (later.now, later.wallClock) = (at(milliseconds), 5_000_000)
+      (later.cohortFirst, later.cohortLast) = (at(0), at(1))
+      limit.observe(later)
+      #expect(limit.value == 40)
+      return limit.growth.number - before
+    }
+
+    #expect(number(back: 14, latency: 0.02, after: 110) == 1)
+    #expect(number(back: 14, latency: 0.02, after: 90) == 0)
+    #expect(number(back: 14, latency: 0.04, after: 300) == 0)
+    #expect(number(back: 11, latency: 0.02, after: 300) == 0, "most of them hang")
+  }
+
   @Test func `cohorts that are each a little slower do not lead the baseline away`() {
     var limit = LatencyGradientLimit()
     limit.slot = 0

@@ -141,25 +141,6 @@ struct LimitTests {
     #expect(!limit.growth.isOn)
   }
 
-  @Test func `more lost than served halves the limit long before a long slot ends`() {
-    var limit = grownUp()
-    limit.period = .milliseconds(1_600)
-    limit.slot = 0
-    limit.losses.begin(at(0))
-    var few = limit
-
-    for tick in 1...12 {
-      var lost = window(tick, served: 1, latency: 0.02, isLimited: true, inFlight: 40)
-      lost.dropped = 2
-      limit.observe(lost)
-      lost.samples = 3
-      few.observe(lost)
-    }
-
-    #expect(limit.value == 20)
-    #expect(few.value == 40)
-  }
-
   @Test(arguments: [(8.0, 0.0005, true), (8, 0.02, false), (7, 0.0005, false), (24, 0.02, true)])
   func `a drain is judged by how sure its answers are`(
     _ count: Double,

@@ -14,6 +14,9 @@ struct Growth: Sendable {
   /// With a larger error growth does not end before the baseline was looked at once more.
   static let unsure = 0.3
   static let mostChecks = 4
+  /// A cohort of which so much is back, no slower than the baseline, while the others take this many
+  /// usual latencies more: these are lost, and tell nothing of how much the service can do.
+  static let lost = (share: 0.5, latencies: 5.0)
   static let again = Nanoseconds.seconds(5)
 
   var isOn = true
@@ -69,9 +72,11 @@ extension LatencyGradientLimit {
     growth.out.count += window.cohortSent.count - window.cohort.count - window.cohortGone.count
     growth.out.weight +=
       window.cohortSent.weight - window.cohort.weight - window.cohortGone.weight
-    guard window.cohortLast != .never, window.cohortFirst != .never,
-      growth.out.count <= growth.size * (1 - Growth.quorum)
-    else { return }
+    guard window.cohortLast != .never, window.cohortFirst != .never else { return }
+    guard growth.out.count <= growth.size * (1 - Growth.quorum) else {
+      if isPartlyLost(window) { growth.begin(limit: value) }
+      return
+    }
     let middle =
       window.cohortFirst
       + Nanoseconds(
@@ -87,6 +92,17 @@ extension LatencyGradientLimit {
     judge(growth.samples)
     growth.begin(limit: value)
     if growth.isStale { chooseLength(window) }
+  }
+
+  /// Whether some of a cohort hang while the others were answered as ever: one endpoint of several may
+  /// hang, and until its time-outs come the limit could not grow for those that work.
+  private func isPartlyLost(_ window: LimitWindow) -> Bool {
+    let back = growth.samples
+    guard baseline > 0, back.value > 0, growth.out.count <= growth.size * (1 - Growth.lost.share)
+    else { return false }
+    let silence = Growth.lost.latencies * usualLatency
+    return (window.now - window.cohortLast).seconds > max(silence, Constants.slot.seconds)
+      && back.value * (1 - 1.5 * back.relativeError) <= Growth.slower * baseline
   }
 
   private mutating func judge(_ cohort: RatioSum) {

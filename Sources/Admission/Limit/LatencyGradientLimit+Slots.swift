@@ -12,8 +12,8 @@ extension LatencyGradientLimit {
     if number < slot, window.now - slotBegan < period { return }
     slot = number
     slotBegan = window.now
-    losses.begin(window.now)
     closeSlot(window)
+    losses.begin(window.now)
     if mode == .open { openSlot(window) }
   }
 
@@ -51,8 +51,9 @@ extension LatencyGradientLimit {
     if hadDrops {
       growth.isOn = false
       freeSince = window.now
-      value *= Constants.dropped
+      takeDown(Constants.dropped)
     }
+    growIfBack(hadDrops: hadDrops)
   }
 
   /// Whether the slot is one of many in which the limit was full and hardly anything moved: answers
@@ -93,7 +94,12 @@ extension LatencyGradientLimit {
     limited.clear()
     drained.clear()
     drainedBefore = 0
-    if !growth.isOn, now - freeSince > Growth.again { growth.isOn = true }
+    if !growth.isOn, now - freeSince > Growth.again {
+      growth.isOn = true
+      // Where few requests come, no slot would ever take a limit up that losses took down.
+      value = max(value, Constants.firstLimit)
+      losses.limitBefore = 0
+    }
     if growth.isOn {
       growth.clean = 0
       growth.begin(limit: value)

@@ -173,6 +173,11 @@ extension Worker {
   private func backOff(_ index: Int32, _ wait: Nanoseconds, reusable: Bool) {
     let exchange = exchanges[index]
     let connection = connections[exchange.pointee.connection]
+    let service = snapshots[exchange.pointee.snapshot].service(exchange.pointee.service)
+    if service.pointee.endpointCount > 1 {
+      // Another endpoint is asked: what this one lost says nothing of what the service can do.
+      exchange.pointee.admission.outcome = .ignored
+    }
     leaveAdmission(exchange)
     releaseUpstream(index, reusable: reusable)
     if exchange.pointee.caps.isAny { leaveCaps(exchange, index) }
