@@ -7,7 +7,7 @@ private struct Table {
   var states: [EndpointState]
   var cursor: UInt32 = 0
   var random = SplitMix64(seed: 5)
-  let now = Instant(1_000)
+  let now = Instant(1_000_000_000)
 
   init(_ count: Int) { states = Array(repeating: EndpointState(), count: count) }
 
@@ -94,8 +94,24 @@ struct BalanceTests {
     var table = Table(2)
     table.states[0].inFlight = 3
     table.states[1].inFlight = 2
-    table.states[1].latency.observe(9, at: Instant(1))
+    table.states[1].latency.observe(0.9, at: table.now)
+    table.states[0].latency.observe(0.3, at: table.now)
     #expect(table.tally(.twoChoices, 100) == [0, 100])
+  }
+
+  @Test func `of two, one that is far slower is taken where it has so much less to do`() {
+    var table = Table(2)
+    table.states[0].latency.observe(0.4, at: table.now)
+    table.states[1].latency.observe(0.02, at: table.now)
+    table.states[1].inFlight = 18
+    #expect(table.tally(.twoChoices, 100) == [0, 100])
+    table.states[1].inFlight = 20
+    #expect(table.tally(.twoChoices, 100) == [100, 0])
+    // One of which is only known what it did long ago may be as slow.
+    table.states[1].latency = PeakAverage()
+    table.states[1].latency.observe(0.02, at: table.now + .seconds(-6))
+    table.states[1].inFlight = 1
+    #expect(table.tally(.twoChoices, 100) == [100, 0])
   }
 
   @Test func `of two as busy, the faster is taken`() {
@@ -113,6 +129,40 @@ struct BalanceTests {
     // When all have said so, it is as if nobody had.
     table.states[1].refused(retryAfter: .seconds(20), at: table.now)
     #expect(table.tally(.twoChoices, 100) == [100, 0])
+  }
+
+  @Test func `one that was silent for five usual latencies gets nothing while another can`() {
+    var table = Table(4)
+    let began = table.now + .milliseconds(-110)
+    for place in 0..<4 { table.states[place].answered(after: .milliseconds(20), at: began) }
+    for place in [0, 1] { table.states[place].began(at: began) }
+    // Busier, and answering.
+    for place in [2, 3] {
+      for _ in 0..<3 { table.states[place].began(at: began) }
+      table.states[place].answered(after: .milliseconds(20), at: table.now)
+    }
+
+    let counts = table.tally(.twoChoices, 10_000)
+
+    // Four pairs of both are one of 1,296.
+    #expect(counts[0] + counts[1] < 50)
+    // When all are silent, the least busy are asked.
+    for place in [2, 3] { table.states[place].quietSince = began }
+    #expect(table.tally(.twoChoices, 10_000)[0] > 3_000)
+  }
+
+  @Test func `one that has nothing to do, or whose latency nobody knows, is not silent`() {
+    var state = EndpointState()
+    let now = Instant(60_000_000_000)
+    #expect(!state.isStuck(at: now))
+    state.began(at: Instant(1))
+    #expect(!state.isStuck(at: now), "it never answered anybody")
+    state.answered(after: .milliseconds(1), at: Instant(2))
+    #expect(state.isStuck(at: Instant(30_000_000)))
+    state.inFlight = 0
+    #expect(!state.isStuck(at: now))
+    state.began(at: now)
+    #expect(!state.isStuck(at: now + .milliseconds(19)))
   }
 
   @Test func `the busiest of many gets nothing and the others share`() {

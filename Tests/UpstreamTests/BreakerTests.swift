@@ -276,7 +276,7 @@ struct BreakerTests {
   }
 
   @Test func `a whole service that keeps failing is asked once a second and ramps in two`() {
-    let bench = Bench(.service)
+    let bench = Bench(.service(endpoints: 1))
     bench.tripAndReopen()
     #expect((4...6).contains(bench.openSeconds))
     bench.wait(.seconds(7))
@@ -296,8 +296,20 @@ struct BreakerTests {
     #expect((0..<100).allSatisfy { _ in bench.request(.success) })
   }
 
+  @Test(arguments: [(1, 5), (4, 20), (20, 100), (500, 100)])
+  func `failures of a service in a row count for each endpoint`(_ endpoints: Int, _ most: Int) {
+    let bench = Bench(.service(endpoints: endpoints))
+    bench.settings.failureRatio = 0
+
+    for _ in 1..<most { bench.request(.timeout) }
+    #expect(bench.state == .closed)
+
+    bench.request(.timeout)
+    #expect(bench.state == .open)
+  }
+
   @Test func `a service that answers some probes is no total failure`() {
-    let bench = Bench(.service)
+    let bench = Bench(.service(endpoints: 1))
     bench.tripAndReopen()
     bench.wait(.seconds(7))
     bench.request(.success)

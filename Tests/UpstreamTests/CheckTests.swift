@@ -66,6 +66,8 @@ struct CheckStateTests {
       #expect(up >= .seconds(10) && up <= .seconds(11))
       let down = settings.wait(isDown: true, using: &random)
       #expect(down >= .seconds(1) && down <= .milliseconds(1_100))
+      let doubted = settings.wait(isDown: true, isDoubted: true, using: &random)
+      #expect(doubted >= .milliseconds(250) && doubted <= .milliseconds(275))
       let first = settings.firstWait(using: &random)
       #expect(first >= .zero && first <= .milliseconds(500))
     }

@@ -13,6 +13,41 @@ struct ChooserTests {
     #expect(scene.tally(50, avoiding: 0) == [50, 0])
   }
 
+  @Test func `a check that finds an endpoint back ends its rest, and no later one`() {
+    let scene = ChoiceScene(.roundRobin, 2)
+    scene.policy.pointee.hasChecks = true
+    for place in 0..<2 as Range<Int32> { for _ in 0..<3 { scene.check(place, .connectFailure) } }
+    for _ in 0..<6 { scene.states[0].connectFailed(at: scene.now, jitter: 0) }
+    scene.now = scene.now + .seconds(1)
+    for place in 0..<2 as Range<Int32> { for _ in 0..<2 { scene.check(place, .success) } }
+
+    // It joins little by little, but it does.
+    scene.now = scene.now + .seconds(3)
+    #expect(scene.states[0].isBackedOff(at: scene.now))
+    #expect(scene.tally(100) == [50, 50])
+
+    scene.states[0].connectFailed(at: scene.now, jitter: 0)
+    scene.now = scene.now + .milliseconds(150)
+    #expect(scene.tally(100) == [0, 100])
+  }
+
+  @Test func `of two, one that was silent for five usual latencies is not asked`() {
+    let scene = ChoiceScene(.twoChoices, 4)
+    let began = scene.now + .milliseconds(-110)
+    for place in 0..<4 {
+      scene.states[place].answered(after: .milliseconds(20), at: began)
+      scene.states[place].began(at: began)
+    }
+    for place in [2, 3] {
+      scene.states[place].began(at: began)
+      scene.states[place].answered(after: .milliseconds(20), at: scene.now)
+    }
+
+    let counts = scene.tally(10_000)
+
+    #expect(counts[0] + counts[1] < 50)
+  }
+
   @Test(arguments: everyBalance)
   func `one that has left is asked only where all have`(_ balance: Balance) {
     let scene = ChoiceScene(balance, 4)

@@ -120,7 +120,7 @@ struct ReportedChoiceTests {
   }
 
   @Test func `of two cold ones the quicker is chosen, though it has more in flight`() {
-    let scene = Self.pair((3, 0.050), (8, 0.010))
+    let scene = Self.pair((3, 0.030), (8, 0.010))
     #expect(scene.tally(5) == [0, 5])
     // By what is in flight alone it is the other one.
     scene.policy.pointee.hasReports = false

@@ -208,7 +208,7 @@ extension Worker {
 
   private func noteLatency(_ exchange: UnsafeMutablePointer<Exchange>) {
     let latency = reactor.now - exchange.pointee.attemptStarted
-    endpoints[Int(exchange.pointee.endpoint)].latency.observe(latency.seconds, at: reactor.now)
+    endpoints[Int(exchange.pointee.endpoint)].answered(after: latency, at: reactor.now)
     let service = snapshots[exchange.pointee.snapshot].service(exchange.pointee.service)
     meter.upstreamAnswered(service.pointee.metrics, latency)
   }

@@ -87,7 +87,7 @@ extension Worker {
 
   private func give(_ upstream: Int32, to exchange: Int32) {
     upstreams[upstream].pointee.exchange = exchange
-    endpoints[Int(upstreams[upstream].pointee.endpoint)].inFlight += 1
+    endpoints[Int(upstreams[upstream].pointee.endpoint)].began(at: reactor.now)
     exchanges[exchange].pointee.upstream = upstream
     upstreamConnected(upstream)
   }

@@ -255,7 +255,7 @@ extension Worker {
         ticket,
         outcome,
         latency: latency(exchange),
-        .service,
+        .service(endpoints: policy.pointee.table.count),
         at: reactor.now,
         policy.pointee.choice.pointee.breaker,
         using: &random

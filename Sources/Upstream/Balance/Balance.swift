@@ -2,13 +2,16 @@ public import Units
 
 /// How a service's next endpoint is chosen.
 public enum Balance: UInt8, Sendable, BitwiseCopyable {
-  /// The better of two taken at random: fewer in flight, then lower latency.
+  /// The better of two taken at random: not silent, not far slower, fewer in flight, then lower latency.
   case twoChoices
   case roundRobin
   /// The one with the fewest in flight of all.
   case leastRequests
   /// The one that a key of the request belongs to, while it is not much busier than the others.
   case ringHash
+
+  /// Pairs that are drawn while both of each are silent: where half of all hang, one of six is.
+  static let mostPairs = 4
 }
 
 /// The endpoints a request may go to, as places in the worker's table.
@@ -50,11 +53,16 @@ public struct Candidates {
       cursor = UInt32((start + 1) % count)
       return firstUsable(from: start, avoiding: avoiding, at: now)
     case .twoChoices:
-      let draw = random.next()
-      let first = Int(((draw & 0xFFFF_FFFF) * UInt64(count)) >> 32)
-      var second = Int(((draw >> 32) * UInt64(count - 1)) >> 32)
-      if second >= first { second += 1 }
-      return better(first, second, avoiding: avoiding, at: now)
+      var place: Int32 = -1
+      for _ in 0..<Balance.mostPairs {
+        let draw = random.next()
+        let first = Int(((draw & 0xFFFF_FFFF) * UInt64(count)) >> 32)
+        var second = Int(((draw >> 32) * UInt64(count - 1)) >> 32)
+        if second >= first { second += 1 }
+        place = better(first, second, avoiding: avoiding, at: now)
+        guard place >= 0, states[Int(place)].isStuck(at: now) else { break }
+      }
+      return place
     }
   }
 
@@ -105,12 +113,23 @@ extension EndpointState {
     return backedOffUntil < other.pointee.backedOffUntil
   }
 
-  /// Whether it is the better one of two: not penalised, fewer in flight, a lower latency.
+  /// Whether it is the better one of two: not penalised, not silent, less work ahead where one is far
+  /// slower, fewer in flight, a lower latency.
   func isBetter(than other: UnsafeMutablePointer<EndpointState>, at now: Instant) -> Bool {
     let isPenalised = penalisedUntil > now
     let isOtherPenalised = other.pointee.penalisedUntil > now
     guard isPenalised == isOtherPenalised else { return isOtherPenalised }
+    let isOtherStuck = other.pointee.isStuck(at: now)
+    guard isStuck(at: now) == isOtherStuck else { return isOtherStuck }
+    let (own, others) = (latency.value(at: now), other.pointee.latency.value(at: now))
+    let isFar =
+      own > Self.farSlower * others && other.pointee.latency.isFresh(at: now)
+      || others > Self.farSlower * own && latency.isFresh(at: now)
+    if isFar { return own * Double(inFlight + 1) < others * Double(other.pointee.inFlight + 1) }
     if inFlight != other.pointee.inFlight { return inFlight < other.pointee.inFlight }
-    return latency.value(at: now) < other.pointee.latency.value(at: now)
+    return own < others
   }
+
+  /// Endpoints of one service differ by less as a rule, and by chance.
+  private static let farSlower = 4.0
 }

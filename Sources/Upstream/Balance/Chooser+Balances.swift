@@ -8,6 +8,23 @@ extension Chooser {
     _ random: inout some RandomNumberGenerator
   ) -> Int {
     guard turn.count > 1 else { return -1 }
+    var found = -1
+    for _ in 0..<Balance.mostPairs {
+      found = betterOfTwo(turn, &view, &random)
+      guard found >= 0, isStuck(found, turn) else { break }
+    }
+    return found
+  }
+
+  private func isStuck(_ offset: Int, _ turn: Turn) -> Bool {
+    states[Int(place(turn, offset))].isStuck(at: now)
+  }
+
+  private func betterOfTwo(
+    _ turn: Turn,
+    _ view: inout ChoiceView,
+    _ random: inout some RandomNumberGenerator
+  ) -> Int {
     let first = drawn(turn, &random)
     var second = drawn(turn, &random)
     // A heavy one is likely to be drawn twice: then any other.
@@ -16,6 +33,8 @@ extension Chooser {
     let isSecond = isUsable(place(turn, second), turn) && takes(place(turn, second), turn, &random)
     guard isFirst || isSecond else { return -1 }
     guard isFirst, isSecond else { return isFirst ? first : second }
+    let isFirstStuck = isStuck(first, turn)
+    if isFirstStuck != isStuck(second, turn) { return isFirstStuck ? second : first }
     if policy.pointee.hasReports, let isBetter = isCooler(second, first, turn, &view) {
       return isBetter ? second : first
     }

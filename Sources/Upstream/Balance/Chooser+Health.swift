@@ -35,6 +35,9 @@ extension Chooser {
     for offset in 0..<table.tiers[tier].count {
       let place = table.places[table.tiers[tier].first + offset]
       if health.record(place).isDrained { continue }
+      if policy.pointee.hasChecks, health.record(place).check.verdict == .up {
+        states[Int(place)].foundBack(at: health.record(place).checkChangedAt)
+      }
       let isHealthy = isHealthy(place, knowsUp: knowsUp)
       if offset < table.tiers[tier].localCount {
         local.add(isHealthy: isHealthy)

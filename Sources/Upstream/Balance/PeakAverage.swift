@@ -24,6 +24,11 @@ public struct PeakAverage: BitwiseCopyable, Sendable {
   /// Seconds; 0 before the first sample, and near 0 when the last one is long ago.
   public func value(at now: Instant) -> Double { seconds * weight(at: now) }
 
+  /// Whether it was measured lately, and is low for its own sake.
+  func isFresh(at now: Instant) -> Bool {
+    updated.rawValue != .min && (now - updated).seconds < Self.decay / 2
+  }
+
   public mutating func observe(_ sample: Double, at now: Instant) {
     let weight = weight(at: now)
     // What is known fades with time: compared with that, a higher sample is a new peak.

@@ -2,7 +2,7 @@ public import Units
 
 /// When a breaker opens, for how long, and how it comes back.
 public struct BreakerSettings: Hashable, Sendable, BitwiseCopyable {
-  /// Failures in a row that open it, 0 for never.
+  /// Failures in a row that open it, 0 for never; see `BreakerScope.service`.
   public var consecutiveFailures: Int32 = 5
   /// Share of failures in the window that opens it, in `0...1`; 0 for never.
   public var failureRatio = 0.5
@@ -44,7 +44,21 @@ public enum BreakerScope: Sendable, BitwiseCopyable {
   /// Others can carry an endpoint's load: it may stay away long.
   case endpoint
   /// Nobody else can: when probes keep failing it is asked each second.
-  case service
+  ///
+  /// Failures in a row count for each of its endpoints: of a service of which half is dead, five in a
+  /// row are seen all the time, and the other half would be closed, too.
+  case service(endpoints: Int)
+
+  /// By how much more failures in a row it takes.
+  var streakFactor: Int {
+    switch self {
+    case .endpoint: 1
+    case .service(let endpoints): min(max(endpoints, 1), Self.mostCounted)
+    }
+  }
+
+  /// Where more endpoints do not make it take longer.
+  private static let mostCounted = 20
 }
 
 /// Why a breaker opened.

@@ -241,7 +241,7 @@ public struct BreakerWord: Hashable, Sendable, BitwiseCopyable {
       time = now
       return false
     }
-    guard scope == .service, succeeded == 0 else {
+    guard case .service = scope, succeeded == 0 else {
       isOutage = false
       open(.probe, at: now, settings, using: &random)
       return true

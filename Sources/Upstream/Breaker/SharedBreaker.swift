@@ -112,7 +112,8 @@ public struct SharedBreaker: @unchecked Sendable {
       return hasOpened
     }
     guard word.counts(ticket) else { return false }
-    guard let cause = judge(isFailure: isFailure, isSlow: isSlow, at: now, settings) else {
+    guard let cause = judge(isFailure: isFailure, isSlow: isSlow, scope, at: now, settings)
+    else {
       return false
     }
     let hasOpened = update { word in
@@ -161,6 +162,7 @@ public struct SharedBreaker: @unchecked Sendable {
   private func judge(
     isFailure: Bool,
     isSlow: Bool,
+    _ scope: BreakerScope,
     at now: Instant,
     _ settings: BreakerSettings
   ) -> BreakerCause? {
@@ -171,7 +173,7 @@ public struct SharedBreaker: @unchecked Sendable {
       base[Self.streakCell].store(0, ordering: .relaxed)
     }
     if isFailure, settings.consecutiveFailures > 0,
-      streak >= UInt64(settings.consecutiveFailures)
+      streak >= UInt64(settings.consecutiveFailures) * UInt64(scope.streakFactor)
     {
       return .consecutive
     }

@@ -18,11 +18,24 @@ public struct CheckSettings: Hashable, Sendable, BitwiseCopyable {
   /// First checks are spread over this much, or over an interval that is shorter.
   private static let firstSpread = Nanoseconds.milliseconds(500)
 
+  /// While the last result speaks against what is believed of the endpoint, the next one comes after
+  /// this share of the interval: what it takes to be sure is soon known, and nobody waits for it.
+  private static let doubt: Int64 = 4
+
   /// The wait for the next check, with up to a tenth more so that checks drift apart.
   ///
-  /// `isDown`: Whether the endpoint is.
-  public func wait(isDown: Bool, using random: inout some RandomNumberGenerator) -> Nanoseconds {
-    let span = isDown ? min(interval, Self.downInterval) : interval
+  /// - Parameters:
+  ///   - isDown: Whether the endpoint is.
+  ///   - isDoubted: Whether its last result says otherwise.
+  ///   - random: Where the tenth comes from.
+  /// - Returns: From the end of a check to the next.
+  public func wait(
+    isDown: Bool,
+    isDoubted: Bool = false,
+    using random: inout some RandomNumberGenerator
+  ) -> Nanoseconds {
+    let usual = isDown ? min(interval, Self.downInterval) : interval
+    let span = isDoubted ? Nanoseconds(usual.rawValue / Self.doubt) : usual
     return span + Nanoseconds(Int64.random(in: 0...max(0, span.rawValue / 10), using: &random))
   }
 

@@ -16,6 +16,8 @@ public struct EndpointState: BitwiseCopyable {
   public var policy: Int32 = -1
   /// Requests of this worker that are under way there.
   public var inFlight: Int32 = 0
+  /// When it last answered, or got something to do when it had nothing.
+  public var quietSince = Instant.never
   /// Connections of this worker, in any state.
   public var connections: Int32 = 0
   /// Idle connections, linked from the most recently used one.
@@ -40,6 +42,8 @@ public struct EndpointState: BitwiseCopyable {
   public var latency = PeakAverage()
   /// Not chosen before this instant while another can be.
   public var backedOffUntil = Instant(.min)
+  /// When a connect failed last.
+  public private(set) var failedAt = Instant(.min)
   /// It has as many requests or connections as it may, by what was seen in this turn.
   public var isFull = false
   /// Of two, the other one is chosen before this instant: it said that it has enough to do.
@@ -57,15 +61,50 @@ public struct EndpointState: BitwiseCopyable {
   /// Whether connects to it failed lately, or it has no room for another request.
   public func isBackedOff(at now: Instant) -> Bool { backedOffUntil > now || isFull }
 
+  /// A request of this worker goes there.
+  public mutating func began(at now: Instant) {
+    if inFlight == 0 { quietSince = now }
+    inFlight += 1
+  }
+
+  /// A response head came.
+  ///
+  /// `time`: From the begin of the attempt.
+  public mutating func answered(after time: Nanoseconds, at now: Instant) {
+    latency.observe(time.seconds, at: now)
+    quietSince = now
+  }
+
+  /// Whether it has something to do and was silent for much longer than it usually takes: it may hang,
+  /// long before a time-out says so.
+  public func isStuck(at now: Instant) -> Bool {
+    guard inFlight > 0 else { return false }
+    let usual = latency.value(at: now)
+    return usual > 0 && (now - quietSince).seconds > max(Self.leastSilence, Self.silence * usual)
+  }
+
+  /// In usual latencies: one of 150 exponential answers takes as long.
+  private static let silence = 5.0
+  /// In seconds; below it a busy loop looks the same.
+  private static let leastSilence = 0.02
+
   /// Notes a failed connect: 250 ms of rest, doubled for each in a row, at most 10 s.
   ///
   /// `jitter`: In `0..<1`; spreads the rest by up to a half, so that workers do not
   ///   come back together.
   public mutating func connectFailed(at now: Instant, jitter: Double) {
     failures = min(failures + 1, 6)
+    failedAt = now
     let base = min(Int64(250) << Int64(failures - 1), 10_000)
     let rest = Double(base) * (0.75 + 0.5 * jitter)
     backedOffUntil = now + .microseconds(Int64(rest * 1_000))
+  }
+
+  /// A check found it back at `instant`: what failed before that says nothing any more.
+  ///
+  /// After an outage it would else rest for up to ten seconds while its fellows carry its load.
+  mutating func foundBack(at instant: Instant) {
+    if failures > 0, failedAt < instant { connected() }
   }
 
   /// The endpoint answered 429 or 503.

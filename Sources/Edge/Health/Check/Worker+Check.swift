@@ -125,8 +125,13 @@ extension Worker {
       // The slow plane sleeps by this bell.
       shared.names.changed.wake()
     }
-    let isDown = shared.health.record(check.place).check.verdict == .down
-    check.due = reactor.now + check.plan.settings.wait(isDown: isDown, using: &random)
+    let state = shared.health.record(check.place).check
+    let wait = check.plan.settings.wait(
+      isDown: state.verdict == .down,
+      isDoubted: state.streak > 0,
+      using: &random
+    )
+    check.due = reactor.now + wait
     reactor.timers.set(check.timer, at: check.due)
     startQueuedChecks()
   }
