@@ -176,15 +176,34 @@ public final class ServiceAdmission: @unchecked Sendable {
         let (added, addedRatio) = (count - copy[0], ratio - copy[1])
         (copy[0], copy[1]) = (count, ratio)
         guard added >= 1, addedRatio > 0 else { continue }
+        var old = cells.number(cells.weights + route)
+        if old == 0, let usual = usualWeight {
+          old = usual
+          routesSeen[route] = Self.supposed
+        }
         routesSeen[route] += added
         let gain = max(added / routesSeen[route], 1 - pow(2_047.0 / 2_048, added))
-        let old = cells.number(cells.weights + route)
         let mean = addedRatio / added
         let new = old > 0 ? old + min(gain, 1) * (mean - old) : mean
         cells.store(Bounds.clamp(new, 1e-9, 1e9), cells.weights + route)
       }
     }
   }
+
+  /// The mean weight of what was asked for, `nil` before the first answer.
+  private var usualWeight: Double? {
+    var (count, sum) = (0.0, 0.0)
+    for route in 0..<settings.routes where cells.number(cells.weights + route) > 0 {
+      count += routesSeen[route]
+      sum += routesSeen[route] * cells.number(cells.weights + route)
+    }
+    return count > 0 ? sum / count : nil
+  }
+
+  /// A route that is asked for the first time beside others is supposed to be like them, with the weight
+  /// of so many answers: the first ones to come are the quickest, and if they alone said what is usual,
+  /// those behind them would look like a queue.
+  private static let supposed = 16.0
 
   private func tick(_ now: Instant, wallClock: Int64) {
     let length = DeadlineWheel.tick.rawValue
