@@ -152,6 +152,17 @@ static inline int64_t clinux_epoll_wait(int ep, struct epoll_event *events, int 
   return clinux_result(clinux_syscall(SYS_epoll_pwait, (long)ep, events, (long)count, (long)timeout, NULL, 8L));
 }
 
+// The same to the nanosecond; -ENOSYS where the kernel (before 5.11) lacks the call.
+static inline int64_t clinux_epoll_wait_exactly(int ep, struct epoll_event *events, int count,
+                                                int64_t nanoseconds) {
+#ifdef SYS_epoll_pwait2
+  struct timespec limit = {nanoseconds / 1000000000, nanoseconds % 1000000000};
+  return clinux_result(clinux_syscall(SYS_epoll_pwait2, (long)ep, events, (long)count, &limit, NULL, 8L));
+#else
+  return -ENOSYS;
+#endif
+}
+
 static inline uint64_t clinux_event_data(const struct epoll_event *e) { return e->data.u64; }
 
 // --- io_uring ----------------------------------------------------------------------------------

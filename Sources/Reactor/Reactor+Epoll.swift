@@ -32,13 +32,26 @@ struct EpollState {
 }
 
 extension Reactor {
-  func waitEpoll(_ nanoseconds: Int64) {
-    let count = clinux_epoll_wait(
-      epoll.descriptor,
-      epoll.events,
-      Int32(EpollState.batch),
-      nanoseconds
-    )
+  /// `isExact`: Whether the wait may not be rounded up to whole milliseconds.
+  func waitEpoll(_ nanoseconds: Int64, isExact: Bool) {
+    var count = -Int64(ENOSYS)
+    if isExact, nanoseconds > 0 {
+      count = clinux_epoll_wait_exactly(
+        epoll.descriptor,
+        epoll.events,
+        Int32(EpollState.batch),
+        nanoseconds
+      )
+    }
+    // A sandbox may say either of a call that it does not know.
+    if count == -Int64(ENOSYS) || count == -Int64(EPERM) {
+      count = clinux_epoll_wait(
+        epoll.descriptor,
+        epoll.events,
+        Int32(EpollState.batch),
+        nanoseconds
+      )
+    }
     // Interrupted is the one failure there can be, and it means nothing happened.
     epoll.count = max(0, Int(count))
     epoll.cursor = 0

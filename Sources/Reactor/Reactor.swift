@@ -138,16 +138,20 @@ public final class Reactor {
     flushDirty()
     waitStarted = Instant(clinux_monotonic_now())
     var wait: Int64 = -1
+    var isExact = false
     if firstHot >= 0 || timers.hasExpired {
       // Without blocks there is nothing to do but to let others give some back.
       wait = isStarved ? 1_000_000 : 0
       isStarved = false
     } else {
       if let due = timers.wait(from: waitStarted) { wait = due.rawValue }
-      if let limit, wait < 0 || limit.rawValue < wait { wait = limit.rawValue }
+      if let limit, wait < 0 || limit.rawValue < wait {
+        wait = limit.rawValue
+        isExact = true
+      }
     }
     eventsUnsent = 0
-    if ring == nil { waitEpoll(wait) } else { waitRing(wait) }
+    if ring == nil { waitEpoll(wait, isExact: isExact) } else { waitRing(wait) }
     now = Instant(clinux_monotonic_now())
     timers.advance(to: now)
     serving = firstHot
