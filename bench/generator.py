@@ -76,13 +76,15 @@ class Harness:
         scenario, report = f"{self.work}/scenario.yaml", f"{self.work}/report.json"
         with open(scenario, "w", encoding="utf-8") as file:
             file.write(
-                f"arrivals: {arrivals}\nprotocol: {protocol}\nconnections: {connections}\nmaximumLag: 10s\n"
+                f"arrivals: {arrivals}\nprotocol: {protocol}\nconnections: {connections}\nmaximumLag: 1s\n"
                 f"phases: [{{name: all, load: {load}, for: {seconds}s}}]\n"
                 "kinds: [{name: get, path: /, timeout: 20s, deadline: 20s}]\n"
             )
         text, cpu, status = run(
             [self.binary, "run", scenario, "--target", f"http://127.0.0.1:{port}", "--json", report, "--quiet"], 0
         )
+        if not os.path.exists(report):
+            raise SystemExit(text)
         if status != 0:
             FAILURES.append(f"the harness ended with {status}: {text.strip().splitlines()[-1:]}")
         with open(report, encoding="utf-8") as file:
