@@ -144,19 +144,28 @@ struct ServiceManagerTests {
     try edge.awaitLog("message=serving")
 
     let folder = "/proc/\(edge.id)/task"
-    var names: Set<String> = []
+    let own: Set<String> = ["Name:\tadmin", "Name:\taccess-log", "Name:\twatchdog"]
+    // A thread names itself, after it was started.
+    try RunningEdge.await("its threads") {
+      own.isSubset(of: try Self.statuses(in: folder).map { Self.name(in: $0.status) })
+    }
+
     // A thread may inherit the bit from the one that started it, or have been there before it.
-    for thread in try FileManager.default.contentsOfDirectory(atPath: folder) {
-      let status = try String(contentsOfFile: "\(folder)/\(thread)/status", encoding: .utf8)
-      let name = status.prefix { $0 != "\n" }
-      names.insert(String(name))
+    for (thread, status) in try Self.statuses(in: folder) {
+      let name = Self.name(in: status)
       // The thread sanitizer starts one of its own before there is a program.
       if Self.isSanitized, name == "Name:\tspillway", thread != "\(edge.id)" { continue }
       #expect(status.contains("NoNewPrivs:\t1\n"), "\(name)")
     }
-
-    #expect(names.isSuperset(of: ["Name:\tadmin", "Name:\taccess-log", "Name:\twatchdog"]))
   }
+
+  private static func statuses(in folder: String) throws -> [(thread: String, status: String)] {
+    try FileManager.default.contentsOfDirectory(atPath: folder).map { thread in
+      (thread, try String(contentsOfFile: "\(folder)/\(thread)/status", encoding: .utf8))
+    }
+  }
+
+  private static func name(in status: String) -> String { String(status.prefix { $0 != "\n" }) }
 
   @Test(.enabled(if: geteuid() == 0, "only root can become another user"))
   func `a child without privileges still ends with its parent`() throws {
