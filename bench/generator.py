@@ -24,6 +24,8 @@ import sys
 import tempfile
 import time
 
+import proxies
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 NGINX = """\
 daemon off; worker_processes 1; pid {work}/nginx.pid; error_log stderr crit;
@@ -37,14 +39,6 @@ http {{
 """
 BODY = "x" * 38
 FAILURES = []
-
-
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def wait_for(port):
@@ -189,7 +183,7 @@ def main():
     options = parser.parse_args()
     chosen = options.only.split(",")
     with tempfile.TemporaryDirectory() as work:
-        ports = free_ports(4)
+        ports = proxies.free_ports(4)
         with open(f"{work}/nginx.conf", "w", encoding="utf-8") as file:
             file.write(NGINX.format(work=work, plain=ports[0], h2=ports[1], body=BODY))
         service = [options.loadtest, "backend", "--workers", "40", "--service-time", "20ms",
