@@ -74,6 +74,8 @@ class Harness:
                 f"phases: [{{name: all, load: {load}, for: {seconds}s}}]\n"
                 "kinds: [{name: get, path: /, timeout: 20s, deadline: 20s}]\n"
             )
+        if os.path.exists(report):
+            os.remove(report)
         text, cpu, status = run(
             [self.binary, "run", scenario, "--target", f"http://127.0.0.1:{port}", "--json", report, "--quiet"], 0
         )

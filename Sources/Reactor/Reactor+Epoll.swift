@@ -13,6 +13,8 @@ struct EpollState {
   var count = 0
   var cursor = 0
   var accepted = 0
+  /// Whether the kernel has a call for waits that are no whole milliseconds, as far as is known.
+  var waitsExactly = true
 
   init(open: Bool) throws(ReactorError) {
     events = .allocate(capacity: open ? Self.batch : 1)
@@ -34,26 +36,28 @@ struct EpollState {
 extension Reactor {
   /// `isExact`: Whether the wait may not be rounded up to whole milliseconds.
   func waitEpoll(_ nanoseconds: Int64, isExact: Bool) {
-    var count = -Int64(ENOSYS)
-    if isExact, nanoseconds > 0 {
-      count = clinux_epoll_wait_exactly(
+    var count: Int64?
+    if isExact, nanoseconds > 0, epoll.waitsExactly {
+      let result = clinux_epoll_wait_exactly(
         epoll.descriptor,
         epoll.events,
         Int32(EpollState.batch),
         nanoseconds
       )
+      // A sandbox may say either of a call that it does not know.
+      epoll.waitsExactly = result != -Int64(ENOSYS) && result != -Int64(EPERM)
+      if epoll.waitsExactly { count = result }
     }
-    // A sandbox may say either of a call that it does not know.
-    if count == -Int64(ENOSYS) || count == -Int64(EPERM) {
-      count = clinux_epoll_wait(
+    let found =
+      count
+      ?? clinux_epoll_wait(
         epoll.descriptor,
         epoll.events,
         Int32(EpollState.batch),
         nanoseconds
       )
-    }
     // Interrupted is the one failure there can be, and it means nothing happened.
-    epoll.count = max(0, Int(count))
+    epoll.count = max(0, Int(found))
     epoll.cursor = 0
     epoll.accepted = 0
   }

@@ -24,6 +24,24 @@ struct DiscoveredFileTests {
     return failure
   }
 
+  /// A configuration whose service `shop` has its endpoints from `discovery`, beside other services.
+  private static func configuration(
+    discovery: String,
+    others: String = "",
+    folder: String
+  ) throws -> LoadedConfiguration {
+    let text = """
+      listeners: [{name: public, address: "127.0.0.1:0"}]
+      services:
+        - name: shop
+          discovery: \(discovery)
+      \(others)
+      routes:
+        - {name: shop, match: {pathPrefix: /}, upstream: {service: shop}, policies: {auth: none}}
+      """
+    return try ConfigurationSource.parse(text, file: "x.yaml", folder: folder)
+  }
+
   /// What a check of configuration says.
   private static func faults(_ loaded: LoadedConfiguration) -> [String] {
     do throws(ConfigurationError) {
@@ -56,15 +74,10 @@ struct DiscoveredFileTests {
   @Test func `a check says at its field what is wrong with a file`() throws {
     try Self.withFolder { folder in
       let path = "\(folder)/endpoints.yaml"
-      let text = """
-        listeners: [{name: public, address: "127.0.0.1:0"}]
-        services:
-          - name: shop
-            discovery: {file: endpoints.yaml}
-        routes:
-          - {name: shop, match: {pathPrefix: /}, upstream: {service: shop}, policies: {auth: none}}
-        """
-      let loaded = try ConfigurationSource.parse(text, file: "x.yaml", folder: folder)
+      let loaded = try Self.configuration(
+        discovery: "{file: endpoints.yaml}",
+        folder: folder
+      )
       func faults() -> [String] { Self.faults(loaded) }
 
       let field = "x.yaml:4:23: services[0].discovery.file: \(path)"
@@ -81,16 +94,11 @@ struct DiscoveredFileTests {
   @Test func `a check says at its field what is wrong with the file of a token`() throws {
     try Self.withFolder { folder in
       let path = "\(folder)/token"
-      let text = """
-        listeners: [{name: public, address: "127.0.0.1:0"}]
-        services:
-          - name: shop
-            discovery: {consul: {service: consul, name: shop, tokenFile: token}}
-          - {name: consul, endpoints: ["127.0.0.1:8500"]}
-        routes:
-          - {name: shop, match: {pathPrefix: /}, upstream: {service: shop}, policies: {auth: none}}
-        """
-      let loaded = try ConfigurationSource.parse(text, file: "x.yaml", folder: folder)
+      let loaded = try Self.configuration(
+        discovery: "{consul: {service: consul, name: shop, tokenFile: token}}",
+        others: "  - {name: consul, endpoints: [\"127.0.0.1:8500\"]}",
+        folder: folder
+      )
       func faults() -> [String] { Self.faults(loaded) }
 
       let field = "x.yaml:4:66: services[0].discovery.consul.tokenFile: \(path)"

@@ -88,7 +88,7 @@ final class SuiteRunner: @unchecked Sendable {
       template: ownTemplate(of: name, peer),
       services.values.merging([
         "port": "\(ports[0])", "admin_port": "\(ports[1])",
-        "service_protocol": scenario.kinds.contains(where: \.isGRPC) ? "h2c" : "http1",
+        "service_protocol": scenario.isGRPC ? "h2c" : "http1",
       ]) { $1 }
     )
     children.append(child)
@@ -184,8 +184,7 @@ final class SuiteRunner: @unchecked Sendable {
       return "\(name) before \(peer.name): there is no \(name).\(peer.name).in"
     }
     guard let scenario = try? ScenarioSource.load("\(scenarios)/\(name).yaml") else { return nil }
-    let isGRPC = scenario.kinds.contains(where: \.isGRPC)
-    let spoken = isGRPC ? "grpc" : scenario.wireProtocol == .http1 ? "http1" : "h2"
+    let spoken = scenario.isGRPC ? "grpc" : scenario.wireProtocol == .http1 ? "http1" : "h2"
     guard !peer.speaks(spoken) else { return nil }
     return "\(name) before \(peer.name): its template speaks no \(spoken)"
   }

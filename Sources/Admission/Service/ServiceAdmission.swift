@@ -166,6 +166,8 @@ public final class ServiceAdmission: @unchecked Sendable {
 
   /// Moves the weights of the routes a worker has seen: a plain mean at first, then a moving one.
   private func mergeRoutes(of worker: Int, _ sums: WorkerSums) {
+    // Looked up once, and only where a route is new: there may be thousands.
+    lazy var usual = usualWeight
     for group in 0..<(settings.routes + 63) / 64 {
       var marks = sums.takeMarks(group)
       while marks != 0 {
@@ -177,7 +179,7 @@ public final class ServiceAdmission: @unchecked Sendable {
         (copy[0], copy[1]) = (count, ratio)
         guard added >= 1, addedRatio > 0 else { continue }
         var old = cells.number(cells.weights + route)
-        if old == 0, let usual = usualWeight {
+        if old == 0, let usual {
           old = usual
           routesSeen[route] = Self.supposed
         }

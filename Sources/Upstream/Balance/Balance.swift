@@ -116,11 +116,7 @@ extension EndpointState {
   /// Whether it is the better one of two: not penalised, not silent, less work ahead where one is far
   /// slower, fewer in flight, a lower latency.
   func isBetter(than other: UnsafeMutablePointer<EndpointState>, at now: Instant) -> Bool {
-    let isPenalised = penalisedUntil > now
-    let isOtherPenalised = other.pointee.penalisedUntil > now
-    guard isPenalised == isOtherPenalised else { return isOtherPenalised }
-    let isOtherStuck = other.pointee.isStuck(at: now)
-    guard isStuck(at: now) == isOtherStuck else { return isOtherStuck }
+    if let isPreferred = isPreferred(to: other, at: now) { return isPreferred }
     let (own, others) = (latency.value(at: now), other.pointee.latency.value(at: now))
     let isFar =
       own > Self.farSlower * others && other.pointee.latency.isFresh(at: now)
@@ -128,6 +124,15 @@ extension EndpointState {
     if isFar { return own * Double(inFlight + 1) < others * Double(other.pointee.inFlight + 1) }
     if inFlight != other.pointee.inFlight { return inFlight < other.pointee.inFlight }
     return own < others
+  }
+
+  /// Whether it is asked rather than another one for what that said, or did not say: penalised, then
+  /// silent; `nil` where they are alike.
+  func isPreferred(to other: UnsafeMutablePointer<EndpointState>, at now: Instant) -> Bool? {
+    let isOtherPenalised = other.pointee.penalisedUntil > now
+    guard (penalisedUntil > now) == isOtherPenalised else { return isOtherPenalised }
+    let isOtherStuck = other.pointee.isStuck(at: now)
+    return isStuck(at: now) == isOtherStuck ? nil : isOtherStuck
   }
 
   /// Endpoints of one service differ by less as a rule, and by chance.

@@ -33,9 +33,9 @@ extension Chooser {
     let isSecond = isUsable(place(turn, second), turn) && takes(place(turn, second), turn, &random)
     guard isFirst || isSecond else { return -1 }
     guard isFirst, isSecond else { return isFirst ? first : second }
-    let isFirstStuck = isStuck(first, turn)
-    if isFirstStuck != isStuck(second, turn) { return isFirstStuck ? second : first }
-    if policy.pointee.hasReports, let isBetter = isCooler(second, first, turn, &view) {
+    if policy.pointee.hasReports, isStuck(first, turn) == isStuck(second, turn),
+      let isBetter = isCooler(second, first, turn, &view)
+    {
       return isBetter ? second : first
     }
     return isBetter(second, first, turn) ? second : first
@@ -44,8 +44,7 @@ extension Chooser {
   func isBetter(_ a: Int, _ b: Int, _ turn: Turn) -> Bool {
     let (x, y) = (states + Int(place(turn, a)), states + Int(place(turn, b)))
     guard turn.isWeighted else { return x.pointee.isBetter(than: y, at: now) }
-    let isPenalised = x.pointee.penalisedUntil > now
-    guard isPenalised == (y.pointee.penalisedUntil > now) else { return !isPenalised }
+    if let isPreferred = x.pointee.isPreferred(to: y, at: now) { return isPreferred }
     let (loadA, loadB) = (load(turn, a), load(turn, b))
     if loadA != loadB { return loadA < loadB }
     return x.pointee.latency.value(at: now) < y.pointee.latency.value(at: now)

@@ -21,6 +21,8 @@ public struct Scenario: Equatable, Sendable {
   public var connections = ConnectionBounds()
   /// What is spoken with the target.
   public var wireProtocol = WireProtocol.http1
+  /// Whether any of its requests is a call of gRPC.
+  public var isGRPC: Bool { kinds.contains(where: \.isGRPC) }
   /// Width of the report's points in time; 0 lets the run's length decide.
   public var interval = Nanoseconds.zero
   /// The 99th percentile of send lag beyond which a run says nothing.
