@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # How long each fuzz target runs, in seconds.
 FUZZ_SECONDS ?= 20
 # Scenarios, rounds and further options of the side-by-side measurement.
-BENCH_SCENARIOS ?= h1,reject-h1,large,latency,idle
+BENCH_SCENARIOS ?= h1,reject-h1,shed-h1,open-h1,large,latency,idle
 BENCH_ROUNDS ?= 7
 BENCH_FLAGS ?=
 # Options of the load suite, such as names of scenarios and --against nginx --against haproxy.

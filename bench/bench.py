@@ -32,6 +32,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -46,11 +47,14 @@ class Scenario:
     """kind: h2load (closed loop), handshake, latency or idle."""
 
     def __init__(self, name, title, kind="h2load", path="/bytes/1024", size=1024, status=200,
-                 tls=False, h1=True, conns=64, streams=1, floor=None, unit="CPU us/req", **more):
+                 tls=False, h1=True, conns=64, streams=1, floor=None, unit="CPU us/req", ahead=None,
+                 besides=None, **more):
         self.name, self.title, self.kind, self.path, self.size = name, title, kind, path, size
         self.status, self.tls, self.h1, self.conns, self.streams = status, tls, h1, conns, streams
         self.floor = floor or name     # the scenario whose null relay is the floor
         self.unit = unit
+        self.ahead = ahead             # asked for once before, on a connection that stays open
+        self.besides = besides         # asked for again and again meanwhile
         self.more = more
 
 
@@ -68,6 +72,11 @@ SCENARIOS = [
     Scenario("reject-h2", "503 made by the proxy itself, TLS HTTP/2, 16 connections x 32 streams",
              path="/reject", size=None, status=503, tls=True, h1=False, conns=16, streams=32,
              floor="reject-h1"),
+    Scenario("shed-h1", "503 since the service has as many requests as it may, HTTP/1.1, 64 connections",
+             path="/shed", size=None, status=503, floor="reject-h1", ahead="/shed/1/delay/600s",
+             besides="/shed/first"),
+    Scenario("open-h1", "503 since the service is known to be down, HTTP/1.1, 64 connections",
+             path="/open", size=None, status=503, floor="reject-h1", ahead="/open"),
     Scenario("large", "HTTP/1.1 keep-alive, 16 connections, 1 MiB",
              path="/bytes/1048576", size=1 << 20, conns=16),
     Scenario("latency", "open loop, HTTP/1.1, 16 connections, fixed 1000 requests/s",
@@ -387,6 +396,18 @@ class Rig:
 
     def run(self, sc, peer, server):
         """One sample of a scenario through a proxy (or straight to the upstream)."""
+        if not sc.ahead:
+            return self.sample(sc, peer, server)
+        address = ("127.0.0.1", peer.values["port"])
+        with contextlib.ExitStack() as stack:
+            held = stack.enter_context(socket.create_connection(address, timeout=5))
+            held.sendall(get(sc.ahead))
+            time.sleep(0.3)
+            if sc.besides:
+                stack.enter_context(repeated(address, sc.besides))
+            return self.sample(sc, peer, server)
+
+    def sample(self, sc, peer, server):
         port = self.values["upstream_port"] if peer is None else \
             peer.values["tls_port" if sc.tls else "port"]
         key = (sc.name, peer.name if peer else DIRECT)
@@ -473,6 +494,30 @@ class Rig:
                 if r.status != 200 or r.read() != b"x" * size:
                     raise BenchError(f"{peer.name}: wrong reply to /bytes/{size} ({r.status})")
             conn.close()
+
+
+def get(path):
+    return f"GET {path} HTTP/1.1\r\nHost: edge\r\n\r\n".encode()
+
+
+@contextlib.contextmanager
+def repeated(address, path):
+    """Asks for a path, some 200 times a second at most, whatever comes of it."""
+    done = threading.Event()
+
+    def ask():
+        with socket.create_connection(address, timeout=60) as client:
+            while not done.wait(0.005):
+                client.sendall(get(path))
+                client.recv(4096)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def children_cpu():
