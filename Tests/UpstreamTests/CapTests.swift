@@ -8,7 +8,9 @@ import Upstream
 @Suite struct CapTests {
   @Test func `a connection counts for its service and its endpoint, and for neither when refused`()
   {
-    let caps = CapTable(services: 2, workers: 1)
+    let memory = CapMemory(services: 2, workers: 1)
+    let caps = memory.table
+    defer { withExtendedLifetime(memory) {} }
     #expect(caps.reserveConnection(1, 7, below: 2, each: 1) == .reserved)
     #expect(caps.reserveConnection(1, 7, below: 2, each: 1) == .endpointFull)
     #expect((caps.connections(1), caps.connections(endpoint: 7)) == (1, 1))
@@ -21,7 +23,9 @@ import Upstream
   }
 
   @Test func `requests are capped by service and by endpoint`() {
-    let caps = CapTable(services: 2, workers: 1)
+    let memory = CapMemory(services: 2, workers: 1)
+    let caps = memory.table
+    defer { withExtendedLifetime(memory) {} }
     #expect(caps.reserveRequest(0, below: 1))
     #expect(!caps.reserveRequest(0, below: 1))
     #expect(caps.reserveRequest(1, below: 1))
@@ -34,7 +38,9 @@ import Upstream
   }
 
   @Test func `so many wait as may, and the one that waits for longest is known`() {
-    let caps = CapTable(services: 2, workers: 3)
+    let memory = CapMemory(services: 2, workers: 3)
+    let caps = memory.table
+    defer { withExtendedLifetime(memory) {} }
     #expect(caps.first(0) == nil)
     caps.publish(Instant(50), of: 0, worker: 2)
     #expect(caps.enter(0, below: 2))
@@ -52,7 +58,9 @@ import Upstream
   }
 
   @Test func `threads that race never pass a cap, and leave nothing counted`() {
-    let caps = CapTable(services: 1, workers: 4)
+    let memory = CapMemory(services: 1, workers: 4)
+    let caps = memory.table
+    defer { withExtendedLifetime(memory) {} }
     let held = Atomic(0)
     let excess = Atomic(0)
     let wins = Atomic(0)
@@ -88,7 +96,9 @@ import Upstream
   /// nothing would hang.
   @Test func `no wake-up is lost between those who give back and those who wait`() {
     let workers = 4
-    let caps = CapTable(services: 1, workers: workers)
+    let memory = CapMemory(services: 1, workers: workers)
+    let caps = memory.table
+    defer { withExtendedLifetime(memory) {} }
     let bells = (0..<workers).map { _ in DispatchSemaphore(value: 0) }
     let lost = Atomic(0)
     let clock = Atomic<Int64>(1)

@@ -169,7 +169,8 @@ struct OutageTests {
 
 /// Endpoints of one service, and a clock.
 private final class Fleet {
-  let health = HealthTable(services: 4)
+  private let healthMemory = HealthMemory(services: 4)
+  var health: HealthTable { healthMemory.table }
   let directory = EndpointDirectory()
   let leases: [EndpointDirectory.Lease]
   var now = Instant(1_000_000_000)

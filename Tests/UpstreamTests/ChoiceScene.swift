@@ -3,7 +3,8 @@ import Upstream
 
 /// A service's endpoints as one worker sees them.
 final class ChoiceScene {
-  let health = HealthTable(services: 2)
+  private let healthMemory = HealthMemory(services: 2)
+  var health: HealthTable { healthMemory.table }
   var memory: ChoiceMemory
   let states: UnsafeMutablePointer<EndpointState>
   let policy: UnsafeMutablePointer<ChoicePolicy>

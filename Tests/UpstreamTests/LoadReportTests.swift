@@ -135,7 +135,8 @@ struct LoadReportTests {
 
 /// One endpoint's word over time.
 struct EndpointLoadTests {
-  private let health = HealthTable(services: 1)
+  private let healthMemory = HealthMemory(services: 1)
+  private var health: HealthTable { healthMemory.table }
   private let start = Instant(1_000_000_000_000)
 
   private func say(

@@ -5,7 +5,8 @@ import Upstream
 
 /// Endpoints of one service, and a clock.
 private final class Fleet {
-  let health = HealthTable(services: 4)
+  private let healthMemory = HealthMemory(services: 4)
+  var health: HealthTable { healthMemory.table }
   let directory = EndpointDirectory()
   let leases: [EndpointDirectory.Lease]
   var settings = OutlierSettings()
@@ -192,7 +193,9 @@ struct OutlierTests {
 
   @Test func `a place that is given to another endpoint begins anew`() {
     let directory = EndpointDirectory()
-    let health = HealthTable(services: 1)
+    let memory = HealthMemory(services: 1)
+    let health = memory.table
+    defer { withExtendedLifetime(memory) {} }
     var lease = directory.lease(service: "a", address: "1")
     if let lease {
       health.adopt(lease)

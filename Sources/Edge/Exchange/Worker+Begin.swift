@@ -208,7 +208,9 @@ extension Worker {
     exchanges[exchange].pointee.fallback = fallback
     if service.pointee.policy >= 0 {
       let policy = snapshots.newest.policy(service.pointee.policy)
-      exchanges[exchange].pointee.health.key = RequestKey.hash(view, policy)
+      if policy.pointee.key != .none {
+        exchanges[exchange].pointee.health.key = RequestKey.hash(view, policy)
+      }
     }
     let connection = connections[index]
     if !view.isHTTP2 {
@@ -296,6 +298,7 @@ extension Worker {
       exchanges.release(exchange)
       return nil
     }
+    let body = view.body
     var flags: Exchange.Flags = .canReplay
     if view.head.minorVersion == 0 { flags.insert(.isHTTP10) }
     if view.head.keepsAlive { flags.insert(.keepsAlive) }
@@ -307,7 +310,7 @@ extension Worker {
     if demand.isStrangers { flags.insert(.hasStrangersDeadline) }
     if mayRetry {
       flags.insert(.mayRetry)
-      if flags.contains(.isIdempotent), Self.keeps(view.body) { flags.insert(.keepsBody) }
+      if flags.contains(.isIdempotent), Self.keeps(body) { flags.insert(.keepsBody) }
     }
     if mayHedge { flags.insert(.mayHedge) }
     if view.isInternal {
@@ -343,7 +346,7 @@ extension Worker {
         responseFraming: .none,
         endpoint: -1,
         previousEndpoint: -1,
-        request: view.body,
+        request: body,
         response: BodyReader(.none, length: 0),
         started: reactor.now,
         attemptStarted: reactor.now,

@@ -31,18 +31,19 @@ extension Worker {
     if endpoints[Int(exchange.pointee.endpoint)].policy >= 0 {
       noteReports(exchange, view.bytes, view.fields, Int(head.fieldCount))
     }
+    let outcome = PermitOutcome(view)
     if !exchange.pointee.flags.isDisjoint(with: [.mayRetry, .mayHedge, .isHedged]),
-      isHeldBack(index, view)
+      isHeldBack(index, view, outcome)
     {
       return false
     }
     exchange.pointee.status = head.isUpgrade ? 101 : head.status
     exchange.pointee.headAt = reactor.now
-    exchange.pointee.admission.outcome = PermitOutcome(view)
+    exchange.pointee.admission.outcome = outcome
     let isEndless = exchange.pointee.flags.contains(.isEndless)
     // When a watch has something to say tells nothing of the service's pace.
     if !isEndless { noteLatency(exchange) }
-    if exchange.pointee.admission.outcome == .dropped { notePenalty(exchange, view) }
+    if outcome == .dropped { notePenalty(exchange, view) }
     if exchange.pointee.health.isWatched { judgeHead(exchange, view) }
     if head.isUpgrade {
       guard beginStream(index, .upgrade), writeHead(index, view, tunnelFraming) else {

@@ -34,13 +34,16 @@ final class HealthReport: Sendable {
   /// Series of the state of endpoints; those beyond are not shown as metrics.
   static let mostEndpoints = 1_000
 
+  /// Keeps what the other two are views of.
+  private let shared: SharedState
   let health: HealthTable
   let caps: CapTable
   let services = Locked<[Service]>([])
 
-  init(_ health: HealthTable, _ caps: CapTable) {
-    self.health = health
-    self.caps = caps
+  init(_ shared: SharedState) {
+    self.shared = shared
+    health = shared.health
+    caps = shared.caps
   }
 
   /// A configuration took effect.

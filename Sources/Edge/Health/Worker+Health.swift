@@ -36,7 +36,7 @@ extension Worker {
     let policy = snapshots.newest.policy(service.pointee.policy)
     if policy.pointee.choice.pointee.hasChecks {
       let word = shared.health.service(service.pointee.place).outage.word
-      if !word.mayAdmit(at: reactor.now) {
+      if !word.isPlain, !word.mayAdmit(at: reactor.now) {
         return (.noHealthyEndpoint, max(.seconds(1), word.wait(at: reactor.now)))
       }
     }
@@ -49,7 +49,8 @@ extension Worker {
   ) -> Nanoseconds? {
     guard policy.pointee.choice.pointee.hasBreaker else { return nil }
     let word = shared.health.breaker(ofService: service.pointee.place).word
-    guard !word.mayAdmit(at: reactor.now, policy.pointee.choice.pointee.breaker) else { return nil }
+    guard !word.isPlain, !word.mayAdmit(at: reactor.now, policy.pointee.choice.pointee.breaker)
+    else { return nil }
     // While it is asked by probes nobody knows how long that takes.
     guard word.state == .open, word.order == .none else { return .seconds(1) }
     return min(Self.longestRetry, word.time - reactor.now)
@@ -78,11 +79,16 @@ extension Worker {
     _ exchange: UnsafeMutablePointer<Exchange>,
     _ service: UnsafePointer<CompiledService>
   ) -> Nanoseconds? {
-    settleEndpoint(exchange, nil)
+    forgetAttempt(exchange)
     guard let (policy, _) = policy(exchange), policy.pointee.choice.pointee.hasBreaker else {
       return nil
     }
     let breaker = shared.health.breaker(ofService: service.pointee.place)
+    if !exchange.pointee.health.service.isHeld, let ticket = breaker.word.closedTicket {
+      exchange.pointee.health.service = ticket
+      exchange.pointee.health.isWatched = true
+      return nil
+    }
     if exchange.pointee.health.service.isHeld {
       // It opened since the attempt before.
       guard !exchange.pointee.health.service.isProbe,
@@ -105,6 +111,11 @@ extension Worker {
     let exchange = exchanges[index]
     let outage = shared.health.service(service.pointee.place).outage
     let now = reactor.now
+    if outage.word.isPlain {
+      exchange.pointee.health.outage = .passed
+      exchange.pointee.health.isWatched = true
+      return true
+    }
     switch outage.update({ $0.admit(at: now, using: &random) }) {
     case .passed: exchange.pointee.health.outage = .passed
     case .probe: exchange.pointee.health.outage = .probe
@@ -163,7 +174,14 @@ extension Worker {
         noteZone(policy, view)
         return place
       }
-      let decision = shared.health.breaker(place)
+      let breaker = shared.health.breaker(place)
+      if let ticket = breaker.word.closedTicket {
+        exchange.pointee.health.endpoint = ticket
+        noteZone(policy, view)
+        return place
+      }
+      let decision =
+        breaker
         .admit(
           at: reactor.now,
           policy.pointee.choice.pointee.breaker,
@@ -211,7 +229,7 @@ extension Worker {
     case .connectFailure:
       // The endpoint was told when the connection failed, once for all who waited for it.
       if reason == .connectTimeout, exchange.pointee.admission.isOurFault { return }
-      settleEndpoint(exchange, nil)
+      forgetAttempt(exchange)
     case .timeout:
       // Who waits for room among the service's connections has asked nobody.
       if exchange.pointee.admission.outcome == .ignored || exchange.pointee.upstream < 0 { return }
@@ -240,35 +258,43 @@ extension Worker {
   /// left to tell.
   func settleHealth(_ exchange: UnsafeMutablePointer<Exchange>) {
     guard exchange.pointee.health.isWatched else { return }
-    let outcome = exchange.pointee.health.outcome
-    settleEndpoint(exchange, outcome)
-    exchange.pointee.health.isWatched = false
-    exchange.pointee.health.outcome = nil
-    let passage = exchange.pointee.health.outage
-    exchange.pointee.health.outage = .none
-    if passage != .none, let outcome { noteOutage(exchange, outcome, isProbe: passage == .probe) }
-    let ticket = exchange.pointee.health.service
-    exchange.pointee.health.service = .none
-    guard ticket.isHeld, let (policy, service) = policy(exchange) else { return }
-    shared.health.breaker(ofService: service.pointee.place)
-      .end(
-        ticket,
-        outcome,
-        latency: latency(exchange),
-        .service(endpoints: policy.pointee.table.count),
+    let owed = exchange.pointee.health
+    exchange.pointee.health = AttemptHealth()
+    exchange.pointee.health.key = owed.key
+    guard let (policy, service) = policy(exchange) else { return }
+    let latency = latency(exchange)
+    if exchange.pointee.endpoint >= 0 {
+      let place = exchange.pointee.endpoint
+      settleEndpoint(place, owed.endpoint, owed.outcome, latency, policy, service)
+    }
+    if owed.outage != .none, let outcome = owed.outcome {
+      noteOutage(outcome, service.pointee.place, isProbe: owed.outage == .probe)
+    }
+    guard owed.service.isHeld else { return }
+    let breaker = shared.health.breaker(ofService: service.pointee.place)
+    if owed.outcome == .success,
+      breaker.endWell(
+        owed.service,
+        latency: latency,
         at: reactor.now,
-        policy.pointee.choice.pointee.breaker,
-        using: &random
+        policy.pointee.choice.pointee.breaker.counting
       )
+    {
+      return
+    }
+    breaker.end(
+      owed.service,
+      owed.outcome,
+      latency: latency,
+      .service(endpoints: policy.pointee.table.count),
+      at: reactor.now,
+      policy.pointee.choice.pointee.breaker,
+      using: &random
+    )
   }
 
-  private func noteOutage(
-    _ exchange: UnsafeMutablePointer<Exchange>,
-    _ outcome: AttemptOutcome,
-    isProbe: Bool
-  ) {
-    guard let (_, service) = policy(exchange) else { return }
-    let outage = shared.health.service(service.pointee.place).outage
+  private func noteOutage(_ outcome: AttemptOutcome, _ service: Int32, isProbe: Bool) {
+    let outage = shared.health.service(service).outage
     guard isProbe || outage.word.isDoubted else { return }
     let now = reactor.now
     outage.update { $0.ended(isSuccess: !outcome.isGatewayFailure, isProbe: isProbe, at: now) }
@@ -284,8 +310,18 @@ extension Worker {
   /// The attempt is given up for one that may go elsewhere, and nobody's fault.
   ///
   /// Before the exchange forgets which endpoint it was: a probe that nobody ends would be waited for.
+  @inline(__always)
   func forgetAttempt(_ exchange: UnsafeMutablePointer<Exchange>) {
-    if exchange.pointee.health.isWatched { settleEndpoint(exchange, nil) }
+    let ticket = exchange.pointee.health.endpoint
+    if ticket.isHeld { forget(ticket, exchange) }
+  }
+
+  private func forget(_ ticket: BreakerTicket, _ exchange: UnsafeMutablePointer<Exchange>) {
+    exchange.pointee.health.endpoint = .none
+    guard exchange.pointee.health.isWatched, exchange.pointee.endpoint >= 0,
+      let (policy, service) = policy(exchange)
+    else { return }
+    settleEndpoint(exchange.pointee.endpoint, ticket, nil, .zero, policy, service)
   }
 
   /// A client holds an attempt up: others are asked in its place where it was a probe, on which all
@@ -297,30 +333,41 @@ extension Worker {
     settleHealth(exchange)
   }
 
-  /// Ends what the present attempt owes its endpoint.
+  /// Ends what an attempt owes its endpoint.
   private func settleEndpoint(
-    _ exchange: UnsafeMutablePointer<Exchange>,
-    _ outcome: AttemptOutcome?
+    _ place: Int32,
+    _ ticket: BreakerTicket,
+    _ outcome: AttemptOutcome?,
+    _ latency: Nanoseconds,
+    _ policy: UnsafePointer<ServicePolicy>,
+    _ service: UnsafePointer<CompiledService>
   ) {
-    let ticket = exchange.pointee.health.endpoint
-    exchange.pointee.health.endpoint = .none
-    guard exchange.pointee.health.isWatched, ticket.isHeld || outcome != nil,
-      exchange.pointee.endpoint >= 0, let (policy, service) = policy(exchange)
-    else { return }
-    let place = exchange.pointee.endpoint
-    let hasOpened = shared.health.breaker(place)
-      .end(
+    guard ticket.isHeld || outcome != nil else { return }
+    let choice = policy.pointee.choice
+    let breaker = shared.health.breaker(place)
+    if outcome != .success
+      || !breaker.endWell(
         ticket,
-        outcome,
-        latency: latency(exchange),
-        .endpoint,
+        latency: latency,
         at: reactor.now,
-        policy.pointee.choice.pointee.breaker,
-        using: &random
+        choice.pointee.breaker.counting
       )
-    if hasOpened { shared.health.service(service.pointee.place).noteChange() }
+    {
+      let hasOpened =
+        breaker
+        .end(
+          ticket,
+          outcome,
+          latency: latency,
+          .endpoint,
+          at: reactor.now,
+          choice.pointee.breaker,
+          using: &random
+        )
+      if hasOpened { shared.health.service(service.pointee.place).noteChange() }
+    }
     guard let outcome, outcome != .connectFailure else { return }
-    noteOutlier(outcome, place, latency(exchange), policy, service.pointee.place)
+    noteOutlier(outcome, place, latency, policy, service.pointee.place)
   }
 
   private func noteOutlier(
@@ -330,7 +377,12 @@ extension Worker {
     _ policy: UnsafePointer<ServicePolicy>,
     _ service: Int32
   ) {
-    guard policy.pointee.choice.pointee.hasOutlier else { return }
+    let choice = policy.pointee.choice
+    guard choice.pointee.hasOutlier else { return }
+    if outcome == .success, !shared.health.service(service).isSweepDue(at: reactor.now) {
+      let countsLatency = choice.pointee.outlier.latencyFactor > 0
+      return shared.health.record(place).noteSuccess(countsLatency ? latency : nil)
+    }
     let fleet = OutlierFleet(
       places: UnsafeBufferPointer(
         start: policy.pointee.table.places,
@@ -338,7 +390,7 @@ extension Worker {
       ),
       health: shared.health,
       service: service,
-      settings: policy.pointee.choice.pointee.outlier
+      settings: choice.pointee.outlier
     )
     let hasEjected = fleet.note(outcome, at: place, latency: latency, now: reactor.now)
     if hasEjected { shared.health.service(service).noteChange() }

@@ -25,7 +25,7 @@ extension Worker {
   ///
   /// `hasEnded`: Nothing more comes of it, not even the end of its stream.
   static func mayHedge(_ view: RequestView, hasEnded: Bool) -> Bool {
-    (view.head.method == .get || view.head.method == .head) && view.body.isComplete
+    (view.head.method == .get || view.head.method == .head) && view.hasNoBody
       && !view.head.expectsContinue && hasEnded
   }
 
@@ -35,8 +35,10 @@ extension Worker {
     let estimate = hedgeEstimates + Int(hedge.pointee.place)
     estimate.pointee.countRequest()
     let delay = estimate.pointee.delay(share: hedge.pointee.share, at: reactor.now)
-    hedge.pointee.record._withUnsafeGuaranteedRef {
-      $0.publish(delay, samples: estimate.pointee.samples, worker: number)
+    if estimate.pointee.isNews {
+      hedge.pointee.record._withUnsafeGuaranteedRef {
+        $0.publish(delay, samples: estimate.pointee.samples, worker: number)
+      }
     }
     guard let delay, reactor.now + delay < exchange.pointee.deadline else { return }
     exchange.pointee.hedgeAt = reactor.now + delay
@@ -206,23 +208,26 @@ extension Worker {
   // MARK: - The end of two
 
   /// Whether a response head is not passed on: the other attempt may do better, or a retry will.
-  func isHeldBack(_ index: Int32, _ view: ResponseView) -> Bool {
+  func isHeldBack(_ index: Int32, _ view: ResponseView, _ outcome: PermitOutcome) -> Bool {
     let exchange = exchanges[index]
     if exchange.pointee.flags.contains(.isHedged), !winsHedge(index, view) { return true }
     if exchange.pointee.flags.contains(.mayRetry), retriesResponse(index, view) { return true }
-    if exchange.pointee.flags.contains(.mayHedge) { noteHedged(exchange, view) }
+    if exchange.pointee.flags.contains(.mayHedge) { noteHedged(exchange, outcome) }
     return false
   }
 
   /// The response goes to the client: what it took is a sample of the route, unless it is a failure.
-  private func noteHedged(_ exchange: UnsafeMutablePointer<Exchange>, _ view: ResponseView) {
+  private func noteHedged(
+    _ exchange: UnsafeMutablePointer<Exchange>,
+    _ outcome: PermitOutcome
+  ) {
     exchange.pointee.flags.remove(.mayHedge)
     exchange.pointee.hedgeAt = .never
-    let place = exchange.pointee.admission
+    guard outcome == .served else { return }
     // In shadow it went out at once, whatever it would have waited.
-    let queued = place.isShadow ? .zero : max(.zero, place.waited)
+    let isShadow = exchange.pointee.admission.isShadow
+    let queued = isShadow ? .zero : max(.zero, exchange.pointee.admission.waited)
     let waited = queued + exchange.pointee.caps.waited
-    guard PermitOutcome(view) == .served else { return }
     hedgeEstimates[Int(hedge(of: exchange).pointee.place)]
       .observe(reactor.now - exchange.pointee.started - waited, at: reactor.now)
   }

@@ -48,6 +48,9 @@ struct RequestView {
     return BodyReader(framing, length: head.contentLength)
   }
 
+  /// Whether no body follows.
+  var hasNoBody: Bool { !head.isChunked && head.contentLength <= 0 }
+
   /// The first field of a kind, or -1.
   func first(_ kind: KnownField) -> Int {
     for index in 0..<Int(head.fieldCount) where fields[index].known == kind { return index }

@@ -44,8 +44,10 @@ extension Worker {
   /// Whether a response is dropped for another attempt; nothing of it has gone to the client.
   func retriesResponse(_ index: Int32, _ view: ResponseView) -> Bool {
     let exchange = exchanges[index]
-    let policies = snapshots[exchange.pointee.snapshot].retryPolicies
-    guard let cause = policies.cause(of: view, retryPolicy(exchange)) else {
+    guard
+      let cause = snapshots[exchange.pointee.snapshot]
+        .retryCause(of: view, exchange.pointee.route)
+    else {
       settleRetries(exchange, .succeeded)
       return false
     }

@@ -127,7 +127,7 @@ public final class EdgeServer: Sendable {
       callTimes: options.calls
     )
     overloadReport = OverloadReport(shared.load, classes: classes)
-    healthReport = HealthReport(shared.health, shared.caps)
+    healthReport = HealthReport(shared)
     discovery = Discovery(logger: options.logger)
     discoveryFiles = DiscoveryFiles(
       discovery,

@@ -180,6 +180,11 @@ final class Snapshot: @unchecked Sendable {
     UnsafePointer(hedgeTable + Int(index))
   }
 
+  /// Why a response to a route's request is worth another attempt, `nil` where it is not.
+  func retryCause(of view: ResponseView, _ route: Int32) -> RetryCause? {
+    retryPolicies.cause(of: view, retryPolicies[routeTable[Int(route)].retry])
+  }
+
   func policy(_ index: Int32) -> UnsafePointer<ServicePolicy> {
     UnsafePointer(policyTable + Int(index))
   }

@@ -18,9 +18,11 @@ final class SharedState: Sendable {
   /// Where workers give back listening sockets.
   let sockets: InheritedSockets
   /// Breakers, ejections and orders of services and endpoints.
-  let health = HealthTable(services: ServiceDirectory.capacity)
+  let health: HealthTable
+  private let healthMemory = HealthMemory(services: ServiceDirectory.capacity)
   /// Connections and requests of services and endpoints, and who waits for one.
   let caps: CapTable
+  private let capMemory: CapMemory
   /// What health checks found out, for the log.
   let healthNews = HealthNews()
   /// Priority classes of the process.
@@ -43,7 +45,9 @@ final class SharedState: Sendable {
     self.classes = classes
     load = EdgeLoad(workers: workers)
     idle = SharedCells(count: workers * ServiceDirectory.capacity, stride: 1)
-    caps = CapTable(services: ServiceDirectory.capacity, workers: workers)
+    health = healthMemory.table
+    capMemory = CapMemory(services: ServiceDirectory.capacity, workers: workers)
+    caps = capMemory.table
     listeners = SharedCells(count: Self.maximumListeners + 2)
   }
 

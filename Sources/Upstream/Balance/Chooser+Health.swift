@@ -87,8 +87,10 @@ extension Chooser {
     guard !record.isDrained else { return false }
     if policy.pointee.hasBreaker {
       let word = health.breaker(place).word
-      guard word.order != .open else { return false }
-      if !isPanic, !word.mayAdmit(at: now, policy.pointee.breaker) { return false }
+      if !word.isPlain {
+        guard word.order != .open else { return false }
+        if !isPanic, !word.mayAdmit(at: now, policy.pointee.breaker) { return false }
+      }
     }
     if !isPanic, policy.pointee.hasChecks, !passesChecks(place, knowsUp: turn.knowsUp) {
       return false

@@ -62,6 +62,8 @@ public struct Chooser {
       return chooseByZone(avoiding: avoiding, key: key, &view, &random)
     }
     let turn = Turn(table.tiers + Int(view.tier), view, avoiding: avoiding)
+    // The only one gets every request, in a slow start, too.
+    if turn.count == 1, isUsable(place(turn, 0), turn) { return place(turn, 0) }
     var cursor = view.cursor
     let found = pick(turn, key, &cursor, &view, &random)
     view.cursor = cursor

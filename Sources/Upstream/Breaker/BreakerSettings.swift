@@ -25,6 +25,11 @@ public struct BreakerSettings: Hashable, Sendable, BitwiseCopyable {
 
   public init() {}
 
+  /// What of all that a success needs.
+  @inlinable public var counting: BreakerCounting {
+    BreakerCounting(window: window, slowCall: slowCall, countsFailures: failureRatio > 0)
+  }
+
   /// Time after which a probe that never came back gives its place to another one: as long as a
   /// route may take.
   static let probeTimeout = Nanoseconds.seconds(30)
@@ -37,6 +42,31 @@ public struct BreakerSettings: Hashable, Sendable, BitwiseCopyable {
   static let outageRamp = Nanoseconds.seconds(2)
   /// An open time is spread by this share to either side, so that edges do not come back together.
   static let jitter = 0.2
+}
+
+/// How outcomes are counted by a breaker: few enough words for a request that went well, which is
+/// nearly every one.
+public struct BreakerCounting: Hashable, Sendable, BitwiseCopyable {
+  @usableFromInline let window: Nanoseconds
+  /// Time from which an answer is slow, zero for none.
+  @usableFromInline let slowCall: Nanoseconds
+  /// Whether the share of failures is of account.
+  @usableFromInline let countsFailures: Bool
+
+  @inlinable
+  init(window: Nanoseconds, slowCall: Nanoseconds, countsFailures: Bool) {
+    self.window = window
+    self.slowCall = slowCall
+    self.countsFailures = countsFailures
+  }
+
+  /// Parts of a window: outcomes are counted and forgotten by these.
+  static let slices = 10
+
+  /// The number of the part that is now.
+  func slice(at now: Instant) -> UInt64 {
+    UInt64(max(0, now.rawValue)) / UInt64(max(1, window.rawValue / Int64(Self.slices)))
+  }
 }
 
 /// Whose breaker it is.
@@ -108,20 +138,22 @@ public enum BreakerOrder: UInt8, Sendable, BitwiseCopyable {
 /// The right to one request, and to tell the breaker what came of it.
 public struct BreakerTicket: Equatable, Sendable, BitwiseCopyable {
   /// 0 for none; the epoch in the low bits.
-  var rawValue: UInt8
+  @usableFromInline var rawValue: UInt8
 
-  public static let none = BreakerTicket(rawValue: 0)
-  private static let held: UInt8 = 0x80
-  private static let probe: UInt8 = 0x40
+  @inlinable public static var none: BreakerTicket { BreakerTicket(rawValue: 0) }
+  @usableFromInline static var held: UInt8 { 0x80 }
+  @usableFromInline static var probe: UInt8 { 0x40 }
 
+  @inlinable
   init(rawValue: UInt8) { self.rawValue = rawValue }
 
+  @inlinable
   init(epoch: UInt64, isProbe: Bool) {
     rawValue = Self.held | UInt8(epoch & 0x3F) | (isProbe ? Self.probe : 0)
   }
 
-  public var isHeld: Bool { rawValue & Self.held != 0 }
-  public var isProbe: Bool { rawValue & Self.probe != 0 }
+  @inlinable public var isHeld: Bool { rawValue & Self.held != 0 }
+  @inlinable public var isProbe: Bool { rawValue & Self.probe != 0 }
   var epoch: UInt64 { UInt64(rawValue & 0x3F) }
 }
 

@@ -71,8 +71,9 @@ public struct BreakerWord: Hashable, Sendable, BitwiseCopyable {
     set { set(19, 1, newValue ? 1 : 0) }
   }
 
-  private var epoch: UInt64 { bits(20, 6) }
-  private mutating func beginEpoch() { set(20, 6, epoch &+ 1) }
+  private var epoch: UInt64 { bits(Self.epochShift, 6) }
+  private mutating func beginEpoch() { set(Self.epochShift, 6, epoch &+ 1) }
+  @usableFromInline static var epochShift: UInt64 { 20 }
 
   /// When it changed or will change, by its state.
   ///
@@ -125,6 +126,15 @@ public struct BreakerWord: Hashable, Sendable, BitwiseCopyable {
     case .none: state == .ramp && share(at: now, settings) >= 1 ? .closed : state
     }
   }
+
+  /// What a request holds while it is closed and nobody has ordered anything, which is nearly always;
+  /// `nil` where `admit` has to decide.
+  @inlinable public var closedTicket: BreakerTicket? {
+    isPlain ? BreakerTicket(epoch: rawValue &>> Self.epochShift, isProbe: false) : nil
+  }
+
+  /// Whether it is closed, and by nobody's order.
+  @inlinable public var isPlain: Bool { rawValue & 0xF == 0 }
 
   private func allowedProbes(_ settings: BreakerSettings) -> UInt8 {
     isOutage ? 1 : max(1, min(15, settings.probes))

@@ -17,7 +17,7 @@ public struct SharedBreaker: @unchecked Sendable {
   /// Outcomes and failures, and outcomes and slow ones, by slices of the window.
   private static let outcomes = 8
   private static let slowness = 18
-  private static let slices = 10
+  private static let slices = BreakerCounting.slices
   private static let countBits: UInt64 = 20
 
   public init(_ base: UnsafeMutablePointer<Atomic<UInt64>>) { self.base = base }
@@ -72,6 +72,26 @@ public struct SharedBreaker: @unchecked Sendable {
 
   /// A check found that the endpoint is back; see `BreakerWord.returned`.
   public func returned(at now: Instant) { update { $0.returned(at: now) } }
+
+  /// A request that was let through while the breaker was closed, as it still is, has come to a
+  /// success: nearly all do.
+  ///
+  /// - Returns: False where `end` has to say what comes of it.
+  public func endWell(
+    _ ticket: BreakerTicket,
+    latency: Nanoseconds,
+    at now: Instant,
+    _ counting: BreakerCounting
+  ) -> Bool {
+    guard word.closedTicket == ticket,
+      counting.slowCall == .zero || latency < counting.slowCall
+    else { return false }
+    endStreak()
+    let slice = counting.slice(at: now)
+    if counting.countsFailures { add(slice, false, Self.outcomes) }
+    if counting.slowCall > .zero { add(slice, false, Self.slowness) }
+    return true
+  }
 
   /// What came of a request.
   ///
@@ -149,6 +169,12 @@ public struct SharedBreaker: @unchecked Sendable {
     base[Self.trips + Int(cause.rawValue)].add(1, ordering: .relaxed)
   }
 
+  private func endStreak() {
+    if base[Self.streakCell].load(ordering: .relaxed) != 0 {
+      base[Self.streakCell].store(0, ordering: .relaxed)
+    }
+  }
+
   private func forgetCounts() {
     base[Self.streakCell].store(0, ordering: .relaxed)
     for cell in Self.outcomes..<(Self.slowness + Self.slices) {
@@ -169,15 +195,15 @@ public struct SharedBreaker: @unchecked Sendable {
     var streak: UInt64 = 0
     if isFailure {
       streak = base[Self.streakCell].add(1, ordering: .relaxed).newValue
-    } else if base[Self.streakCell].load(ordering: .relaxed) != 0 {
-      base[Self.streakCell].store(0, ordering: .relaxed)
+    } else {
+      endStreak()
     }
     if isFailure, settings.consecutiveFailures > 0,
       streak >= UInt64(settings.consecutiveFailures) * UInt64(scope.streakFactor)
     {
       return .consecutive
     }
-    let slice = UInt64(max(0, now.rawValue)) / UInt64(max(1, settings.window.rawValue / 10))
+    let slice = settings.counting.slice(at: now)
     if settings.failureRatio > 0 {
       add(slice, isFailure, Self.outcomes)
       if isFailure, isOver(slice, settings.failureRatio, settings, Self.outcomes) { return .ratio }

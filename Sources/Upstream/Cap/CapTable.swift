@@ -6,21 +6,20 @@ public import Units
 /// services and of endpoints.
 ///
 /// Reserved before the thing counted is made, so a cap is never passed. It is found by places, so it
-/// outlives configurations, and lives as long as the process; memory of places that nobody uses is
-/// never touched.
+/// outlives configurations. A view of what `CapMemory` owns, as `HealthTable` is.
 ///
 /// No wake-up is lost: whoever waits is counted first and then looks once more, whoever gives back
 /// looks for those who wait behind it, and both in one order for all (sequentially consistent).
-public final class CapTable: @unchecked Sendable {
+public struct CapTable: BitwiseCopyable, @unchecked Sendable {
   // Safe to share: immutable pointers to atomics.
-  private let services: UnsafeMutablePointer<Atomic<Int>>
-  private let endpoints: UnsafeMutablePointer<Atomic<Int>>
+  fileprivate let services: UnsafeMutablePointer<Atomic<Int>>
+  fileprivate let endpoints: UnsafeMutablePointer<Atomic<Int>>
   /// Since when the first of each worker waits, by service, then worker; 0 for nobody.
-  private let oldest: UnsafeMutablePointer<Atomic<Int64>>
-  private let workers: Int
+  fileprivate let oldest: UnsafeMutablePointer<Atomic<Int64>>
+  fileprivate let workers: Int
 
   /// A cache line each: all workers write to it.
-  private static let stride = 8
+  fileprivate static let stride = 8
   private enum Cell: Int {
     case connections, requests, waiting, waits, full, late
   }
@@ -31,22 +30,6 @@ public final class CapTable: @unchecked Sendable {
     case full
     /// It waited as long as a connect may take.
     case late
-  }
-
-  /// - Parameters:
-  ///   - count: Services that the process may ever have had.
-  ///   - workers: Those that share it.
-  public init(services count: Int, workers: Int) {
-    self.workers = workers
-    services = zeroedMemory(Atomic<Int>.self, count * Self.stride)
-    endpoints = zeroedMemory(Atomic<Int>.self, EndpointDirectory.capacity * Self.stride)
-    oldest = zeroedMemory(Atomic<Int64>.self, count * workers)
-  }
-
-  deinit {
-    free(services)
-    free(endpoints)
-    free(oldest)
   }
 
   private func cell(_ service: Int32, _ cell: Cell) -> UnsafeMutablePointer<Atomic<Int>> {
@@ -186,5 +169,29 @@ public final class CapTable: @unchecked Sendable {
   /// Requests that ever waited.
   public func waits(_ service: Int32) -> Int {
     cell(service, .waits).pointee.load(ordering: .relaxed)
+  }
+}
+
+/// Owns the memory of a `CapTable`, and lives as long as the process; that of places that nobody uses
+/// is never touched.
+public final class CapMemory: Sendable {
+  public let table: CapTable
+
+  /// - Parameters:
+  ///   - count: Services that the process may ever have had.
+  ///   - workers: Those that share it.
+  public init(services count: Int, workers: Int) {
+    table = CapTable(
+      services: zeroedMemory(Atomic<Int>.self, count * CapTable.stride),
+      endpoints: zeroedMemory(Atomic<Int>.self, EndpointDirectory.capacity * CapTable.stride),
+      oldest: zeroedMemory(Atomic<Int64>.self, count * workers),
+      workers: workers
+    )
+  }
+
+  deinit {
+    free(table.services)
+    free(table.endpoints)
+    free(table.oldest)
   }
 }

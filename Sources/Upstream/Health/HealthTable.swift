@@ -6,26 +6,15 @@ internal import Units
 /// reports of load.
 ///
 /// It is found by the places that `EndpointDirectory` and the directory of services gave, so it
-/// outlives configurations, and lives as long as the process. Memory of places that nobody uses is
-/// never touched.
-public final class HealthTable: @unchecked Sendable {
+/// outlives configurations. A view of what `HealthMemory` owns, since every attempt looks here and a
+/// count of references is an atomic write each time.
+public struct HealthTable: BitwiseCopyable, @unchecked Sendable {
   // Safe to share: immutable pointers to atomics.
-  private let endpoints: UnsafeMutablePointer<Atomic<UInt64>>
-  private let services: UnsafeMutablePointer<Atomic<UInt64>>
-  private static let perEndpoint =
+  fileprivate let endpoints: UnsafeMutablePointer<Atomic<UInt64>>
+  fileprivate let services: UnsafeMutablePointer<Atomic<UInt64>>
+  fileprivate static let perEndpoint =
     SharedBreaker.cells + EndpointRecord.cells + EndpointLoad.cells
-  private static let perService = SharedBreaker.cells + ServiceCells.cells
-
-  /// `count`: Services that the process may ever have had.
-  public init(services count: Int) {
-    endpoints = zeroedMemory(Atomic<UInt64>.self, EndpointDirectory.capacity * Self.perEndpoint)
-    services = zeroedMemory(Atomic<UInt64>.self, count * Self.perService)
-  }
-
-  deinit {
-    free(endpoints)
-    free(services)
-  }
+  fileprivate static let perService = SharedBreaker.cells + ServiceCells.cells
 
   /// The breaker of an endpoint.
   public func breaker(_ place: Int32) -> SharedBreaker {
@@ -62,5 +51,25 @@ public final class HealthTable: @unchecked Sendable {
       endpoints[cell].store(0, ordering: .relaxed)
     }
     load(lease.place).clear()
+  }
+}
+
+/// Owns the memory of a `HealthTable`, and lives as long as the process; that of places that nobody
+/// uses is never touched.
+public final class HealthMemory: Sendable {
+  public let table: HealthTable
+
+  /// `count`: Services that the process may ever have had.
+  public init(services count: Int) {
+    let endpoints = EndpointDirectory.capacity * HealthTable.perEndpoint
+    table = HealthTable(
+      endpoints: zeroedMemory(Atomic<UInt64>.self, endpoints),
+      services: zeroedMemory(Atomic<UInt64>.self, count * HealthTable.perService)
+    )
+  }
+
+  deinit {
+    free(table.endpoints)
+    free(table.services)
   }
 }

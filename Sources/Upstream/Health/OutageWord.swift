@@ -47,6 +47,10 @@ public struct OutageWord: Hashable, Sendable, BitwiseCopyable {
   /// Whether requests showed that checks are wrong.
   public var isDoubted: Bool { rawValue & 4 != 0 }
 
+  /// Whether it serves and nobody says otherwise, as nearly always: `admit` would pass any request, and
+  /// no outcome changes anything.
+  @inlinable public var isPlain: Bool { rawValue & 7 == 0 }
+
   /// When the next probe goes, or when the ramp began; to a microsecond.
   private var time: Instant { Instant(Int64(rawValue >> 8) * 1_000) }
 

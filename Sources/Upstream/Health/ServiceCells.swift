@@ -1,5 +1,5 @@
 public import Synchronization
-internal import Units
+public import Units
 
 /// What workers share of a service beside its breaker: when endpoints were compared, who was left
 /// out why, and a number that changes whenever an endpoint goes.
@@ -18,6 +18,12 @@ public struct ServiceCells: @unchecked Sendable {
   private static let checks = 10
 
   public init(_ base: UnsafeMutablePointer<Atomic<UInt64>>) { self.base = base }
+
+  /// Whether it is time to compare endpoints, or for the first time to say when.
+  public func isSweepDue(at now: Instant) -> Bool {
+    let due = base[Self.sweepCell].load(ordering: .relaxed)
+    return due == 0 || UInt64(bitPattern: now.rawValue) >= due
+  }
 
   /// Whether the caller is the one who compares endpoints now.
   func takesSweep(at now: Instant, every interval: Nanoseconds) -> Bool {

@@ -31,6 +31,8 @@ public struct HedgeEstimate: BitwiseCopyable, Sendable {
   private var fresh: Int32 = 0
   private var known = Nanoseconds.zero
   private var knownShare = 0.0
+  /// Whether the last `delay` was looked for, rather than remembered.
+  public private(set) var isNews = false
 
   public init() {}
 
@@ -53,12 +55,15 @@ public struct HedgeEstimate: BitwiseCopyable, Sendable {
     let hasDecayed = histogram.decay(at: now)
     guard histogram.total >= Self.minimumSamples else {
       known = .zero
+      isNews = true
       return nil
     }
+    isNews = false
     if hasDecayed || known == .zero || fresh >= Self.freshness || share != knownShare {
       known = max(Self.floor, histogram.quantile(share) ?? .zero)
       knownShare = share
       fresh = 0
+      isNews = true
     }
     return known
   }

@@ -110,6 +110,16 @@ public struct EndpointRecord: @unchecked Sendable {
 
   // MARK: - Counts
 
+  /// Counts a success, which is no reason to leave it out.
+  ///
+  /// `latency`: `nil` where it is of no account.
+  public func noteSuccess(_ latency: Nanoseconds?) {
+    base[Self.requestsCell].add(1, ordering: .relaxed)
+    _ = step(Self.serverStreak, false)
+    _ = step(Self.gatewayStreak, false)
+    if let latency { countAnswer(latency) }
+  }
+
   /// Counts what came of a request.
   ///
   /// - Returns: Why it should be left out, if it should.
@@ -122,10 +132,7 @@ public struct EndpointRecord: @unchecked Sendable {
     let server = step(Self.serverStreak, outcome.isServerFailure)
     let gateway = step(Self.gatewayStreak, outcome.isGatewayFailure)
     guard outcome.isServerFailure else {
-      if settings.latencyFactor > 0 {
-        base[Self.latencyCell].add(UInt64(max(0, latency.rawValue / 1_000)), ordering: .relaxed)
-        base[Self.answersCell].add(1, ordering: .relaxed)
-      }
+      if settings.latencyFactor > 0 { countAnswer(latency) }
       return nil
     }
     base[Self.failuresCell].add(1, ordering: .relaxed)
@@ -138,6 +145,11 @@ public struct EndpointRecord: @unchecked Sendable {
       return .consecutive5xx
     }
     return nil
+  }
+
+  private func countAnswer(_ latency: Nanoseconds) {
+    base[Self.latencyCell].add(UInt64(max(0, latency.rawValue / 1_000)), ordering: .relaxed)
+    base[Self.answersCell].add(1, ordering: .relaxed)
   }
 
   private func step(_ cell: Int, _ isFailure: Bool) -> UInt64 {
