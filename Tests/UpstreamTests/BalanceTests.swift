@@ -151,6 +151,32 @@ struct BalanceTests {
     #expect(table.tally(.twoChoices, 10_000)[0] > 3_000)
   }
 
+  @Test func `a slow answer among many does not hide that nothing comes`() {
+    var state = EndpointState()
+    let start = Instant(60_000_000_000)
+    state.answered(after: .seconds(1), at: start)
+    for _ in 0..<200 { state.answered(after: .milliseconds(20), at: start) }
+    state.began(at: start)
+
+    #expect(!state.isStuck(at: start + .milliseconds(90)))
+    #expect(state.isStuck(at: start + .milliseconds(120)))
+  }
+
+  @Test func `one is quicker than an attempt that took five of its usual latencies`() {
+    var state = EndpointState()
+    let now = Instant(60_000_000_000)
+    #expect(!state.isQuicker(than: .seconds(9), at: now), "nobody knows")
+    for _ in 0..<20 { state.answered(after: .milliseconds(20), at: now) }
+    #expect(state.isQuicker(than: .milliseconds(110), at: now))
+    #expect(!state.isQuicker(than: .milliseconds(90), at: now))
+
+    var silent = state
+    silent.began(at: now)
+    #expect(!silent.isQuicker(than: .seconds(9), at: now + .seconds(1)))
+    state.hasLeft = true
+    #expect(!state.isQuicker(than: .seconds(9), at: now))
+  }
+
   @Test func `one that has nothing to do, or whose latency nobody knows, is not silent`() {
     var state = EndpointState()
     let now = Instant(60_000_000_000)

@@ -69,8 +69,15 @@ public final class ServiceAdmission: @unchecked Sendable {
   /// Requests that hold a permit now.
   public var inFlight: Int { cells.gate.inFlight }
 
-  /// Requests that may hold one.
-  public var limit: Int { cells.gate.limit }
+  /// Requests that may hold one, beside those that hang.
+  public var limit: Int {
+    max(1, cells.gate.limit - Int(cells.load(ServiceCells.Place.allowance)))
+  }
+
+  /// Requests in flight at endpoints that say nothing while others do.
+  public var hanging: Int {
+    max(0, Int(truncatingIfNeeded: cells.load(ServiceCells.Place.hanging)))
+  }
 
   /// Requests queued with any worker.
   public var waiting: Int { cells.gate.waiting }
@@ -154,8 +161,9 @@ public final class ServiceAdmission: @unchecked Sendable {
     var window = LimitWindow(scratch)
     window.now = now
     window.wallClock = wallClock
-    window.inFlight = Double(cells.gate.inFlight)
-    window.peakInFlight = peak
+    let hanging = Double(cells.load(ServiceCells.Place.allowance))
+    window.inFlight = max(0, Double(cells.gate.inFlight) - hanging)
+    window.peakInFlight = max(0, peak - hanging)
     window.cohortFirst = Instant(cells.instant(ServiceCells.Place.cohortFirst))
     window.cohortLast = Instant(cells.instant(ServiceCells.Place.cohortLast))
     for priority in 0..<PriorityClasses.maximum {
@@ -246,7 +254,12 @@ public final class ServiceAdmission: @unchecked Sendable {
     }
     cells.store(guidance.isGrowing ? 1 : 0 as UInt64, ServiceCells.Place.isGrowing)
     cells.store(UInt64(queueBound), ServiceCells.Place.queueBound)
-    cells.setLimit(bounded(limiter.limit))
+    let limit = bounded(limiter.limit)
+    // What hangs at some endpoints says nothing of the others: as much goes out beside it, and at most
+    // twice the limit is out. Where all of them hang nobody says so.
+    let allowance = min(hanging, limit)
+    cells.store(UInt64(allowance), ServiceCells.Place.allowance)
+    cells.setLimit(limit + allowance)
   }
 
   private func beginCohort() {

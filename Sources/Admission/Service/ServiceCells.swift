@@ -28,6 +28,7 @@ struct ServiceCells: @unchecked Sendable {
     static let isGrowing = 24
     static let beside = 25
     static let late = 26
+    static let allowance = 27
     // Written by limited requests while the limit grows.
     static let cohortSent = 32
     static let cohortBack = 33
@@ -40,6 +41,8 @@ struct ServiceCells: @unchecked Sendable {
     // Streams that outlast their permits, and how many may.
     static let streams = 51
     static let streamBound = 52
+    // Requests that hang, as workers count them.
+    static let hanging = 53
     // Permits that tenants hold, by bucket.
     static let holds = 64
     static let waiting = holds + TenantShares.buckets

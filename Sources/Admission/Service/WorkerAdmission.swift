@@ -34,6 +34,8 @@ public struct WorkerAdmission: ~Copyable {
   var published: UInt64 = 0
   var choices = 0
   var isCohortBack = false
+  /// Requests of this worker that hang, as the others were told.
+  public private(set) var hanging = 0
 
   /// - Parameters:
   ///   - service: What it shares with the other workers.
@@ -78,6 +80,19 @@ public struct WorkerAdmission: ~Copyable {
     let gate = cells.gate
     return gate.waiting > 0 || gate.inFlight - own >= gate.limit
       || cells.load(ServiceCells.Place.standing) != 0
+  }
+
+  /// Notes how many requests of this worker hang, at endpoints that say nothing while others of the
+  /// service do: they count no more among those of which the limit allows so many, from the next
+  /// window on.
+  ///
+  /// A permit cannot be taken back: without this a few endpoints that hang would, within a moment,
+  /// hold every permit there is, and those that work would have nothing to do until time-outs.
+  public mutating func noteHanging(_ count: Int) {
+    guard count != hanging else { return }
+    cells.base[ServiceCells.Place.hanging]
+      .wrappingAdd(UInt64(bitPattern: Int64(count - hanging)), ordering: .relaxed)
+    hanging = count
   }
 
   /// Notes what the service says to be in use of all that it can do: 1 is all of it.

@@ -68,6 +68,11 @@ final class AdmissionReport: Sendable {
       in: registry
     ) { Double($0.service.inFlight) }
     gauge(
+      "spillway_concurrency_hanging",
+      "Requests at endpoints that say nothing while others do; as many go out beside the limit.",
+      in: registry
+    ) { Double($0.service.hanging) }
+    gauge(
       "spillway_concurrency_gradient",
       "Latency over the unloaded one when it was judged last; 0 while nothing is known.",
       in: registry
@@ -209,6 +214,7 @@ final class AdmissionReport: Sendable {
     var lines = [
       "\(service.name): \(service.setting.mode.rawValue), limit \(slot.service.limit)"
         + " (\(service.setting.limit.rawValue)), \(slot.service.inFlight) in flight,"
+        + (slot.service.hanging > 0 ? " \(slot.service.hanging) of them hang," : "")
         + " \(slot.service.waiting) waiting, \(slot.service.openStreams) of"
         + " \(slot.service.streamBound) streams open"
     ]
@@ -256,6 +262,7 @@ final class AdmissionReport: Sendable {
     let standing = classes.indices.filter { bits >> UInt8($0) & 1 == 1 }
     text += ",\"kind\":\"\(service.setting.limit.rawValue)\",\"limit\":\(slot.service.limit)"
     text += ",\"inFlight\":\(slot.service.inFlight),\"waiting\":\(slot.service.waiting)"
+    text += ",\"hanging\":\(slot.service.hanging)"
     text += ",\"openStreams\":\(slot.service.openStreams)"
     text += ",\"openStreamsLimit\":\(slot.service.streamBound)"
     if let inspection = slot.inspect() {

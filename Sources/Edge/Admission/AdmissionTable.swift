@@ -11,6 +11,10 @@ struct AdmissionTable: ~Copyable {
     var isActive = false
     /// When it is to be looked at even though nothing waits, so that its window is closed.
     var nextLook = Instant(.min)
+    /// Its place among the services of the newest snapshot, -1 where it is gone.
+    var service: Int32 = -1
+    /// When endpoints that hang are looked for again.
+    var nextSearch = Instant(.min)
   }
 
   // Memory of entries that nobody uses is never touched.
@@ -58,6 +62,16 @@ struct AdmissionTable: ~Copyable {
     isPresent[index] = true
   }
 
+  /// Notes where services are in a new snapshot.
+  func locate(in snapshot: Snapshot) {
+    for slot in 0..<AdmissionDirectory.capacity where isPresent[slot] { entries[slot].service = -1 }
+    // The first ones are whole, parts of them come behind.
+    for index in (0..<Int32(snapshot.serviceCount)).reversed() {
+      let slot = snapshot.service(index).pointee.admission
+      if slot >= 0 { entries[Int(slot)].service = index }
+    }
+  }
+
   /// Has the end of the turn look at a service where that is of use: something waits or has to be
   /// told, or a window may be over.
   mutating func touch(_ slot: Int32, at now: Instant) {
@@ -80,12 +94,14 @@ struct AdmissionTable: ~Copyable {
 
   func activeSlot(_ place: Int) -> Int32 { active[place] }
 
-  /// Forgets the services of the list in which nothing waits.
+  /// Forgets the services of the list in which nothing waits or hangs.
   mutating func trim() {
     var kept = 0
     for place in 0..<activeCount {
       let slot = active[place]
-      if entries[Int(slot)].admission.hasQueued || entries[Int(slot)].admission.hasEvents {
+      if entries[Int(slot)].admission.hasQueued || entries[Int(slot)].admission.hasEvents
+        || entries[Int(slot)].admission.hanging > 0
+      {
         active[kept] = slot
         kept += 1
       } else {

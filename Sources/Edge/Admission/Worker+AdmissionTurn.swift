@@ -1,6 +1,7 @@
 internal import Admission
 internal import Reactor
 internal import Units
+internal import Upstream
 
 /// What admission needs of each turn: queues move, windows close, other workers are rung.
 extension Worker {
@@ -33,6 +34,10 @@ extension Worker {
   private func serveAdmission(_ slot: Int32) {
     let entry = admissions[slot]
     entry.pointee.nextLook = reactor.now + Self.admissionTick
+    if reactor.now >= entry.pointee.nextSearch {
+      entry.pointee.nextSearch = reactor.now + Self.admissionTick
+      noteHanging(entry)
+    }
     entry.pointee.admission.turn(reactor.now, wallOffset: Nanoseconds(date.wallOffset))
     var isDone = false
     while !isDone {
@@ -48,6 +53,35 @@ extension Worker {
     }
     ringOthers(slot)
   }
+
+  /// While requests wait: counts those that hang at endpoints which say nothing, and for which nobody
+  /// has to wait.
+  private func noteHanging(_ entry: UnsafeMutablePointer<AdmissionTable.Entry>) {
+    guard entry.pointee.admission.hanging > 0 || entry.pointee.admission.occupancy.waiting > 0
+    else { return }
+    entry.pointee.admission.noteHanging(hanging(entry.pointee.service))
+  }
+
+  /// Requests of this worker at endpoints of a service that are silent, while another one is not.
+  private func hanging(_ index: Int32) -> Int {
+    guard index >= 0 else { return 0 }
+    let snapshot = snapshots.newest
+    let service = snapshot.service(index)
+    let first = Int(service.pointee.firstEndpoint)
+    var (count, hasOther) = (0, false)
+    for offset in 0..<min(Int(service.pointee.endpointCount), Self.mostSearched) {
+      let state = endpoints + Int(snapshot.places[first + offset])
+      if state.pointee.isStuck(at: reactor.now) {
+        count += Int(state.pointee.inFlight)
+      } else if state.pointee.backedOffUntil <= reactor.now {
+        hasOther = true
+      }
+    }
+    return hasOther ? count : 0
+  }
+
+  /// Endpoints of a service that are looked at: of more, one that hangs holds little of the limit.
+  private static let mostSearched = 1_024
 
   /// Wakes the workers that a permit was left for.
   private func ringOthers(_ slot: Int32) {

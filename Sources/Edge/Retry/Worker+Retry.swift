@@ -105,7 +105,7 @@ extension Worker {
   ) -> Nanoseconds? {
     endRetry(exchange, .failed)
     let wait = retryWait(exchange, delay)
-    if let refusal = refusal(exchange, wait, isHarmless: isHarmless) {
+    if let refusal = refusal(exchange, cause, wait, isHarmless: isHarmless) {
       withRetries(exchange) { $0.count(cause, refusal, worker: number) }
       return nil
     }
@@ -133,6 +133,7 @@ extension Worker {
   /// What is against a retry; where nothing is, it is reserved.
   private func refusal(
     _ exchange: UnsafeMutablePointer<Exchange>,
+    _ cause: RetryCause,
     _ wait: Nanoseconds?,
     isHarmless: Bool
   ) -> RetryOutcome? {
@@ -143,12 +144,36 @@ extension Worker {
     if flags.contains(.hasBegun) { return .begun }
     guard let wait else { return .told }
     if reactor.now + wait >= exchange.pointee.deadline { return .deadline }
-    if isLimited(exchange.pointee.admission, isEnding: true) { return .limited }
+    if isLimited(exchange.pointee.admission, isEnding: true),
+      cause != .timeout || !isQuickElsewhere(exchange)
+    {
+      return .limited
+    }
     let snapshot = snapshots[exchange.pointee.snapshot]
     let allowance = snapshot.service(exchange.pointee.service).pointee.retryAllowance
     let isReserved = withRetries(exchange) { $0.budget.reserve(allowance, at: reactor.now) }
     return isReserved == true ? nil : .budget
   }
+
+  /// Whether another endpoint answers five times in the time that an attempt took: it is its endpoint
+  /// that has too much to do, and not the service.
+  ///
+  /// The repetition takes the place of the attempt that ends. In an overload of all endpoints none is
+  /// as quick.
+  private func isQuickElsewhere(_ exchange: UnsafeMutablePointer<Exchange>) -> Bool {
+    let snapshot = snapshots[exchange.pointee.snapshot]
+    let service = snapshot.service(exchange.pointee.service)
+    let time = reactor.now - exchange.pointee.attemptStarted
+    for offset in 0..<min(Int(service.pointee.endpointCount), Self.mostCompared) {
+      let place = snapshot.places[Int(service.pointee.firstEndpoint) + offset]
+      guard place != exchange.pointee.endpoint else { continue }
+      if endpoints[Int(place)].isQuicker(than: time, at: reactor.now) { return true }
+    }
+    return false
+  }
+
+  /// Endpoints that are looked at for one that is quick: one of so many would be.
+  private static let mostCompared = 16
 
   /// Whether the service has no room for one more.
   ///

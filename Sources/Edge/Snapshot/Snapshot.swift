@@ -48,7 +48,7 @@ final class Snapshot: @unchecked Sendable {
   private let nameTable: UnsafeMutablePointer<NameID>
   private let hedgeTable: UnsafeMutablePointer<CompiledHedge>
   private let routeCount: Int
-  private let serviceCount: Int
+  let serviceCount: Int
   /// What services say of their endpoints, and who holds the memory of that.
   private let policyTable: UnsafeMutablePointer<ServicePolicy>
   private let policies: [ServicePolicyMemory]

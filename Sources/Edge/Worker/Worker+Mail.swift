@@ -47,6 +47,7 @@ extension Worker {
     adoptEndpoints(snapshot)
     adoptChecks(snapshot)
     for slot in snapshot.admissions { admissions.adopt(slot, worker: number, seed: random.next()) }
+    admissions.locate(in: snapshot)
     for settings in snapshot.listeners {
       if let index = listener(at: settings.place) {
         listeners[index].settings = settings
@@ -63,6 +64,10 @@ extension Worker {
 
   /// Starts endpoints that are new afresh, and closes the pools of those that are gone.
   private func adoptEndpoints(_ snapshot: Snapshot) {
+    // Who was away and is back begins anew with its fellows.
+    for index in 0..<snapshot.placeCount where endpoints[Int(snapshot.places[index])].hasLeft {
+      endpoints[Int(snapshot.places[index])].joinedAt = reactor.now
+    }
     for place in knownPlaces { endpoints[Int(place)].hasLeft = true }
     let before = knownPlaces
     knownPlaces = []
