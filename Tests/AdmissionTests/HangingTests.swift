@@ -48,6 +48,20 @@ struct HangingTests {
     #expect(service.limit == 4)
   }
 
+  @Test func `a client whose requests hang at such an endpoint is not counted twice`() {
+    let service = makeService(limit: 8)
+    let worker = TestWorker(service, 0)
+    let hung = (0..<8).compactMap { worker.ask(UInt64($0), tenant: 1).permit }
+    for handle in 0..<50 { _ = worker.ask(UInt64(100 + handle), tenant: UInt64(2 + handle)) }
+    worker.admission.noteHanging(8)
+    worker.pass(from: 10, to: 290)
+
+    var more: [StoredPermit] = []
+    _ = worker.events(&more)
+    #expect(hung.count == 8)
+    #expect(service.inFlight == 16)
+  }
+
   @Test func `once they are over the limit is what it says`() {
     let (service, worker, permits) = full(4, waiting: 4)
     worker.admission.noteHanging(4)

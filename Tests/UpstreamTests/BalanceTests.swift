@@ -165,16 +165,45 @@ struct BalanceTests {
   @Test func `one is quicker than an attempt that took five of its usual latencies`() {
     var state = EndpointState()
     let now = Instant(60_000_000_000)
-    #expect(!state.isQuicker(than: .seconds(9), at: now), "nobody knows")
+    #expect(!state.isQuicker(than: .seconds(9)), "nobody knows")
     for _ in 0..<20 { state.answered(after: .milliseconds(20), at: now) }
-    #expect(state.isQuicker(than: .milliseconds(110), at: now))
-    #expect(!state.isQuicker(than: .milliseconds(90), at: now))
+    #expect(state.isQuicker(than: .milliseconds(110)))
+    #expect(!state.isQuicker(than: .milliseconds(90)))
+  }
 
-    var silent = state
-    silent.began(at: now)
-    #expect(!silent.isQuicker(than: .seconds(9), at: now + .seconds(1)))
-    state.hasLeft = true
-    #expect(!state.isQuicker(than: .seconds(9), at: now))
+  @Test func `one works that answered since, and owes nothing for long`() {
+    var state = EndpointState()
+    let now = Instant(60_000_000_000)
+    let earlier = now + .milliseconds(-50)
+    #expect(!state.works(since: earlier, at: now), "it never answered")
+    state.answered(after: .milliseconds(20), at: now)
+    #expect(state.works(since: earlier, at: now))
+    #expect(!state.works(since: now + .milliseconds(1), at: now + .milliseconds(2)))
+
+    var other = state
+    other.refused(retryAfter: nil, at: now)
+    #expect(!other.works(since: earlier, at: now), "a refusal is no sign of idleness")
+    other = state
+    other.hasLeft = true
+    #expect(!other.works(since: earlier, at: now))
+    other = state
+    other.began(at: now)
+    #expect(other.works(since: earlier, at: now + .milliseconds(90)))
+    #expect(!other.works(since: earlier, at: now + .milliseconds(110)))
+  }
+
+  @Test func `what is not owed an answer is not waited for`() {
+    var state = EndpointState()
+    let now = Instant(60_000_000_000)
+    state.answered(after: .milliseconds(20), at: now)
+    for _ in 0..<3 { state.began(at: now) }
+    #expect(state.isStuck(at: now + .milliseconds(110)))
+    // Two of them are streams now, and the third one's client has yet to send.
+    for _ in 0..<3 { state.isEven() }
+    #expect(state.inFlight == 3)
+    #expect(!state.isStuck(at: now + .seconds(60)))
+    state.began(at: now + .seconds(60))
+    #expect(!state.isStuck(at: now + .seconds(60) + .milliseconds(90)))
   }
 
   @Test func `one that has nothing to do, or whose latency nobody knows, is not silent`() {
@@ -185,7 +214,7 @@ struct BalanceTests {
     #expect(!state.isStuck(at: now), "it never answered anybody")
     state.answered(after: .milliseconds(1), at: Instant(2))
     #expect(state.isStuck(at: Instant(30_000_000)))
-    state.inFlight = 0
+    state.isEven()
     #expect(!state.isStuck(at: now))
     state.began(at: now)
     #expect(!state.isStuck(at: now + .milliseconds(19)))

@@ -20,6 +20,7 @@ public final class ServiceAdmission: @unchecked Sendable {
   private let scratch: UnsafeMutablePointer<Double>
   private var rule = StandingRule()
   private var shares = TenantShares()
+  private var beside = TenantShares.Beside()
   private var standing: UInt8 = 0
   private let served: UnsafeMutablePointer<Double>
   private var standingSince = Instant.never
@@ -237,8 +238,7 @@ public final class ServiceAdmission: @unchecked Sendable {
     cells.store(UInt64(standing), ServiceCells.Place.standing)
     cells.store(UInt64(verdict.late), ServiceCells.Place.late)
     cells.store(UInt64(bitPattern: standingSince.rawValue), ServiceCells.Place.standingSince)
-    let beside = shares.tick(now, latency: limiter.guidance.latency, cells)
-    cells.store(beside.rawValue, ServiceCells.Place.beside)
+    beside = shares.tick(now, latency: limiter.guidance.latency, cells)
   }
 
   private func publish() {
@@ -259,6 +259,10 @@ public final class ServiceAdmission: @unchecked Sendable {
     // twice the limit is out. Where all of them hang nobody says so.
     let allowance = min(hanging, limit)
     cells.store(UInt64(allowance), ServiceCells.Place.allowance)
+    // What a client keeps from others may be the same requests.
+    var beside = beside
+    beside.excess = max(0, min(beside.excess, limit) - allowance)
+    cells.store(beside.rawValue, ServiceCells.Place.beside)
     cells.setLimit(limit + allowance)
   }
 

@@ -73,7 +73,8 @@ struct TenantShares: ~Copyable {
   /// - Returns: What requests have to know.
   mutating func tick(_ now: Instant, latency: Double, _ cells: ServiceCells) -> Beside {
     let gate = cells.gate
-    guard gate.inFlight * 2 >= gate.limit, gate.limit > 1 else {
+    let limit = gate.limit - Int(cells.load(ServiceCells.Place.allowance))
+    guard gate.inFlight * 2 >= limit, limit > 1 else {
       halfEnds = .never
       return Beside()
     }
@@ -85,7 +86,7 @@ struct TenantShares: ~Copyable {
       return Beside()
     }
     let active = look(cells) { min($0, $1) }
-    let beside = judge(limit: gate.limit, active)
+    let beside = judge(limit: limit, active)
     if now >= halfEnds {
       before.update(from: present, count: Self.buckets)
       look(cells) { _, held in held }

@@ -37,6 +37,12 @@ public struct WorkerAdmission: ~Copyable {
   /// Requests of this worker that hang, as the others were told.
   public private(set) var hanging = 0
 
+  /// True while some hang, or as many may go out beside the limit still: `turn` is then due every
+  /// 10 ms.
+  public var isBesideHanging: Bool {
+    mutating get { hanging > 0 || cells.load(ServiceCells.Place.allowance) > 0 }
+  }
+
   /// - Parameters:
   ///   - service: What it shares with the other workers.
   ///   - worker: Its number among them, which no other has.

@@ -100,7 +100,7 @@ struct AdmissionTable: ~Copyable {
     for place in 0..<activeCount {
       let slot = active[place]
       if entries[Int(slot)].admission.hasQueued || entries[Int(slot)].admission.hasEvents
-        || entries[Int(slot)].admission.hanging > 0
+        || entries[Int(slot)].admission.isBesideHanging
       {
         active[kept] = slot
         kept += 1

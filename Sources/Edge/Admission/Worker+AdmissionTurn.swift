@@ -62,23 +62,30 @@ extension Worker {
     entry.pointee.admission.noteHanging(hanging(entry.pointee.service))
   }
 
-  /// Requests of this worker at endpoints of a service that are silent, while another one is not.
+  /// Answers that endpoints of a service owe this worker, of those that are silent while another one
+  /// answers.
   private func hanging(_ index: Int32) -> Int {
     guard index >= 0 else { return 0 }
     let snapshot = snapshots.newest
     let service = snapshot.service(index)
-    let first = Int(service.pointee.firstEndpoint)
-    var (count, hasOther) = (0, false)
-    for offset in 0..<min(Int(service.pointee.endpointCount), Self.mostSearched) {
-      let state = endpoints + Int(snapshot.places[first + offset])
-      if state.pointee.isStuck(at: reactor.now) {
-        count += Int(state.pointee.inFlight)
-      } else if state.pointee.backedOffUntil <= reactor.now {
-        hasOther = true
-      }
+    let places = snapshot.places + Int(service.pointee.firstEndpoint)
+    let most = min(Int(service.pointee.endpointCount), Self.mostSearched)
+    var (count, since) = (0, Instant.never)
+    for offset in 0..<most {
+      let state = endpoints + Int(places[offset])
+      guard state.pointee.isStuck(at: reactor.now) else { continue }
+      count += Int(state.pointee.awaited)
+      since = min(since, state.pointee.quietSince)
     }
-    return hasOther ? count : 0
+    guard count > 0 else { return 0 }
+    let lately = since + Nanoseconds(-Self.memory.rawValue)
+    for offset in 0..<most where works(places[offset], since: lately) { return count }
+    return 0
   }
+
+  /// How long before others fell silent an endpoint may have answered last: one that has nothing to do,
+  /// since they hold every permit, shows no more.
+  private static let memory = Nanoseconds.seconds(1)
 
   /// Endpoints of a service that are looked at: of more, one that hangs holds little of the limit.
   private static let mostSearched = 1_024
@@ -104,6 +111,7 @@ extension Worker {
   func closeAdmissions() {
     for slot in 0..<Int32(AdmissionDirectory.capacity) where admissions.has(slot) {
       admissions.touch(slot)
+      admissions[slot].pointee.admission.noteHanging(0)
     }
     serveAdmissions()
   }

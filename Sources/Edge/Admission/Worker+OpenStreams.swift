@@ -108,6 +108,7 @@ extension Worker {
       return false
     }
     exchange.pointee.admission.wasSlow = !isCall
+    isEven(exchange.pointee.upstream)
     return true
   }
 }

@@ -28,4 +28,6 @@ struct UpstreamConnection: BitwiseCopyable {
   var idleTimeout: Nanoseconds
   /// A prelude named one client: nobody else's request may follow.
   var isOneClients: Bool
+  /// Its endpoint owes it a response head.
+  var isAwaited = false
 }

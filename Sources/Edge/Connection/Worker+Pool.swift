@@ -99,12 +99,33 @@ extension Worker {
     closeUpstream(index, reset: false)
   }
 
+  /// A request goes out on a connection, and its endpoint owes it a response head.
+  func isAwaited(_ index: Int32) {
+    upstreams[index].pointee.isAwaited = true
+    endpoints[Int(upstreams[index].pointee.endpoint)].began(at: reactor.now)
+  }
+
+  /// The same for one that waited for its client, and is whole now.
+  func isAwaitedAgain(_ index: Int32) {
+    guard index >= 0, !upstreams[index].pointee.isAwaited else { return }
+    upstreams[index].pointee.isAwaited = true
+    endpoints[Int(upstreams[index].pointee.endpoint)].owes(at: reactor.now)
+  }
+
+  /// The endpoint of a connection owes it no response head, for now or for ever.
+  func isEven(_ index: Int32) {
+    guard index >= 0, upstreams[index].pointee.isAwaited else { return }
+    upstreams[index].pointee.isAwaited = false
+    endpoints[Int(upstreams[index].pointee.endpoint)].isEven()
+  }
+
   /// Closes a connection that no pool holds, and forgets it.
   func closeUpstream(_ index: Int32, reset: Bool) {
     let upstream = upstreams[index]
     let endpoint = endpoints + Int(upstream.pointee.endpoint)
     // One in the pool was unlinked before; all others count as in flight while an exchange has them.
     if upstream.pointee.exchange >= 0 { endpoint.pointee.inFlight -= 1 }
+    isEven(index)
     if upstream.pointee.transport.isStream {
       drop(&upstream.pointee.input)
       closeTransport(upstream.pointee.transport, reset: reset)

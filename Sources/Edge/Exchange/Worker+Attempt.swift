@@ -150,7 +150,7 @@ extension Worker {
       )
     )
     endpoints[Int(place)].connections += 1
-    endpoints[Int(place)].began(at: reactor.now)
+    isAwaited(upstream)
     meter.upstreamOpened(service.pointee.metrics)
     exchange.pointee.upstream = upstream
     setAttemptDeadline(exchange, reactor.now + service.pointee.connectTimeout)
@@ -182,7 +182,7 @@ extension Worker {
     let connection = upstreams[upstream]
     connection.pointee.phase = .busy
     connection.pointee.exchange = index
-    endpoints[Int(connection.pointee.endpoint)].began(at: reactor.now)
+    isAwaited(upstream)
     exchanges[index].pointee.upstream = upstream
   }
 

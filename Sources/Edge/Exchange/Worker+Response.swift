@@ -13,6 +13,7 @@ extension Worker {
     let exchange = exchanges[index]
     let head = view.head
     guard head.status >= 200 || head.isUpgrade else { return interim(index, view) }
+    isEven(exchange.pointee.upstream)
     if head.isUpgrade,
       !exchange.pointee.flags.contains(.wantsUpgrade) || !exchange.pointee.request.isComplete
     {
@@ -263,6 +264,7 @@ extension Worker {
       return closeUpstream(upstream, reset: false)
     }
     endpoints[Int(exchange.pointee.endpoint)].inFlight -= 1
+    isEven(upstream)
     if exchange.pointee.flags.contains(.upstreamPaused) {
       resume(upstreams[upstream].pointee.transport)
     }

@@ -87,7 +87,7 @@ extension Worker {
 
   private func give(_ upstream: Int32, to exchange: Int32) {
     upstreams[upstream].pointee.exchange = exchange
-    endpoints[Int(upstreams[upstream].pointee.endpoint)].began(at: reactor.now)
+    isAwaited(upstream)
     exchanges[exchange].pointee.upstream = upstream
     upstreamConnected(upstream)
   }
@@ -135,6 +135,7 @@ extension Worker {
       session = own
       setOwner(upstream.transport, owner(.session, session, sessions.generation(session)))
       endpoints[Int(place)].inFlight -= 1
+      isEven(index)
       drop(&upstreams[index].pointee.input)
       reactor.timers.release(upstream.timer)
       upstreams.release(index)

@@ -414,26 +414,4 @@ extension Worker {
     }
     noteOutlier(.connectFailure, place, .zero, policy, service)
   }
-
-  // MARK: - Words of an endpoint
-
-  /// An endpoint answered 429 or 503: of two, the other one is asked for a while.
-  func notePenalty(_ exchange: UnsafeMutablePointer<Exchange>, _ view: ResponseView) {
-    guard exchange.pointee.endpoint >= 0 else { return }
-    endpoints[Int(exchange.pointee.endpoint)]
-      .refused(retryAfter: retryAfter(view), at: reactor.now)
-  }
-
-  /// What the first Retry-After says, `nil` where that is nothing.
-  private func retryAfter(_ view: ResponseView) -> Nanoseconds? {
-    for index in 0..<Int(view.head.fieldCount) where view.fields[index].known == .retryAfter {
-      let field = view.fields[index]
-      return RetryAfter.read(
-        view.bytes + Int(field.valueStart),
-        Int(field.valueLength),
-        wallClock: date.wallClock(at: reactor.now)
-      )
-    }
-    return nil
-  }
 }

@@ -155,8 +155,8 @@ extension Worker {
     return isReserved == true ? nil : .budget
   }
 
-  /// Whether another endpoint answers five times in the time that an attempt took: it is its endpoint
-  /// that has too much to do, and not the service.
+  /// Whether another endpoint answered while an attempt took its time, of which it needs a fifth as a
+  /// rule: it is its endpoint that has too much to do, and not the service.
   ///
   /// The repetition takes the place of the attempt that ends. In an overload of all endpoints none is
   /// as quick.
@@ -166,8 +166,10 @@ extension Worker {
     let time = reactor.now - exchange.pointee.attemptStarted
     for offset in 0..<min(Int(service.pointee.endpointCount), Self.mostCompared) {
       let place = snapshot.places[Int(service.pointee.firstEndpoint) + offset]
-      guard place != exchange.pointee.endpoint else { continue }
-      if endpoints[Int(place)].isQuicker(than: time, at: reactor.now) { return true }
+      guard place != exchange.pointee.endpoint, endpoints[Int(place)].isQuicker(than: time) else {
+        continue
+      }
+      if works(place, since: exchange.pointee.attemptStarted) { return true }
     }
     return false
   }

@@ -65,8 +65,9 @@ extension Worker {
   /// Starts endpoints that are new afresh, and closes the pools of those that are gone.
   private func adoptEndpoints(_ snapshot: Snapshot) {
     // Who was away and is back begins anew with its fellows.
-    for index in 0..<snapshot.placeCount where endpoints[Int(snapshot.places[index])].hasLeft {
-      endpoints[Int(snapshot.places[index])].joinedAt = reactor.now
+    for index in 0..<snapshot.placeCount where !knownPlaces.isEmpty {
+      let state = endpoints + Int(snapshot.places[index])
+      if state.pointee.hasLeft { state.pointee.joinedAt = reactor.now }
     }
     for place in knownPlaces { endpoints[Int(place)].hasLeft = true }
     let before = knownPlaces

@@ -16,8 +16,12 @@ public struct EndpointState: BitwiseCopyable {
   public var policy: Int32 = -1
   /// Requests of this worker that are under way there.
   public var inFlight: Int32 = 0
-  /// When it last answered, or got something to do when it had nothing.
+  /// Of these, those that it owes a response head: no streams, and none that waits for its client.
+  public private(set) var awaited: Int32 = 0
+  /// When it last answered, or got something to do when it owed nothing.
   public var quietSince = Instant.never
+  /// When a response head came last.
+  public private(set) var answeredAt = Instant(.min)
   /// Connections of this worker, in any state.
   public var connections: Int32 = 0
   /// Idle connections, linked from the most recently used one.
@@ -42,6 +46,7 @@ public struct EndpointState: BitwiseCopyable {
   public var latency = PeakAverage()
   /// Its mean over some twenty answers, in seconds: a peak would hide for long that nothing comes.
   private var meanLatency = 0.0
+  private var answers = 0.0
   /// Not chosen before this instant while another can be.
   public var backedOffUntil = Instant(.min)
   /// When a connect failed last.
@@ -65,34 +70,51 @@ public struct EndpointState: BitwiseCopyable {
 
   /// A request of this worker goes there.
   public mutating func began(at now: Instant) {
-    if inFlight == 0 { quietSince = now }
     inFlight += 1
+    owes(at: now)
   }
+
+  /// It owes one of them a response head.
+  public mutating func owes(at now: Instant) {
+    if awaited == 0 { quietSince = now }
+    awaited += 1
+  }
+
+  /// It owes one of them nothing any more, whatever becomes of that.
+  public mutating func isEven() { awaited -= 1 }
 
   /// A response head came.
   ///
   /// `time`: From the begin of the attempt.
   public mutating func answered(after time: Nanoseconds, at now: Instant) {
     latency.observe(time.seconds, at: now)
-    let weight = meanLatency > 0 ? Self.meanWeight : 1
-    meanLatency += weight * (max(0, time.seconds) - meanLatency)
+    // Of the first twenty the plain mean: one of them that was slow is soon one of many.
+    answers = min(answers + 1, 1 / Self.meanWeight)
+    meanLatency += (max(0, time.seconds) - meanLatency) / answers
     quietSince = now
+    answeredAt = now
   }
 
-  /// Whether it has something to do and was silent for much longer than it usually takes: it may hang,
+  /// Whether it owes an answer and was silent for much longer than it usually takes: it may hang,
   /// long before a time-out says so.
   public func isStuck(at now: Instant) -> Bool {
-    guard inFlight > 0 else { return false }
+    guard awaited > 0 else { return false }
     return meanLatency > 0
       && (now - quietSince).seconds > max(Self.leastSilence, Self.silence * meanLatency)
   }
 
   private static let meanWeight = 0.05
 
-  /// Whether it answers now, and as a rule in a fifth of this time.
-  public func isQuicker(than time: Nanoseconds, at now: Instant) -> Bool {
+  /// Whether it answered at `instant` or later, and is neither silent nor resting nor has it said
+  /// that it has enough to do.
+  public func works(since instant: Instant, at now: Instant) -> Bool {
+    answeredAt >= instant && !hasLeft && backedOffUntil <= now && penalisedUntil <= now
+      && !isStuck(at: now)
+  }
+
+  /// Whether it answers in a fifth of a time as a rule.
+  public func isQuicker(than time: Nanoseconds) -> Bool {
     meanLatency > 0 && Self.silence * meanLatency < time.seconds
-      && !hasLeft && backedOffUntil <= now && !isStuck(at: now)
   }
 
   /// In usual latencies: one of 150 exponential answers takes as long.
