@@ -199,7 +199,7 @@ struct BalanceTests {
     for _ in 0..<3 { state.began(at: now) }
     #expect(state.isStuck(at: now + .milliseconds(110)))
     // Two of them are streams now, and the third one's client has yet to send.
-    for _ in 0..<3 { state.isEven() }
+    for _ in 0..<3 { state.endOwing() }
     #expect(state.inFlight == 3)
     #expect(!state.isStuck(at: now + .seconds(60)))
     state.began(at: now + .seconds(60))
@@ -214,7 +214,7 @@ struct BalanceTests {
     #expect(!state.isStuck(at: now), "it never answered anybody")
     state.answered(after: .milliseconds(1), at: Instant(2))
     #expect(state.isStuck(at: Instant(30_000_000)))
-    state.isEven()
+    state.endOwing()
     #expect(!state.isStuck(at: now))
     state.began(at: now)
     #expect(!state.isStuck(at: now + .milliseconds(19)))

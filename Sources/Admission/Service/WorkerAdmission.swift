@@ -70,7 +70,8 @@ public struct WorkerAdmission: ~Copyable {
     Int(queue.counts[Int(priority.rawValue) & 7])
   }
 
-  /// What all workers together have in flight and waiting now, and the limit.
+  /// What all workers together have in flight and waiting now, and the limit with what goes out beside
+  /// it since as much hangs.
   public var occupancy: (inFlight: Int, limit: Int, waiting: Int) {
     mutating get {
       let gate = cells.gate

@@ -42,7 +42,7 @@ extension Worker {
   func requestIsWhole(_ exchange: UnsafeMutablePointer<Exchange>) {
     guard exchange.pointee.admission.wasSlow, exchange.pointee.headAt == .never else { return }
     exchange.pointee.admission.wasSlow = false
-    isAwaitedAgain(exchange.pointee.upstream)
+    awaitHeadAgain(exchange.pointee.upstream)
     leaveAdmission(exchange)
     let entry = admissions[exchange.pointee.admission.slot]
     let permit = entry.pointee.admission.resume(exchange.pointee.admission.permit, now: reactor.now)

@@ -108,7 +108,7 @@ extension Worker {
       return false
     }
     exchange.pointee.admission.wasSlow = !isCall
-    isEven(exchange.pointee.upstream)
+    endAwaiting(exchange.pointee.upstream)
     return true
   }
 }

@@ -100,23 +100,24 @@ extension Worker {
   }
 
   /// A request goes out on a connection, and its endpoint owes it a response head.
-  func isAwaited(_ index: Int32) {
+  func awaitHead(_ index: Int32) {
     upstreams[index].pointee.isAwaited = true
     endpoints[Int(upstreams[index].pointee.endpoint)].began(at: reactor.now)
   }
 
   /// The same for one that waited for its client, and is whole now.
-  func isAwaitedAgain(_ index: Int32) {
+  func awaitHeadAgain(_ index: Int32) {
     guard index >= 0, !upstreams[index].pointee.isAwaited else { return }
     upstreams[index].pointee.isAwaited = true
-    endpoints[Int(upstreams[index].pointee.endpoint)].owes(at: reactor.now)
+    endpoints[Int(upstreams[index].pointee.endpoint)].beginOwing(at: reactor.now)
   }
 
-  /// The endpoint of a connection owes it no response head, for now or for ever.
-  func isEven(_ index: Int32) {
+  /// The endpoint of a connection owes it no response head: that came, or nobody waits for it, or it is
+  /// the client that has to go on.
+  func endAwaiting(_ index: Int32) {
     guard index >= 0, upstreams[index].pointee.isAwaited else { return }
     upstreams[index].pointee.isAwaited = false
-    endpoints[Int(upstreams[index].pointee.endpoint)].isEven()
+    endpoints[Int(upstreams[index].pointee.endpoint)].endOwing()
   }
 
   /// Closes a connection that no pool holds, and forgets it.
@@ -125,7 +126,7 @@ extension Worker {
     let endpoint = endpoints + Int(upstream.pointee.endpoint)
     // One in the pool was unlinked before; all others count as in flight while an exchange has them.
     if upstream.pointee.exchange >= 0 { endpoint.pointee.inFlight -= 1 }
-    isEven(index)
+    endAwaiting(index)
     if upstream.pointee.transport.isStream {
       drop(&upstream.pointee.input)
       closeTransport(upstream.pointee.transport, reset: reset)

@@ -150,7 +150,7 @@ extension Worker {
       )
     )
     endpoints[Int(place)].connections += 1
-    isAwaited(upstream)
+    awaitHead(upstream)
     meter.upstreamOpened(service.pointee.metrics)
     exchange.pointee.upstream = upstream
     setAttemptDeadline(exchange, reactor.now + service.pointee.connectTimeout)
@@ -182,7 +182,7 @@ extension Worker {
     let connection = upstreams[upstream]
     connection.pointee.phase = .busy
     connection.pointee.exchange = index
-    isAwaited(upstream)
+    awaitHead(upstream)
     exchanges[index].pointee.upstream = upstream
   }
 

@@ -13,7 +13,7 @@ extension Worker {
     let exchange = exchanges[index]
     let head = view.head
     guard head.status >= 200 || head.isUpgrade else { return interim(index, view) }
-    isEven(exchange.pointee.upstream)
+    endAwaiting(exchange.pointee.upstream)
     if head.isUpgrade,
       !exchange.pointee.flags.contains(.wantsUpgrade) || !exchange.pointee.request.isComplete
     {
@@ -263,8 +263,8 @@ extension Worker {
     guard reusable, !upstreams[upstream].pointee.transport.isStream else {
       return closeUpstream(upstream, reset: false)
     }
+    assert(!upstreams[upstream].pointee.isAwaited, "reusable without a response head")
     endpoints[Int(exchange.pointee.endpoint)].inFlight -= 1
-    isEven(upstream)
     if exchange.pointee.flags.contains(.upstreamPaused) {
       resume(upstreams[upstream].pointee.transport)
     }

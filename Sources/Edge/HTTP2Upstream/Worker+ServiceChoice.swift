@@ -87,7 +87,7 @@ extension Worker {
 
   private func give(_ upstream: Int32, to exchange: Int32) {
     upstreams[upstream].pointee.exchange = exchange
-    isAwaited(upstream)
+    awaitHead(upstream)
     exchanges[exchange].pointee.upstream = upstream
     upstreamConnected(upstream)
   }
@@ -135,7 +135,7 @@ extension Worker {
       session = own
       setOwner(upstream.transport, owner(.session, session, sessions.generation(session)))
       endpoints[Int(place)].inFlight -= 1
-      isEven(index)
+      endAwaiting(index)
       drop(&upstreams[index].pointee.input)
       reactor.timers.release(upstream.timer)
       upstreams.release(index)

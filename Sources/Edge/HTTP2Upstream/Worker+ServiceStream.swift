@@ -115,7 +115,7 @@ extension Worker {
         isOneClients: false
       )
     )
-    isAwaited(upstream)
+    awaitHead(upstream)
     exchange.pointee.upstream = upstream
     if entry.pointee.requests > 0, isConnected { exchange.pointee.flags.insert(.isReused) }
     entry.pointee.requests &+= 1

@@ -11,11 +11,8 @@ extension Worker {
     guard state.pointee.works(since: instant, at: reactor.now) else { return false }
     guard state.pointee.policy >= 0 else { return true }
     let choice = snapshots.newest.policy(state.pointee.policy).pointee.choice
-    let record = shared.health.record(place)
-    guard !record.isDrained else { return false }
-    if choice.pointee.hasChecks, record.check.verdict == .down { return false }
-    if choice.pointee.hasBreaker, !shared.health.breaker(place).word.isHealthy { return false }
-    return !choice.pointee.hasOutlier || !record.isEjected(at: reactor.now)
+    return !shared.health.record(place).isDrained
+      && shared.health.isHealthy(place, choice, knowsUp: false, at: reactor.now)
   }
 
   /// An endpoint answered 429 or 503: of two, the other one is asked for a while.

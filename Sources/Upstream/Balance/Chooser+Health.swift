@@ -55,22 +55,8 @@ extension Chooser {
     return false
   }
 
-  /// Whether checks let it be asked.
-  ///
-  /// One that was never checked serves only while nobody is known to work: those that do can carry
-  /// the load for the moment that its first check takes.
-  func passesChecks(_ place: Int32, knowsUp: Bool) -> Bool {
-    switch health.record(place).check.verdict {
-    case .up: true
-    case .unknown: !knowsUp
-    case .down: false
-    }
-  }
-
   func isHealthy(_ place: Int32, knowsUp: Bool) -> Bool {
-    if policy.pointee.hasChecks, !passesChecks(place, knowsUp: knowsUp) { return false }
-    if policy.pointee.hasBreaker, !health.breaker(place).word.isHealthy { return false }
-    return !policy.pointee.hasOutlier || !health.record(place).isEjected(at: now)
+    health.isHealthy(place, policy, knowsUp: knowsUp, at: now)
   }
 
   func isUsable(_ place: Int32, _ turn: Turn) -> Bool {
@@ -92,7 +78,7 @@ extension Chooser {
         if !isPanic, !word.mayAdmit(at: now, policy.pointee.breaker) { return false }
       }
     }
-    if !isPanic, policy.pointee.hasChecks, !passesChecks(place, knowsUp: turn.knowsUp) {
+    if !isPanic, policy.pointee.hasChecks, !health.passesChecks(place, knowsUp: turn.knowsUp) {
       return false
     }
     return isPanic || !policy.pointee.hasOutlier || !record.isEjected(at: now)

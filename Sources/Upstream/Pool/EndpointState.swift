@@ -71,17 +71,17 @@ public struct EndpointState: BitwiseCopyable {
   /// A request of this worker goes there.
   public mutating func began(at now: Instant) {
     inFlight += 1
-    owes(at: now)
+    beginOwing(at: now)
   }
 
   /// It owes one of them a response head.
-  public mutating func owes(at now: Instant) {
+  public mutating func beginOwing(at now: Instant) {
     if awaited == 0 { quietSince = now }
     awaited += 1
   }
 
   /// It owes one of them nothing any more, whatever becomes of that.
-  public mutating func isEven() { awaited -= 1 }
+  public mutating func endOwing() { awaited -= 1 }
 
   /// A response head came.
   ///
