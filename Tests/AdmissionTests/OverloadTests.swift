@@ -83,6 +83,42 @@ struct OverloadTests {
     #expect(!process.pressure.sheds(PriorityClass.highest))
   }
 
+  @Test func `buffers of a worker count at once, and refusals have some left`() {
+    let shares = [0.75, 0.77, 0.86, 0.94, 1].map { share in
+      after {
+        $0.buffers = Int(8_000 * share)
+        $0.mostBuffers = 8_000
+      }.shedClasses
+    }
+
+    #expect(shares == [0, 0b1000, 0b1100, 0b1110, 0b1110])
+    #expect(after { $0.buffers = 8_000 }.isCalm, "nobody knows of how many")
+  }
+
+  @Test func `the room in buffers ends before the next class is shed`() {
+    var process = Process()
+    for used in [0, 4_000, 6_079, 6_080, 6_081, 7_000] {
+      func read(_ more: Int) {
+        process.pass(.milliseconds(10)) {
+          $0.buffers = used + more
+          $0.mostBuffers = 8_000
+        }
+      }
+      read(0)
+      let (before, room) = (process.pressure.shedClasses, process.pressure.bufferRoom)
+      // Two for each request: its head, and what came of its body.
+      read(2 * (room - 1))
+      #expect(process.pressure.shedClasses == before, "\(used)")
+      read(2 * room + 2)
+      #expect(process.pressure.shedClasses > before, "\(used)")
+    }
+    process.pass(.milliseconds(10)) {
+      $0.buffers = 8_000
+      $0.mostBuffers = 8_000
+    }
+    #expect(process.pressure.bufferRoom == .max, "all are shed that may be")
+  }
+
   @Test func `a pressure near a threshold does not flap`() {
     var process = Process()
     process.pass(.seconds(1)) { $0.inFlight = 16_200 }
@@ -228,12 +264,15 @@ struct OverloadTests {
         $0.descriptors = number
         $0.connections = number
         $0.inFlight = number
+        $0.buffers = number
+        $0.mostBuffers = number
         $0.loopDelay = Nanoseconds(.min)
       }
 
       #expect((0...1).contains(pressure.pressure))
       #expect(!pressure.sheds(PriorityClass.highest))
       #expect(pressure.inFlightRoom >= 1)
+      #expect(pressure.bufferRoom >= 1)
       if !(odd > 0), number < 0 { #expect(pressure.shedClasses == 0) }
     }
   }
@@ -245,6 +284,7 @@ struct OverloadTests {
       $0.descriptors = 1_000_000
       $0.connections = 1_000_000
       $0.inFlight = 1_000_000
+      $0.buffers = 1_000_000
     }
 
     #expect(process.pressure.isCalm)

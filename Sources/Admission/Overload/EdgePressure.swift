@@ -2,9 +2,9 @@ public import Units
 
 /// How near this process itself is to its limits, and what it therefore refuses.
 ///
-/// Five pressures of 0 to 1: delay of the event loop, memory, descriptors, client connections, and
-/// requests in flight. All but the connections shed classes, the highest of them counts; a table of
-/// clients that is full of idle ones says nothing about requests, so it only slows accepting.
+/// Six pressures of 0 to 1: delay of the event loop, memory, descriptors, client connections, requests
+/// in flight, and buffers. All but the connections shed classes, the highest of them counts; a table
+/// of clients that is full of idle ones says nothing about requests, so it only slows accepting.
 ///
 /// ```
 /// 0.70  of the loop          new TLS handshakes are refused: the dearest thing that can be
@@ -23,7 +23,7 @@ public import Units
 public struct EdgePressure: Sendable {
   /// What presses.
   public enum Kind: Int, Sendable, CaseIterable {
-    case loopDelay, memory, descriptors, connections, inFlight
+    case loopDelay, memory, descriptors, connections, inFlight, buffers
   }
 
   /// What is full pressure; 0 stands for a bound that is not known, which never presses.
@@ -69,6 +69,11 @@ public struct EdgePressure: Sendable {
         EdgePressure.share(Double(reading.descriptors), 0.95 * Double(descriptors))
       case .connections: EdgePressure.share(Double(reading.connections), Double(connections))
       case .inFlight: EdgePressure.share(Double(reading.inFlight), Double(inFlight))
+      case .buffers:
+        EdgePressure.share(
+          Double(reading.buffers),
+          EdgePressure.fullBuffers * Double(reading.mostBuffers)
+        )
       }
     }
 
@@ -88,6 +93,9 @@ public struct EdgePressure: Sendable {
     public var descriptors = 0
     public var connections = 0
     public var inFlight = 0
+    /// Blocks of one worker that hold bytes, and those that it may have; 0 where that is not known.
+    public var buffers = 0
+    public var mostBuffers = 0
 
     public init() {}
   }
@@ -100,6 +108,10 @@ public struct EdgePressure: Sendable {
   static let accepting = 0.9
   /// Above this clients of HTTP/2 get fewer streams.
   static let streams = 0.9
+  /// The share of a worker's buffers at which the pressure is 1: refusals need some, too.
+  static let fullBuffers = 0.95
+  /// Buffers that a request takes: its head, and what came of its body.
+  static let buffersOfRequest = 2
   /// How much lower than it began a measure ends.
   static let relief = 0.05
   /// Time over which the delay of the loop is averaged.
@@ -113,8 +125,9 @@ public struct EdgePressure: Sendable {
   private let count: Int
   private var readAt = Instant(.min)
   private var inFlightRead = 0
+  private var buffersRead = (used: 0, most: 0)
   private var streamsChangedAt = Instant(.min)
-  private var pressures = InlineArray<5, Double>(repeating: 0)
+  private var pressures = InlineArray<6, Double>(repeating: 0)
   /// The classes that are shed, a bit each, bit 0 for the highest, which never is.
   public private(set) var shedClasses: UInt8 = 0
   /// What handshakes are refused for.
@@ -142,7 +155,7 @@ public struct EdgePressure: Sendable {
   /// What presses most of what classes are shed by.
   public var leading: Kind {
     var found = Kind.loopDelay
-    for kind in [Kind.memory, .descriptors, .inFlight] where self[kind] > self[found] {
+    for kind in [Kind.memory, .descriptors, .inFlight, .buffers] where self[kind] > self[found] {
       found = kind
     }
     return found
@@ -161,7 +174,9 @@ public struct EdgePressure: Sendable {
     pressures[Kind.descriptors.rawValue] = settings.pressure(of: .descriptors, in: reading)
     pressures[Kind.connections.rawValue] = settings.pressure(of: .connections, in: reading)
     pressures[Kind.inFlight.rawValue] = settings.pressure(of: .inFlight, in: reading)
+    pressures[Kind.buffers.rawValue] = settings.pressure(of: .buffers, in: reading)
     inFlightRead = max(0, reading.inFlight)
+    buffersRead = (max(0, reading.buffers), reading.mostBuffers)
     isSlow = Self.isAbove(self[.loopDelay], Self.handshakes.loop, before: isSlow)
     isFull = Self.isAbove(self[.memory], Self.handshakes.memory, before: isFull)
     var shed: UInt8 = 0
@@ -214,13 +229,26 @@ public struct EdgePressure: Sendable {
       && self[.loopDelay] < 0.01
   }
 
-  /// How many more requests may begin before another class may have to be shed; at least 1.
+  /// How many more requests may begin in all of the process before another class may have to be shed;
+  /// at least 1.
   public var inFlightRoom: Int {
+    room { Int($0 * Double(settings.inFlight)) + 1 - inFlightRead }
+  }
+
+  /// The same of the worker whose buffers were read, by those.
+  public var bufferRoom: Int {
+    guard buffersRead.most > 0 else { return .max }
+    return room { threshold in
+      let crossing = Int(threshold * Self.fullBuffers * Double(buffersRead.most)) + 1
+      return (crossing - buffersRead.used) / Self.buffersOfRequest
+    }
+  }
+
+  /// The least of what is left to the thresholds of classes that are not shed.
+  private func room(_ left: (Double) -> Int) -> Int {
     var room = Int.max
     for index in 1..<max(count, 1) where shedClasses >> UInt8(index) & 1 == 0 {
-      // The first number that is above the threshold.
-      let crossing = Int(threshold(index) * Double(settings.inFlight)) + 1
-      room = min(room, crossing - inFlightRead)
+      room = min(room, left(threshold(index)))
     }
     return max(1, room)
   }

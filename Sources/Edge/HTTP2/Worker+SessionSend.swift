@@ -38,7 +38,8 @@ extension Worker {
       guard sent || session.pointee.firstReady >= 0 else { break }
     }
     session.pointee.flags.remove(.isDirty)
-    if session.pointee.queued == 0 { dropShared(session) }
+    // While streams hold it it costs nothing, and has room for more of them.
+    if session.pointee.queued == 0, !isSharedWithStreams(session) { dropShared(session) }
     if session.pointee.flags.contains(.isBroken) {
       closeSession(index, reset: true)
     } else if let failure = http2.failure {

@@ -122,7 +122,7 @@ extension Worker {
       link.pointee.held += event.count
       makeReady(index, link)
       if link.pointee.receiver >= 0 {
-        let (own, from) = piece(block, start, Int(event.count))
+        let (own, from) = piece(block, start, Int(event.count), link)
         connectionReceived(link.pointee.receiver, own, from, Int(event.count))
       }
     }
@@ -136,16 +136,31 @@ extension Worker {
   private static let smallPiece = 4_096
 
   /// A piece of what came, as a reference that is the caller's to give away.
-  private func piece(_ block: Int32, _ start: Int, _ count: Int) -> (block: Int32, start: Int) {
-    let copy = count <= Self.smallPiece ? reactor.pool.acquire() : -1
+  ///
+  /// The first one of a body, often all of it, shares a block with those of the session's other
+  /// streams: of calls that wait each would hold one more than its head else.
+  private func piece(
+    _ block: Int32,
+    _ start: Int,
+    _ count: Int,
+    _ link: UnsafeMutablePointer<StreamLink>
+  ) -> (block: Int32, start: Int) {
+    guard count <= Self.smallPiece else {
+      reactor.pool.retain(block)
+      return (block, start)
+    }
+    let bytes = UnsafePointer(reactor.pool.bytes(block)) + start
+    if connections[link.pointee.receiver].pointee.input.isEmpty {
+      let session = sessions[link.pointee.session]
+      let place = shareCopy(session, bytes, count)
+      if place >= 0 { return (session.pointee.sharedBlock, place) }
+    }
+    let copy = reactor.pool.acquire()
     guard copy >= 0 else {
       reactor.pool.retain(block)
       return (block, start)
     }
-    reactor.pool.bytes(copy).update(
-      from: UnsafePointer(reactor.pool.bytes(block)) + start,
-      count: count
-    )
+    reactor.pool.bytes(copy).update(from: bytes, count: count)
     return (copy, 0)
   }
 

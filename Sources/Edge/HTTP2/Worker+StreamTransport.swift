@@ -33,13 +33,25 @@ extension Worker {
     _ start: Int,
     _ count: Int
   ) -> (Int32, Int) {
-    let place = shareRoom(session, count)
+    let place = shareCopy(session, reactor.pool.bytes(block) + start, count)
     guard place >= 0 else { return (block, start) }
-    let shared = session.pointee.sharedBlock
-    (reactor.pool.bytes(shared) + place)
-      .update(from: reactor.pool.bytes(block) + start, count: count)
     reactor.pool.release(block)
-    return (shared, place)
+    return (session.pointee.sharedBlock, place)
+  }
+
+  /// Copies bytes into the block that the session's streams share, and takes a reference to it.
+  ///
+  /// `count`: At most a block.
+  /// - Returns: Where they begin there, or -1 when there is no block.
+  func shareCopy(
+    _ session: UnsafeMutablePointer<Session>,
+    _ bytes: UnsafePointer<UInt8>,
+    _ count: Int
+  ) -> Int {
+    let place = shareRoom(session, count)
+    guard place >= 0 else { return -1 }
+    (reactor.pool.bytes(session.pointee.sharedBlock) + place).update(from: bytes, count: count)
+    return place
   }
 
   /// Takes room in the block that the session's streams share, and a reference to it.
@@ -61,6 +73,11 @@ extension Worker {
     session.pointee.sharedEnd += Int32(count)
     reactor.pool.retain(session.pointee.sharedBlock)
     return start
+  }
+
+  /// Whether a stream has bytes in the session's shared block.
+  func isSharedWithStreams(_ session: UnsafeMutablePointer<Session>) -> Bool {
+    session.pointee.sharedBlock >= 0 && !reactor.pool.isUnique(session.pointee.sharedBlock)
   }
 
   /// Lets go of the session's shared block; streams that have bytes in it keep it.

@@ -11,7 +11,7 @@ internal import Units
 final class EdgeLoad: @unchecked Sendable {
   // Safe to share: every cell is an atomic with one writer.
   private enum Cell: Int {
-    case inFlight, descriptors, connections, loop, shed
+    case inFlight, descriptors, connections, loop, buffers, shed
   }
 
   /// A cache line for each worker.
@@ -48,13 +48,15 @@ final class EdgeLoad: @unchecked Sendable {
   /// What a worker makes of it; its own thread only.
   func publish(_ worker: Int, _ pressure: EdgePressure) {
     store(worker, .loop, pressure[.loopDelay].bitPattern)
+    store(worker, .buffers, pressure[.buffers].bitPattern)
     store(worker, .shed, UInt64(pressure.shedClasses) | (pressure.refusesHandshakes ? 1 << 8 : 0))
   }
 
   /// The share of memory in use, in `0...1`; the upkeep thread only.
   func publish(memory: Double) { usedMemory.store(memory.bitPattern, ordering: .relaxed) }
 
-  /// All that is known at this moment but the delay of loops, which each worker knows of its own.
+  /// All that is known at this moment but the delay of loops and buffers, which each worker knows of
+  /// its own.
   var reading: EdgePressure.Reading {
     var reading = EdgePressure.Reading()
     reading.memory = Double(bitPattern: usedMemory.load(ordering: .relaxed))
@@ -67,8 +69,13 @@ final class EdgeLoad: @unchecked Sendable {
   }
 
   /// The highest pressure of a loop, averaged by its worker.
-  var loopPressure: Double {
-    (0..<workers).reduce(0) { max($0, Double(bitPattern: load($1, .loop))) }
+  var loopPressure: Double { highest(.loop) }
+
+  /// The highest pressure of a worker's buffers.
+  var bufferPressure: Double { highest(.buffers) }
+
+  private func highest(_ cell: Cell) -> Double {
+    (0..<workers).reduce(0) { max($0, Double(bitPattern: load($1, cell))) }
   }
 
   /// The classes that some worker sheds, a bit each.

@@ -41,8 +41,12 @@ final class OverloadReport: Sendable {
   }
 
   private func pressure(_ kind: EdgePressure.Kind) -> Double {
-    if kind == .loopDelay { return load.loopPressure }
-    return state.withLock { $0.settings }.pressure(of: kind, in: load.reading)
+    switch kind {
+    case .loopDelay: load.loopPressure
+    case .buffers: load.bufferPressure
+    case .memory, .descriptors, .connections, .inFlight:
+      state.withLock { $0.settings }.pressure(of: kind, in: load.reading)
+    }
   }
 
   /// Why no traffic should be sent here, `nil` while it may be.
@@ -87,7 +91,7 @@ final class OverloadReport: Sendable {
     let pressures = EdgePressure.Kind.allCases.map { kind in
       let value = "\(kind.label) \(Self.rounded(pressure(kind)))"
       return switch kind {
-      case .loopDelay: value
+      case .loopDelay, .buffers: value
       case .memory: "\(value) (\(Int((reading.memory * 100).rounded())) % used)"
       case .descriptors: "\(value) (\(reading.descriptors) of \(settings.descriptors))"
       case .connections: "\(value) (\(reading.connections) of \(settings.connections))"
@@ -114,6 +118,7 @@ extension EdgePressure.Kind {
     case .descriptors: "descriptors"
     case .connections: "connections"
     case .inFlight: "in-flight"
+    case .buffers: "buffers"
     }
   }
 
@@ -121,7 +126,7 @@ extension EdgePressure.Kind {
   var field: String {
     switch self {
     case .loopDelay: "loopDelay"
-    case .memory, .descriptors, .connections: label
+    case .memory, .descriptors, .connections, .buffers: label
     case .inFlight: "inFlight"
     }
   }

@@ -56,6 +56,8 @@ extension Worker {
     publishLoad()
     var reading = shared.load.reading
     reading.loopDelay = overload.longestTurn
+    reading.buffers = reactor.blocksInUse
+    reading.mostBuffers = reactor.blocksInUse + reactor.blocksFree
     let wasNarrow = overload.pressure.narrowsStreams
     overload.pressure.read(reading, at: reactor.now)
     overload.setMarks(inFlight: requestsInFlight, workers: mailboxes.count)

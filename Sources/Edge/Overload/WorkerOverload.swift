@@ -71,8 +71,9 @@ struct WorkerOverload {
   ///   - inFlight: Requests in flight here.
   ///   - workers: Those who share the room that is left.
   mutating func setMarks(inFlight: Int, workers: Int) {
-    let room = pressure.inFlightRoom
-    countMark = room > Int.max / 2 ? .max : inFlight + max(1, room / max(1, workers))
+    let (all, own) = (pressure.inFlightRoom, pressure.bufferRoom)
+    let room = min(all > Int.max / 2 ? .max : max(1, all / max(1, workers)), own)
+    countMark = room > Int.max / 2 ? .max : inFlight + room
     mark = pressure.shedClasses == 0 ? countMark : 0
   }
 }
