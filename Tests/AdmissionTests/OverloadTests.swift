@@ -84,7 +84,7 @@ struct OverloadTests {
   }
 
   @Test func `buffers of a worker count at once, and refusals have some left`() {
-    let shares = [0.75, 0.77, 0.86, 0.94, 1].map { share in
+    let shares = [0.87, 0.88, 0.92, 0.955, 1].map { share in
       after {
         $0.buffers = Int(8_000 * share)
         $0.mostBuffers = 8_000
@@ -97,7 +97,7 @@ struct OverloadTests {
 
   @Test func `the room in buffers ends before the next class is shed`() {
     var process = Process()
-    for used in [0, 4_000, 6_079, 6_080, 6_081, 7_000] {
+    for used in [0, 4_000, 6_999, 7_000, 7_001, 7_500] {
       func read(_ more: Int) {
         process.pass(.milliseconds(10)) {
           $0.buffers = used + more

@@ -64,23 +64,17 @@ public struct EdgePressure: Sendable {
       switch kind {
       case .loopDelay:
         EdgePressure.share(Double(reading.loopDelay.rawValue), Double(loopDelay.rawValue))
-      case .memory: memoryPressure(reading.memory)
+      case .memory: EdgePressure.lateShare(reading.memory, from: memory)
       case .descriptors:
         EdgePressure.share(Double(reading.descriptors), 0.95 * Double(descriptors))
       case .connections: EdgePressure.share(Double(reading.connections), Double(connections))
       case .inFlight: EdgePressure.share(Double(reading.inFlight), Double(inFlight))
       case .buffers:
-        EdgePressure.share(
-          Double(reading.buffers),
-          EdgePressure.fullBuffers * Double(reading.mostBuffers)
+        EdgePressure.lateShare(
+          EdgePressure.share(Double(reading.buffers), Double(reading.mostBuffers)),
+          from: EdgePressure.buffers
         )
       }
-    }
-
-    private func memoryPressure(_ used: Double) -> Double {
-      let begin = EdgePressure.classes.lowest
-      guard used > memory else { return begin * EdgePressure.share(used, memory) }
-      return begin + (1 - begin) * EdgePressure.share(used - memory, (1 - memory) * 2 / 3)
     }
   }
 
@@ -108,8 +102,11 @@ public struct EdgePressure: Sendable {
   static let accepting = 0.9
   /// Above this clients of HTTP/2 get fewer streams.
   static let streams = 0.9
-  /// The share of a worker's buffers at which the pressure is 1: refusals need some, too.
-  static let fullBuffers = 0.95
+  /// The share of a worker's buffers at which the lowest class begins to be shed.
+  ///
+  /// Clients that hold many and take nothing are ended at less, so that they have nobody shed; refusals
+  /// and the highest class need the rest.
+  static let buffers = 0.875
   /// Buffers that a request takes: its head, and what came of its body.
   static let buffersOfRequest = 2
   /// How much lower than it began a measure ends.
@@ -239,8 +236,8 @@ public struct EdgePressure: Sendable {
   public var bufferRoom: Int {
     guard buffersRead.most > 0 else { return .max }
     return room { threshold in
-      let crossing = Int(threshold * Self.fullBuffers * Double(buffersRead.most)) + 1
-      return (crossing - buffersRead.used) / Self.buffersOfRequest
+      let used = Self.used(at: threshold, from: Self.buffers)
+      return (Int(used * Double(buffersRead.most)) + 1 - buffersRead.used) / Self.buffersOfRequest
     }
   }
 
@@ -262,6 +259,19 @@ public struct EdgePressure: Sendable {
 
   private static func isAbove(_ value: Double, _ threshold: Double, before: Bool) -> Bool {
     value > (before ? threshold - relief : threshold)
+  }
+
+  /// The pressure of what may be used up to a share before anything is done: classes begin to be shed
+  /// there, and two thirds of what is left above it is full pressure.
+  fileprivate static func lateShare(_ used: Double, from begin: Double) -> Double {
+    let lowest = classes.lowest
+    guard used > begin else { return lowest * share(used, begin) }
+    return lowest + (1 - lowest) * share(used - begin, (1 - begin) * 2 / 3)
+  }
+
+  /// The share in use at such a pressure, of at least that at which classes begin to be shed.
+  private static func used(at pressure: Double, from begin: Double) -> Double {
+    begin + (pressure - classes.lowest) / (1 - classes.lowest) * (1 - begin) * 2 / 3
   }
 
   /// A share in `0...1`; a sensor that gives no number must not shed anybody.
