@@ -82,7 +82,7 @@ extension HealthReport {
       let record = health.record(endpoint.lease.place)
       var parts: [String] = []
       if record.isDrained { parts.append("drained") }
-      if service.checks != nil, record.check.verdict == .down {
+      if service.checks != nil, record.checkVerdict == .down {
         let since = max(0, (now - record.checkChangedAt).seconds)
         parts.append(
           "down by its checks for \(Int(since.rounded())) s (\(record.check.last.label))"
@@ -106,7 +106,7 @@ extension HealthReport {
   }
 
   private func tellChecks(_ service: Service) -> String {
-    let verdicts = service.endpoints.map { health.record($0.lease.place).check.verdict }
+    let verdicts = service.endpoints.map { health.record($0.lease.place).checkVerdict }
     let up = verdicts.count { $0 == .up }
     let unknown = verdicts.count { $0 == .unknown }
     var text = "\(up) of \(verdicts.count) endpoints up by their checks"

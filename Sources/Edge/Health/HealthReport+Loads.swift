@@ -114,7 +114,7 @@ extension HealthReport {
 
   private func isHealthy(_ endpoint: Endpoint, _ service: Service) -> Bool {
     let record = health.record(endpoint.lease.place)
-    if service.checks != nil, record.check.verdict == .down { return false }
+    if service.checks != nil, record.checkVerdict == .down { return false }
     if let breaker = service.breaker {
       let state = state(health.breaker(endpoint.lease.place), breaker)
       if state == .open || state == .halfOpen { return false }

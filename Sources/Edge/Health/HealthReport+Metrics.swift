@@ -134,7 +134,7 @@ extension HealthReport {
       for endpoint in service.endpoints.prefix(left) {
         let record = health.record(endpoint.lease.place)
         var causes: [(String, Bool)] = [("drain", record.isDrained)]
-        if service.checks != nil { causes.append(("check", record.check.verdict == .down)) }
+        if service.checks != nil { causes.append(("check", record.checkVerdict == .down)) }
         if let breaker = service.breaker {
           let state = state(health.breaker(endpoint.lease.place), breaker)
           causes.append(("breaker", state == .open || state == .halfOpen))

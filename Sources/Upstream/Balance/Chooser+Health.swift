@@ -35,7 +35,7 @@ extension Chooser {
     for offset in 0..<table.tiers[tier].count {
       let place = table.places[table.tiers[tier].first + offset]
       if health.record(place).isDrained { continue }
-      if policy.pointee.hasChecks, health.record(place).check.verdict == .up {
+      if policy.pointee.hasChecks, health.record(place).checkVerdict == .up {
         states[Int(place)].foundBack(at: health.record(place).checkChangedAt)
       }
       let isHealthy = isHealthy(place, knowsUp: knowsUp)
@@ -49,7 +49,7 @@ extension Chooser {
   }
 
   var isAnyUp: Bool {
-    for index in 0..<table.count where health.record(table.places[index]).check.verdict == .up {
+    for index in 0..<table.count where health.record(table.places[index]).checkVerdict == .up {
       return true
     }
     return false

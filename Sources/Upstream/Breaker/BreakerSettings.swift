@@ -8,7 +8,11 @@ public struct BreakerSettings: Hashable, Sendable, BitwiseCopyable {
   public var failureRatio = 0.5
   /// Outcomes in the window below which no share is judged.
   public var minimumRequests: Int32 = 20
-  public var window = Nanoseconds.seconds(10)
+  public var window = Nanoseconds.seconds(10) {
+    didSet { slicesPerNanosecond = Self.slicesPerNanosecond(of: window) }
+  }
+  /// Kept, since a division of 64 bits is among the dearest things that a request does.
+  @usableFromInline private(set) var slicesPerNanosecond = slicesPerNanosecond(of: .seconds(10))
   /// How long it stays open the first time; doubled each time that it opens again before it was
   /// closed, up to `maximumOpen`.
   public var open = Nanoseconds.seconds(5)
@@ -27,7 +31,16 @@ public struct BreakerSettings: Hashable, Sendable, BitwiseCopyable {
 
   /// What of all that a success needs.
   @inlinable public var counting: BreakerCounting {
-    BreakerCounting(window: window, slowCall: slowCall, countsFailures: failureRatio > 0)
+    BreakerCounting(
+      slicesPerNanosecond: slicesPerNanosecond,
+      slowCall: slowCall,
+      countsFailures: failureRatio > 0
+    )
+  }
+
+  /// At most a half, so that the last instant of all has a number, too.
+  private static func slicesPerNanosecond(of window: Nanoseconds) -> Double {
+    1 / max(2, Double(window.rawValue) / Double(BreakerCounting.slices))
   }
 
   /// Time after which a probe that never came back gives its place to another one: as long as a
@@ -47,15 +60,15 @@ public struct BreakerSettings: Hashable, Sendable, BitwiseCopyable {
 /// How outcomes are counted by a breaker: few enough words for a request that went well, which is
 /// nearly every one.
 public struct BreakerCounting: Hashable, Sendable, BitwiseCopyable {
-  @usableFromInline let window: Nanoseconds
+  @usableFromInline let slicesPerNanosecond: Double
   /// Time from which an answer is slow, zero for none.
   @usableFromInline let slowCall: Nanoseconds
   /// Whether the share of failures is of account.
   @usableFromInline let countsFailures: Bool
 
   @inlinable
-  init(window: Nanoseconds, slowCall: Nanoseconds, countsFailures: Bool) {
-    self.window = window
+  init(slicesPerNanosecond: Double, slowCall: Nanoseconds, countsFailures: Bool) {
+    self.slicesPerNanosecond = slicesPerNanosecond
     self.slowCall = slowCall
     self.countsFailures = countsFailures
   }
@@ -65,7 +78,7 @@ public struct BreakerCounting: Hashable, Sendable, BitwiseCopyable {
 
   /// The number of the part that is now.
   func slice(at now: Instant) -> UInt64 {
-    UInt64(max(0, now.rawValue)) / UInt64(max(1, window.rawValue / Int64(Self.slices)))
+    UInt64(bitPattern: Int64(Double(max(0, now.rawValue)) * slicesPerNanosecond))
   }
 }
 

@@ -29,7 +29,7 @@ public struct CheckFleet {
     for place in places {
       let record = health.record(place)
       if record.isDrained { continue }
-      guard record.check.verdict == .down else { return false }
+      guard record.checkVerdict == .down else { return false }
       count += 1
     }
     return count > 0

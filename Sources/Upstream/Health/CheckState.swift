@@ -132,8 +132,13 @@ extension CheckState {
       | UInt64(UInt32(bitPattern: streak)) << 32
   }
 
+  /// The verdict in such a word.
+  static func verdict(of rawValue: UInt64) -> CheckVerdict {
+    CheckVerdict(rawValue: UInt8(rawValue & 3)) ?? .unknown
+  }
+
   init(rawValue: UInt64) {
-    verdict = CheckVerdict(rawValue: UInt8(rawValue & 3)) ?? .unknown
+    verdict = Self.verdict(of: rawValue)
     hasReturned = rawValue & 4 != 0
     last = CheckResult(rawValue: UInt8(truncatingIfNeeded: rawValue >> 8)) ?? .success
     streak = Int32(bitPattern: UInt32(truncatingIfNeeded: rawValue >> 32))

@@ -7,7 +7,7 @@ extension HealthTable {
   /// One that was never checked serves only while nobody is known to work: those that do can carry
   /// the load for the moment that its first check takes.
   func passesChecks(_ place: Int32, knowsUp: Bool) -> Bool {
-    switch record(place).check.verdict {
+    switch record(place).checkVerdict {
     case .up: true
     case .unknown: !knowsUp
     case .down: false

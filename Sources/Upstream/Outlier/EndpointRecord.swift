@@ -91,6 +91,11 @@ public struct EndpointRecord: @unchecked Sendable {
     CheckState(rawValue: base[Self.checkCell].load(ordering: .sequentiallyConsistent))
   }
 
+  /// What checks decided of it, alone: all that a choice has to know.
+  public var checkVerdict: CheckVerdict {
+    CheckState.verdict(of: base[Self.checkCell].load(ordering: .sequentiallyConsistent))
+  }
+
   /// When that changed last; the start of the clock when it never did.
   public var checkChangedAt: Instant { Instant(Int64(bitPattern: load(Self.checkedCell))) }
 
