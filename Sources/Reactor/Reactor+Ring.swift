@@ -6,31 +6,33 @@ internal import Units
 extension Reactor {
   func waitRing(_ nanoseconds: Int64) {
     guard let ring else { return }
-    ring.lend(from: pool)
-    guard ring.isBehind else { return ring.turn(nanoseconds) }
+    ring.pointee.lend(from: pool)
+    guard ring.pointee.isBehind else { return ring.pointee.turn(nanoseconds) }
     armAgain(ring)
     let retry: Int64 = 1_000_000
-    ring.turn(ring.isBehind && (nanoseconds < 0 || nanoseconds > retry) ? retry : nanoseconds)
+    ring.pointee.turn(
+      ring.pointee.isBehind && (nanoseconds < 0 || nanoseconds > retry) ? retry : nanoseconds
+    )
   }
 
   func armBell() {
     guard let ring else { return }
     let isArmed = clinux_ring_poll(
-      ring.ring,
+      ring.pointee.ring,
       bell.descriptor,
       UInt32(CLINUX_READABLE),
       Token.bell.rawValue
     )
-    ring.isBellArmed = isArmed != 0
+    ring.pointee.isBellArmed = isArmed != 0
   }
 
   /// Tries what found no room among the submissions: a bell or a listener that nothing watches
   /// would be silent for good.
-  private func armAgain(_ ring: RingState) {
-    ring.retryCancels()
-    if !ring.isBellArmed { armBell() }
-    guard ring.hasUnarmed else { return }
-    ring.hasUnarmed = false
+  private func armAgain(_ ring: UnsafeMutablePointer<RingState>) {
+    ring.pointee.retryCancels()
+    if !ring.pointee.isBellArmed { armBell() }
+    guard ring.pointee.hasUnarmed else { return }
+    ring.pointee.hasUnarmed = false
     for index in 0..<Int32(watches.capacity) where watches.generation(index) & 1 == 1 {
       let watch = watches[index]
       guard !watch.pointee.isPaused, !watch.pointee.isEnded else { continue }
@@ -40,9 +42,9 @@ extension Reactor {
 
   func nextRing() -> Event {
     guard let ring else { return Event(.none, Owner(rawValue: 0)) }
-    while ring.cursor < ring.count {
-      let completion = ring.completions[ring.cursor]
-      ring.cursor += 1
+    while ring.pointee.cursor < ring.pointee.count {
+      let completion = ring.pointee.completions[ring.pointee.cursor]
+      ring.pointee.cursor += 1
       let token = Token(rawValue: completion.data)
       let event: Event
       switch token.kind {
@@ -67,7 +69,8 @@ extension Reactor {
     guard let ring, socket.pointee.flags.isDisjoint(with: [.armed, .closed]) else { return }
     let token = Token(.stream, index: index, generation: sockets.generation(index))
     let isEmpty: Int32 = socket.pointee.flags.contains(.bulk) ? 0 : 1
-    guard clinux_ring_recv(ring.ring, socket.pointee.descriptor, isEmpty, token.rawValue) != 0
+    guard
+      clinux_ring_recv(ring.pointee.ring, socket.pointee.descriptor, isEmpty, token.rawValue) != 0
     else {
       socket.pointee.flags.insert(.readable)
       heat(index, socket)
@@ -89,17 +92,17 @@ extension Reactor {
     else { return }
     socket.pointee.flags.insert(.disarming)
     let token = Token(.stream, index: index, generation: sockets.generation(index))
-    ring.cancel(token.rawValue)
+    ring.pointee.cancel(token.rawValue)
   }
 
   private func received(
-    _ ring: RingState,
+    _ ring: UnsafeMutablePointer<RingState>,
     _ index: Int32,
     _ completion: clinux_completion
   ) -> Event {
     let socket = sockets[index]
     let block = clinux_buffer(completion.flags)
-    if block >= 0 { ring.returned() }
+    if block >= 0 { ring.pointee.returned() }
     let isOver = clinux_has_more(completion.flags) == 0
     if isOver {
       socket.pointee.operations -= 1
@@ -154,7 +157,7 @@ extension Reactor {
   }
 
   private func receiveOver(
-    _ ring: RingState,
+    _ ring: UnsafeMutablePointer<RingState>,
     _ index: Int32,
     _ socket: UnsafeMutablePointer<SocketEntry>,
     _ result: Int32
@@ -166,7 +169,7 @@ extension Reactor {
       return Event(.endOfStream, socket.pointee.owner)
     case -ENOBUFS:
       if pool.isExhausted { isStarved = true }
-      ring.growLoan()
+      ring.pointee.growLoan()
       armLater(index, socket)
     case -ECANCELED, -EINTR, -EAGAIN:
       armLater(index, socket)
@@ -200,15 +203,15 @@ extension Reactor {
     let first = segments[socket.pointee.firstSegment].pointee
     let isPrepared: Int32
     // Without a message free the first segment goes alone.
-    if first.next >= 0, let (message, parts) = ring.nextMessage() {
+    if first.next >= 0, let (message, parts) = ring.pointee.nextMessage() {
       let (count, _) = gather(socket, parts)
       message.initialize(to: msghdr())
       message.pointee.msg_iov = parts.baseAddress
       message.pointee.msg_iovlen = count
-      isPrepared = clinux_ring_sendv(ring.ring, socket.pointee.descriptor, message, token)
+      isPrepared = clinux_ring_sendv(ring.pointee.ring, socket.pointee.descriptor, message, token)
     } else {
       isPrepared = clinux_ring_send(
-        ring.ring,
+        ring.pointee.ring,
         socket.pointee.descriptor,
         pool.bytes(first.block) + Int(first.start),
         Int(first.count),
@@ -254,9 +257,9 @@ extension Reactor {
     let token = Token(.connect, index: index, generation: sockets.generation(index))
     guard
       clinux_ring_connect(
-        ring.ring,
+        ring.pointee.ring,
         descriptor,
-        ring.keep(address, for: index),
+        ring.pointee.keep(address, for: index),
         address.pointee.length,
         token.rawValue
       ) != 0
@@ -321,16 +324,16 @@ extension Reactor {
     let generation = sockets.generation(index)
     let flags = socket.pointee.flags
     if flags.contains(.armed), !flags.contains(.disarming) {
-      ring.cancel(Token(.stream, index: index, generation: generation).rawValue)
+      ring.pointee.cancel(Token(.stream, index: index, generation: generation).rawValue)
     }
     if flags.contains(.sending) {
-      ring.cancel(Token(.send, index: index, generation: generation).rawValue)
+      ring.pointee.cancel(Token(.send, index: index, generation: generation).rawValue)
     }
     if flags.contains(.connecting) {
-      ring.cancel(Token(.connect, index: index, generation: generation).rawValue)
+      ring.pointee.cancel(Token(.connect, index: index, generation: generation).rawValue)
     }
-    if clinux_ring_close(ring.ring, socket.pointee.descriptor, Token.cancel.rawValue) == 0 {
-      ring.submit()
+    if clinux_ring_close(ring.pointee.ring, socket.pointee.descriptor, Token.cancel.rawValue) == 0 {
+      ring.pointee.submit()
       Glibc.close(socket.pointee.descriptor)
     }
     // Bytes in the kernel's hands stay put until its completion; the rest can go now.

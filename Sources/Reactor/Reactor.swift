@@ -72,7 +72,8 @@ public final class Reactor {
   /// The block that a vectored read filled beyond its first, still to be handed out.
   var surplus = Surplus()
   var epoll: EpollState
-  var ring: RingState?
+  /// Behind a pointer: a reference would be counted up and down for every event.
+  let ring: UnsafeMutablePointer<RingState>?
   /// How often a write found no room in the segment table.
   public internal(set) var segmentExhaustions: UInt64 = 0
   /// When the wait of this turn began: before it the worker was busy.
@@ -105,7 +106,10 @@ public final class Reactor {
       )
     case .ioUring:
       epoll = try EpollState(open: false)
-      ring = try RingState(pool: pool, sockets: bounds.sockets)
+      let state = try RingState(pool: pool, sockets: bounds.sockets)
+      let place = UnsafeMutablePointer<RingState>.allocate(capacity: 1)
+      place.initialize(to: state)
+      ring = place
       armBell()
     }
   }
@@ -113,12 +117,14 @@ public final class Reactor {
   deinit {
     // A close that was asked for after the last turn is still to be told to the kernel; while the
     // descriptors are ours, or what is queued beside it could meet another's.
-    ring?.submit()
+    ring?.pointee.submit()
     for index in 0..<sockets.capacity where sockets.generation(Int32(index)) & 1 == 1 {
       let entry = sockets[Int32(index)].pointee
       if !entry.flags.contains(.closed) { Glibc.close(entry.descriptor) }
     }
-    ring?.close()
+    ring?.pointee.close()
+    ring?.deinitialize(count: 1)
+    ring?.deallocate()
     epoll.close()
   }
 
@@ -126,7 +132,7 @@ public final class Reactor {
   public var socketCount: Int { sockets.count }
 
   /// Blocks that hold bytes; those that the kernel has to receive into do not.
-  public var blocksInUse: Int { pool.inUse - (ring?.lent ?? 0) }
+  public var blocksInUse: Int { pool.inUse - (ring?.pointee.lent ?? 0) }
 
   /// Blocks that can be acquired; those that the kernel has to receive into cannot.
   public var blocksFree: Int { pool.capacity - pool.inUse }
@@ -169,7 +175,7 @@ public final class Reactor {
         if event.kind == .accepted { Glibc.close(event.value) }
       }
     }
-    ring?.submit()
+    ring?.pointee.submit()
   }
 
   /// Turns of 5 ms that closed sockets may take to come back from the kernel.
@@ -202,7 +208,7 @@ public final class Reactor {
     eventsUnsent = 0
     guard firstDirty >= 0 else { return }
     flushDirty()
-    ring?.submit()
+    ring?.pointee.submit()
   }
 
   /// What a socket of the hot list has to say.

@@ -2,7 +2,7 @@ internal import CLinux
 internal import Glibc
 
 /// The rings of io_uring, and the buffers that are lent to the kernel for receives.
-final class RingState {
+struct RingState {
   static let entries: UInt32 = 2_048
   static let completionEntries: UInt32 = 16_384
   static let batch = 512
@@ -81,7 +81,7 @@ final class RingState {
   }
 
   /// Tops up what the kernel may receive into.
-  func lend(from pool: BlockPool) {
+  mutating func lend(from pool: BlockPool) {
     var added: Int32 = 0
     while lent < loan {
       let block = pool.acquire()
@@ -101,13 +101,13 @@ final class RingState {
   }
 
   /// The kernel used one of the lent blocks.
-  func returned() { lent -= 1 }
+  mutating func returned() { lent -= 1 }
 
   /// The kernel found no block: lend it more from now on.
-  func growLoan() { loan = min(loan * 2, Self.bufferEntries) }
+  mutating func growLoan() { loan = min(loan * 2, Self.bufferEntries) }
 
   /// Hands over what is prepared, without waiting; what the kernel does not take waits on.
-  func submit() {
+  mutating func submit() {
     enters &+= 1
     io_uring_submit(ring)
     reclaimMessages()
@@ -115,7 +115,7 @@ final class RingState {
 
   /// Messages may be used again only when the kernel has read all of them: one that still waits
   /// would otherwise send another socket's bytes.
-  private func reclaimMessages() {
+  private mutating func reclaimMessages() {
     if clinux_ring_unsubmitted(ring) == 0 { messagesUsed = 0 }
   }
 
@@ -130,7 +130,7 @@ final class RingState {
   }
 
   /// Ends an operation, as soon as there is room to say so.
-  func cancel(_ token: UInt64) {
+  mutating func cancel(_ token: UInt64) {
     if clinux_ring_cancel(ring, token, Token.cancel.rawValue) == 0 { uncancelled.append(token) }
   }
 
@@ -138,7 +138,7 @@ final class RingState {
   var isBehind: Bool { !isBellArmed || hasUnarmed || !uncancelled.isEmpty }
 
   /// Prepares the cancels that found no room before.
-  func retryCancels() {
+  mutating func retryCancels() {
     guard !uncancelled.isEmpty else { return }
     let tokens = uncancelled
     uncancelled = []
@@ -146,7 +146,7 @@ final class RingState {
   }
 
   /// Submits, waits, and takes completions.
-  func turn(_ nanoseconds: Int64) {
+  mutating func turn(_ nanoseconds: Int64) {
     enters &+= 1
     _ = clinux_ring_turn(ring, nanoseconds)
     reclaimMessages()
@@ -155,7 +155,8 @@ final class RingState {
   }
 
   /// Room for a vectored send, which the kernel reads at submission; `nil` while all is waiting.
-  func nextMessage() -> (UnsafeMutablePointer<msghdr>, UnsafeMutableBufferPointer<iovec>)? {
+  mutating func nextMessage() -> (UnsafeMutablePointer<msghdr>, UnsafeMutableBufferPointer<iovec>)?
+  {
     if messagesUsed == Self.messages { submit() }
     guard messagesUsed < Self.messages else { return nil }
     let message = messageStore + messagesUsed

@@ -60,9 +60,9 @@ extension Reactor {
       return
     }
     if entry.pointee.isArmed {
-      ring.cancel(watchToken(watch, entry).rawValue)
+      ring.pointee.cancel(watchToken(watch, entry).rawValue)
       // The descriptor may be closed when this returns: the cancel must not come later.
-      ring.submit()
+      ring.pointee.submit()
     } else {
       watches.release(watch)
     }
@@ -115,10 +115,10 @@ extension Reactor {
     guard !entry.pointee.isArmed else { return }
     let isArmed =
       entry.pointee.kind == .listener
-      ? clinux_ring_accept(ring.ring, descriptor, token)
-      : clinux_ring_poll(ring.ring, descriptor, entry.pointee.mask, token)
+      ? clinux_ring_accept(ring.pointee.ring, descriptor, token)
+      : clinux_ring_poll(ring.pointee.ring, descriptor, entry.pointee.mask, token)
     entry.pointee.isArmed = isArmed != 0
-    if isArmed == 0 { ring.hasUnarmed = true }
+    if isArmed == 0 { ring.pointee.hasUnarmed = true }
   }
 
   private func quiet(_ index: Int32, _ entry: UnsafeMutablePointer<Watch>) {
@@ -128,6 +128,6 @@ extension Reactor {
       return
     }
     guard entry.pointee.isArmed else { return }
-    ring.cancel(token)
+    ring.pointee.cancel(token)
   }
 }

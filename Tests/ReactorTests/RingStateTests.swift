@@ -9,26 +9,28 @@ import Units
 struct RingStateTests {
   @Test func `messages that the kernel has not read are not used again`() throws {
     let pool = BlockPool(capacity: 128)
-    let state = try RingState(pool: pool, sockets: 8)
+    var state = try RingState(pool: pool, sockets: 8)
     defer { state.close() }
     // The kernel stops behind an entry that makes no sense, and leaves the rest for later.
     let nonsense = try #require(io_uring_get_sqe(state.ring))
     memset(nonsense, 0, MemoryLayout<io_uring_sqe>.size)
     nonsense.pointee.opcode = 255
-    let (first, parts) = try #require(state.nextMessage())
+    let prepared = state.nextMessage()
+    let (first, parts) = try #require(prepared)
     first.initialize(to: msghdr())
     first.pointee.msg_iov = parts.baseAddress
     #expect(clinux_ring_sendv(state.ring, -1, first, 1) != 0)
 
     state.submit()
-    let second = try #require(state.nextMessage()).0
+    let second = state.nextMessage()?.0
 
     #expect(clinux_ring_unsubmitted(state.ring) == 1)
-    #expect(second != first)
+    #expect(second != nil && second != first)
 
     state.submit()
     #expect(clinux_ring_unsubmitted(state.ring) == 0)
-    #expect(try #require(state.nextMessage()).0 == first)
+    let third = state.nextMessage()?.0
+    #expect(third == first)
   }
 
   @Test func `what is prepared in a turn goes to the kernel with one call`() throws {
@@ -43,10 +45,10 @@ struct RingStateTests {
     }
 
     for _ in 0..<5 {
-      let before = ring.enters
+      let before = ring.pointee.enters
       for socket in sockets { try loop.write(socket, Array("some".utf8)) }
       loop.turn(limit: .zero)
-      #expect(ring.enters == before + 1)
+      #expect(ring.pointee.enters == before + 1)
     }
 
     for client in clients { client.shut() }
@@ -61,15 +63,15 @@ struct RingStateTests {
     loop.reactor.pauseAccepting(watch)
     for _ in 0..<10 { loop.turn(limit: .zero) }
     loop.reactor.watches[watch].pointee.isPaused = false
-    ring.hasUnarmed = true
-    ring.isBellArmed = false
+    ring.pointee.hasUnarmed = true
+    ring.pointee.isBellArmed = false
 
     let client = dial(address)
     try loop.run("the connection") { loop.has(.accepted, 1) }
     loop.reactor.bell.ring()
     try loop.run("the bell") { loop.events.contains { $0.kind == .mailbox } }
 
-    #expect(!ring.isBehind)
+    #expect(!ring.pointee.isBehind)
     for event in loop.events where event.kind == .accepted { close(event.value) }
     client.shut()
   }
