@@ -238,7 +238,7 @@ extension Worker {
   ///   attempt is out: it is dropped, and the other goes on alone.
   private func winsHedge(_ index: Int32, _ view: ResponseView) -> Bool {
     let exchange = exchanges[index]
-    let policies = snapshots[exchange.pointee.snapshot].retryPolicies
+    let policies = snapshots[exchange.pointee.snapshot].retryPolicies.table
     guard policies.cause(of: view, policies[hedge(of: exchange).pointee.judge]) == nil else {
       exchange.pointee.admission.outcome = PermitOutcome(view)
       judgeDropped(exchange, view)

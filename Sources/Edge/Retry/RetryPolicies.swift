@@ -2,31 +2,18 @@ internal import Configuration
 internal import HTTPCodec
 internal import Upstream
 
-/// What routes have repeated, as the request path sees it.
+/// What routes have repeated; owns what `RetryTable` looks at.
 final class RetryPolicies: @unchecked Sendable {
-  struct Policy {
-    var rule: RetryRule
-    fileprivate var firstHeader: Int32
-    fileprivate var headerCount: Int32
-  }
-
-  /// A field by which a response asks for another attempt.
-  private struct Header {
-    var name: Int32
-    var nameLength: Int32
-    var value: Int32
-    /// Negative where any value will do.
-    var valueLength: Int32
-  }
-
   // Immutable after init, which is what makes it sendable.
-  private let policies: UnsafeMutablePointer<Policy>
-  private let headers: UnsafeMutablePointer<Header>
+  private let policies: UnsafeMutablePointer<RetryTable.Policy>
+  private let headers: UnsafeMutablePointer<RetryTable.Header>
   private let memory: UnsafeMutablePointer<UInt8>
+  /// The same as the request path sees it; valid as long as this is.
+  let table: RetryTable
 
   init(_ settings: [RetrySetting]) {
     var bytes: [UInt8] = []
-    var headers: [Header] = []
+    var headers: [RetryTable.Header] = []
     func put(_ text: String) -> (start: Int32, count: Int32) {
       defer { bytes += Array(text.utf8) }
       return (Int32(bytes.count), Int32(text.utf8.count))
@@ -37,7 +24,7 @@ final class RetryPolicies: @unchecked Sendable {
         let name = put(name)
         let value = value.map(put) ?? (0, -1)
         headers.append(
-          Header(
+          RetryTable.Header(
             name: name.start,
             nameLength: name.count,
             value: value.0,
@@ -45,7 +32,7 @@ final class RetryPolicies: @unchecked Sendable {
           )
         )
       }
-      return Policy(
+      return RetryTable.Policy(
         rule: RetryRule(setting),
         firstHeader: Int32(first),
         headerCount: Int32(headers.count - first)
@@ -57,6 +44,7 @@ final class RetryPolicies: @unchecked Sendable {
     self.headers.initialize(from: headers, count: headers.count)
     memory = .allocate(capacity: max(1, bytes.count))
     memory.initialize(from: bytes, count: bytes.count)
+    table = RetryTable(policies: self.policies, headers: self.headers, memory: memory)
   }
 
   deinit {
@@ -64,6 +52,28 @@ final class RetryPolicies: @unchecked Sendable {
     headers.deallocate()
     memory.deallocate()
   }
+}
+
+/// Which responses are worth another attempt: a view, which nobody counts.
+struct RetryTable: BitwiseCopyable {
+  struct Policy: BitwiseCopyable {
+    var rule: RetryRule
+    fileprivate var firstHeader: Int32
+    fileprivate var headerCount: Int32
+  }
+
+  /// A field by which a response asks for another attempt.
+  fileprivate struct Header: BitwiseCopyable {
+    var name: Int32
+    var nameLength: Int32
+    var value: Int32
+    /// Negative where any value will do.
+    var valueLength: Int32
+  }
+
+  fileprivate let policies: UnsafeMutablePointer<Policy>
+  fileprivate let headers: UnsafeMutablePointer<Header>
+  fileprivate let memory: UnsafeMutablePointer<UInt8>
 
   subscript(_ index: Int32) -> UnsafePointer<Policy> { UnsafePointer(policies + Int(index)) }
 

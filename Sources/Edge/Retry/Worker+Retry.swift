@@ -86,9 +86,9 @@ extension Worker {
 
   private func retryPolicy(
     _ exchange: UnsafeMutablePointer<Exchange>
-  ) -> UnsafePointer<RetryPolicies.Policy> {
+  ) -> UnsafePointer<RetryTable.Policy> {
     let snapshot = snapshots[exchange.pointee.snapshot]
-    return snapshot.retryPolicies[snapshot.route(exchange.pointee.route).pointee.retry]
+    return snapshot.retryPolicies.table[snapshot.route(exchange.pointee.route).pointee.retry]
   }
 
   // MARK: - The decision

@@ -182,7 +182,8 @@ final class Snapshot: @unchecked Sendable {
 
   /// Why a response to a route's request is worth another attempt, `nil` where it is not.
   func retryCause(of view: ResponseView, _ route: Int32) -> RetryCause? {
-    retryPolicies.cause(of: view, retryPolicies[routeTable[Int(route)].retry])
+    let table = retryPolicies.table
+    return table.cause(of: view, table[routeTable[Int(route)].retry])
   }
 
   func policy(_ index: Int32) -> UnsafePointer<ServicePolicy> {
