@@ -38,8 +38,10 @@ extension Worker {
       guard sent || session.pointee.firstReady >= 0 else { break }
     }
     session.pointee.flags.remove(.isDirty)
-    // While streams hold it it costs nothing, and has room for more of them.
-    if session.pointee.queued == 0, !isSharedWithStreams(session) { dropShared(session) }
+    // While streams of its own hold it it costs nothing, and has room for more of them.
+    if session.pointee.queued == 0, session.pointee.streams == 0 || !isSharedWithStreams(session) {
+      dropShared(session)
+    }
     if session.pointee.flags.contains(.isBroken) {
       closeSession(index, reset: true)
     } else if let failure = http2.failure {
