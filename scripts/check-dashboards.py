@@ -38,7 +38,7 @@ READERS = 8
 CALM = 5
 # Far above what the clients can have in flight: the services are what is overloaded here.
 IN_FLIGHT = 2_000
-PRESSURES = {"loop-delay", "memory", "descriptors", "connections", "in-flight"}
+PRESSURES = {"loop-delay", "memory", "descriptors", "connections", "in-flight", "buffers"}
 CLASSES = ("critical", "important", "normal", "best-effort")
 
 
