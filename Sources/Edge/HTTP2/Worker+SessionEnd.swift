@@ -172,6 +172,7 @@ extension Worker {
 
   private func endStreams(_ session: UnsafeMutablePointer<Session>) {
     while session.pointee.firstLink >= 0 { endLink(session.pointee.firstLink) }
+    dropShared(session)
   }
 
   /// Forgets the session at once, and ends what its streams carry.

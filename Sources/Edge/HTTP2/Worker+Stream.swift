@@ -137,8 +137,9 @@ extension Worker {
 
   /// A piece of what came, as a reference that is the caller's to give away.
   ///
-  /// The first one of a body, often all of it, shares a block with those of the session's other
-  /// streams: of calls that wait each would hold one more than its head else.
+  /// The first one of a body that waits for its service, often all of it, shares a block with those
+  /// of the session's other streams: of calls that wait each would hold one more than its head else.
+  /// What goes on at once does not, since bytes in a block that others have are a send of their own.
   private func piece(
     _ block: Int32,
     _ start: Int,
@@ -150,7 +151,8 @@ extension Worker {
       return (block, start)
     }
     let bytes = UnsafePointer(reactor.pool.bytes(block)) + start
-    if connections[link.pointee.receiver].pointee.input.isEmpty {
+    let connection = connections[link.pointee.receiver]
+    if connection.pointee.input.isEmpty, waitsForService(connection) {
       let session = sessions[link.pointee.session]
       let place = shareCopy(session, bytes, count)
       if place >= 0 { return (session.pointee.sharedBlock, place) }
@@ -162,6 +164,11 @@ extension Worker {
     }
     reactor.pool.bytes(copy).update(from: bytes, count: count)
     return (copy, 0)
+  }
+
+  private func waitsForService(_ connection: UnsafeMutablePointer<Connection>) -> Bool {
+    connection.pointee.phase == .exchange && connection.pointee.exchange >= 0
+      && !exchanges[connection.pointee.exchange].pointee.phase.hasService
   }
 
   private func streamEnded(_ link: UnsafeMutablePointer<StreamLink>) {

@@ -11,7 +11,7 @@ internal import Units
 final class EdgeLoad: @unchecked Sendable {
   // Safe to share: every cell is an atomic with one writer.
   private enum Cell: Int {
-    case inFlight, descriptors, connections, loop, buffers, shed
+    case inFlight, descriptors, connections, loop, buffers, mostBuffers, shed
   }
 
   /// A cache line for each worker.
@@ -39,16 +39,17 @@ final class EdgeLoad: @unchecked Sendable {
 
   /// What a worker has; its own thread only.
   @inline(__always)
-  func publish(_ worker: Int, inFlight: Int, descriptors: Int, connections: Int) {
-    store(worker, .inFlight, UInt64(truncatingIfNeeded: inFlight))
-    store(worker, .descriptors, UInt64(truncatingIfNeeded: descriptors))
-    store(worker, .connections, UInt64(truncatingIfNeeded: connections))
+  func publish(_ worker: Int, _ reading: EdgePressure.Reading) {
+    store(worker, .inFlight, UInt64(truncatingIfNeeded: reading.inFlight))
+    store(worker, .descriptors, UInt64(truncatingIfNeeded: reading.descriptors))
+    store(worker, .connections, UInt64(truncatingIfNeeded: reading.connections))
+    store(worker, .buffers, UInt64(truncatingIfNeeded: reading.buffers))
+    store(worker, .mostBuffers, UInt64(truncatingIfNeeded: reading.mostBuffers))
   }
 
   /// What a worker makes of it; its own thread only.
   func publish(_ worker: Int, _ pressure: EdgePressure) {
     store(worker, .loop, pressure[.loopDelay].bitPattern)
-    store(worker, .buffers, pressure[.buffers].bitPattern)
     store(worker, .shed, UInt64(pressure.shedClasses) | (pressure.refusesHandshakes ? 1 << 8 : 0))
   }
 
@@ -69,13 +70,18 @@ final class EdgeLoad: @unchecked Sendable {
   }
 
   /// The highest pressure of a loop, averaged by its worker.
-  var loopPressure: Double { highest(.loop) }
+  var loopPressure: Double {
+    (0..<workers).reduce(0) { max($0, Double(bitPattern: load($1, .loop))) }
+  }
 
   /// The highest pressure of a worker's buffers.
-  var bufferPressure: Double { highest(.buffers) }
-
-  private func highest(_ cell: Cell) -> Double {
-    (0..<workers).reduce(0) { max($0, Double(bitPattern: load($1, cell))) }
+  func bufferPressure(_ settings: EdgePressure.Settings) -> Double {
+    (0..<workers).reduce(0) { highest, worker in
+      var reading = EdgePressure.Reading()
+      reading.buffers = Int(truncatingIfNeeded: load(worker, .buffers))
+      reading.mostBuffers = Int(truncatingIfNeeded: load(worker, .mostBuffers))
+      return max(highest, settings.pressure(of: .buffers, in: reading))
+    }
   }
 
   /// The classes that some worker sheds, a bit each.

@@ -43,7 +43,7 @@ final class OverloadReport: Sendable {
   private func pressure(_ kind: EdgePressure.Kind) -> Double {
     switch kind {
     case .loopDelay: load.loopPressure
-    case .buffers: load.bufferPressure
+    case .buffers: load.bufferPressure(state.withLock { $0.settings })
     case .memory, .descriptors, .connections, .inFlight:
       state.withLock { $0.settings }.pressure(of: kind, in: load.reading)
     }

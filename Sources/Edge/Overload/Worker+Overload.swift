@@ -42,22 +42,25 @@ extension Worker {
 
   /// Tells other workers what this one has.
   @inline(__always)
-  func publishLoad() {
-    shared.load.publish(
-      number,
-      inFlight: requestsInFlight,
-      descriptors: reactor.socketCount,
-      connections: clientConnections
-    )
+  func publishLoad() { shared.load.publish(number, ownLoad) }
+
+  private var ownLoad: EdgePressure.Reading {
+    var reading = EdgePressure.Reading()
+    reading.inFlight = requestsInFlight
+    reading.descriptors = reactor.socketCount
+    reading.connections = clientConnections
+    reading.buffers = reactor.blocksInUse
+    reading.mostBuffers = reactor.blocksInUse + reactor.blocksFree
+    return reading
   }
 
   func lookAtPressure() {
     defer { overload.setWait() }
-    publishLoad()
+    let own = ownLoad
+    shared.load.publish(number, own)
     var reading = shared.load.reading
     reading.loopDelay = overload.longestTurn
-    reading.buffers = reactor.blocksInUse
-    reading.mostBuffers = reactor.blocksInUse + reactor.blocksFree
+    (reading.buffers, reading.mostBuffers) = (own.buffers, own.mostBuffers)
     let wasNarrow = overload.pressure.narrowsStreams
     overload.pressure.read(reading, at: reactor.now)
     overload.setMarks(inFlight: requestsInFlight, workers: mailboxes.count)
