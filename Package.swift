@@ -215,7 +215,7 @@ let package = Package(
     // Runs the built executable as an operator would.
     .testTarget(
       name: "ProcessTests",
-      dependencies: ["Reactor", "CLinux"],
+      dependencies: ["Reactor", "Units", "CLinux"],
       swiftSettings: house
     ),
     .testTarget(

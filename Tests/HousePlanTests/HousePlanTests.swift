@@ -120,6 +120,20 @@ struct HousePlanTests {
     #expect(seen > 0, "no such file was found: the test looks at the wrong place")
   }
 
+  /// The thread sanitizer reports a race wherever two threads meet at a `Mutex`, but only when it
+  /// happens to be contended (see `Locked`).
+  @Test(arguments: ["Sources", "loadtest", "Tests"])
+  func `locks are those that the thread sanitizer sees`(place: String) throws {
+    let lock = /\bMutex\s*[<(]/
+    var seen = 0
+    for file in Self.swiftFiles(below: Self.root.appendingPathComponent(place)) {
+      let text = try String(contentsOf: file, encoding: .utf8)
+      seen += text.contains("Locked") ? 1 : 0
+      #expect(!text.contains(lock), "\(file.lastPathComponent) takes a Mutex: take a Locked")
+    }
+    #expect(seen > 0, "no lock was found: the test looks at the wrong place")
+  }
+
   private static func swiftFiles(below folder: URL) -> [URL] {
     let walker = FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil)
     return (walker?.compactMap { $0 as? URL } ?? []).filter { $0.pathExtension == "swift" }

@@ -2,7 +2,7 @@ import CLinux
 import Foundation
 import Glibc
 import Reactor
-import Synchronization
+import Units
 
 /// The built executable, started as an operator would start it, in a folder of its own.
 final class RunningEdge {
@@ -163,7 +163,7 @@ final class RunningEdge {
 /// They lie below those that the kernel gives to whoever asks for any (from 32,768), so that none of the
 /// tests beside this one is given it.
 enum FreePort {
-  private static let last = Mutex(UInt16.random(in: 10_000..<32_000))
+  private static let last = Locked(UInt16.random(in: 10_000..<32_000))
 
   static func find() throws -> UInt16 {
     for _ in 0..<1_000 {

@@ -1,5 +1,4 @@
 internal import COpenSSL
-internal import Synchronization
 public import Units
 
 /// The keys of session tickets, shared by all workers and replaced from time to time.
@@ -20,7 +19,7 @@ public final class TicketKeys: Sendable {
     var rotations = 0
   }
 
-  private let state: Mutex<State>
+  private let state: Locked<State>
   private let rotation: Nanoseconds
 
   /// - Parameters:
@@ -33,7 +32,7 @@ public final class TicketKeys: Sendable {
     rotation: Nanoseconds = TicketKeys.defaultRotation
   ) {
     let first = keys.isEmpty ? [TicketKey.random()].compactMap { $0 } : keys
-    state = Mutex(State(keys: Array(first.prefix(Self.maximumKeys)), rotatesAt: now + rotation))
+    state = Locked(State(keys: Array(first.prefix(Self.maximumKeys)), rotatesAt: now + rotation))
     self.rotation = rotation
   }
 
