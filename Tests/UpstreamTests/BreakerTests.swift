@@ -105,14 +105,21 @@ struct BreakerTests {
     #expect(bench.state == .open)
   }
 
-  @Test func `what lies before the window counts no more`() {
-    let bench = Bench()
-    bench.settings.consecutiveFailures = 0
-    for _ in 0..<19 { bench.request(.timeout) }
-    bench.wait(.seconds(11))
-    for _ in 0..<19 { bench.request(.success) }
-    bench.request(.timeout)
-    #expect(bench.state == .closed)
+  @Test(arguments: [Nanoseconds.seconds(1), .seconds(10), .seconds(600)])
+  func `what lies before the window counts no more, and what lies in it does`(
+    window: Nanoseconds
+  ) {
+    func bench(lastAfter parts: Int64) -> Bench {
+      let bench = Bench()
+      bench.settings.consecutiveFailures = 0
+      bench.settings.window = window
+      for _ in 0..<19 { bench.request(.timeout) }
+      bench.wait(Nanoseconds(window.rawValue / 10 * parts))
+      bench.request(.timeout)
+      return bench
+    }
+    #expect(bench(lastAfter: 11).state == .closed)
+    #expect(bench(lastAfter: 8).state == .open)
   }
 
   @Test func `slow answers open it where a time is set, and are nothing where none is`() {

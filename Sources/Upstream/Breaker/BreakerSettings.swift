@@ -8,9 +8,17 @@ public struct BreakerSettings: Hashable, Sendable, BitwiseCopyable {
   public var failureRatio = 0.5
   /// Outcomes in the window below which no share is judged.
   public var minimumRequests: Int32 = 20
-  public var window = Nanoseconds.seconds(10) {
-    didSet { slicesPerNanosecond = Self.slicesPerNanosecond(of: window) }
+  /// Time in which outcomes are counted together.
+  ///
+  /// Computed, since an initializer that sets what is stored calls no observer.
+  public var window: Nanoseconds {
+    get { windowLength }
+    set {
+      windowLength = newValue
+      slicesPerNanosecond = Self.slicesPerNanosecond(of: newValue)
+    }
   }
+  private var windowLength = Nanoseconds.seconds(10)
   /// Kept, since a division of 64 bits is among the dearest things that a request does.
   @usableFromInline private(set) var slicesPerNanosecond = slicesPerNanosecond(of: .seconds(10))
   /// How long it stays open the first time; doubled each time that it opens again before it was
