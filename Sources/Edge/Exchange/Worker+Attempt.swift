@@ -221,7 +221,7 @@ extension Worker {
     startWaiting(exchange)
     // A session has a hundred streams: with windows that are shut each would hold a whole read.
     let client = connections[exchange.pointee.connection].pointee.transport
-    readInBulk(upstream.pointee.transport, !client.isStream)
+    readInBulk(upstream.pointee.transport, !client.isStream && !isShortOfBlocks)
     reactor.pool.retain(exchange.pointee.requestBlock)
     let count = Int(exchange.pointee.requestCount)
     meter.sentUpstream(count)

@@ -16,7 +16,7 @@ extension Worker {
   /// are opened by a few bytes let through.
   static let heldProgress: Int64 = 65_536
   /// How long a session may stand still while blocks are short: many round trips to anywhere.
-  private static let heldPatience = Nanoseconds.seconds(1)
+  static let heldPatience = Nanoseconds.seconds(1)
   /// The same while next to none are left; who reads makes progress meanwhile.
   private static let leastPatience = Nanoseconds.milliseconds(200)
   /// How often it is looked at: a search takes microseconds, and blocks are not taken faster.

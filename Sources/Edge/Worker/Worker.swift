@@ -94,6 +94,7 @@ final class Worker {
   /// Sessions that hold much, and when some were ended for it last.
   var firstHeavySession: Int32 = -1
   var relievedAt = Instant(0)
+  var heldReaders = HeldReaders()
   /// Entries of `connections` that are streams, and streams of all sessions.
   var streamConnections = 0
   var streamCount = 0
@@ -252,6 +253,7 @@ final class Worker {
         guard event.kind != .none else { break }
         handle(event)
       }
+      if isShortOfBlocks { relieveReaders() }
       serveSecure()
       serveAdmissions()
       serveCaps()
