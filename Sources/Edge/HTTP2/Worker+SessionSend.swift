@@ -38,8 +38,8 @@ extension Worker {
       guard sent || session.pointee.firstReady >= 0 else { break }
     }
     session.pointee.flags.remove(.isDirty)
-    // While streams of its own hold it it costs nothing, and has room for more of them.
-    if session.pointee.queued == 0, session.pointee.streams == 0 || !isSharedWithStreams(session) {
+    // While somebody else holds it there may be room in it for more: one block for a session at most.
+    if session.pointee.queued == 0, session.pointee.streams == 0 || !isSharedBlockInUse(session) {
       dropShared(session)
     }
     if session.pointee.flags.contains(.isBroken) {

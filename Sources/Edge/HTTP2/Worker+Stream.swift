@@ -156,6 +156,9 @@ extension Worker {
       let session = sessions[link.pointee.session]
       let place = shareCopy(session, bytes, count)
       if place >= 0 { return (session.pointee.sharedBlock, place) }
+      // There is no block for a copy either.
+      reactor.pool.retain(block)
+      return (block, start)
     }
     let copy = reactor.pool.acquire()
     guard copy >= 0 else {

@@ -75,8 +75,8 @@ extension Worker {
     return start
   }
 
-  /// Whether a stream has bytes in the session's shared block.
-  func isSharedWithStreams(_ session: UnsafeMutablePointer<Session>) -> Bool {
+  /// Whether bytes in the session's shared block wait, with a stream or on their way to a service.
+  func isSharedBlockInUse(_ session: UnsafeMutablePointer<Session>) -> Bool {
     session.pointee.sharedBlock >= 0 && !reactor.pool.isUnique(session.pointee.sharedBlock)
   }
 
