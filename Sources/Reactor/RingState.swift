@@ -2,7 +2,7 @@ internal import CLinux
 internal import Glibc
 
 /// The rings of io_uring, and the buffers that are lent to the kernel for receives.
-struct RingState {
+struct RingState: ~Copyable {
   static let entries: UInt32 = 2_048
   static let completionEntries: UInt32 = 16_384
   static let batch = 512
@@ -36,38 +36,53 @@ struct RingState {
   private var loan = RingState.firstLoan
 
   init(pool: BlockPool, sockets: Int) throws(ReactorError) {
-    ring = .allocate(capacity: 1)
+    let (ring, memory) = try Self.open()
+    self.init(ring, memory, sockets: sockets)
+    lend(from: pool)
+  }
+
+  private init(
+    _ ring: UnsafeMutablePointer<io_uring>,
+    _ bufferRing: UnsafeMutableRawPointer,
+    sockets: Int
+  ) {
+    self.ring = ring
+    self.bufferRing = bufferRing
+    completions = .allocate(capacity: Self.batch)
+    messageStore = .allocate(capacity: Self.messages)
+    partStore = .allocate(capacity: Self.messages * Reactor.sendParts)
+    // A page of it costs memory once a socket in it connects.
+    addresses = .allocate(capacity: sockets)
+  }
+
+  /// The rings, and the one of buffers for receives.
+  private static func open() throws(ReactorError) -> (
+    UnsafeMutablePointer<io_uring>, UnsafeMutableRawPointer
+  ) {
+    let ring = UnsafeMutablePointer<io_uring>.allocate(capacity: 1)
     // DEFER_TASKRUN runs completions only when we ask, in our own system call: fewest interruptions.
-    var result = clinux_ring_open(ring, Self.entries, Self.completionEntries, 1)
-    if result == -EINVAL {
-      result = clinux_ring_open(ring, Self.entries, Self.completionEntries, 0)
-    }
+    var result = clinux_ring_open(ring, entries, completionEntries, 1)
+    if result == -EINVAL { result = clinux_ring_open(ring, entries, completionEntries, 0) }
     guard result >= 0 else {
       ring.deallocate()
       throw ReactorError(call: "io_uring_setup", code: -result)
     }
     var memory: UnsafeMutableRawPointer?
-    let size = Self.bufferEntries * MemoryLayout<io_uring_buf>.stride
+    let size = bufferEntries * MemoryLayout<io_uring_buf>.stride
     guard posix_memalign(&memory, 4_096, size) == 0, let memory else {
       io_uring_queue_exit(ring)
       ring.deallocate()
       throw ReactorError(call: "posix_memalign", code: ENOMEM)
     }
     memset(memory, 0, size)
-    bufferRing = memory
-    result = clinux_buffers_register(ring, memory, UInt32(Self.bufferEntries))
+    result = clinux_buffers_register(ring, memory, UInt32(bufferEntries))
     guard result >= 0 else {
       io_uring_queue_exit(ring)
       ring.deallocate()
       free(memory)
       throw ReactorError(call: "io_uring_register", code: -result)
     }
-    completions = .allocate(capacity: Self.batch)
-    messageStore = .allocate(capacity: Self.messages)
-    partStore = .allocate(capacity: Self.messages * Reactor.sendParts)
-    // A page of it costs memory once a socket in it connects.
-    addresses = .allocate(capacity: sockets)
-    lend(from: pool)
+    return (ring, memory)
   }
 
   func close() {
