@@ -72,7 +72,7 @@ public struct EdgePressure: Sendable {
       case .buffers:
         EdgePressure.lateShare(
           EdgePressure.share(Double(reading.buffers), Double(reading.mostBuffers)),
-          from: EdgePressure.buffers
+          from: EdgePressure.buffersBegin
         )
       }
     }
@@ -104,9 +104,9 @@ public struct EdgePressure: Sendable {
   static let streams = 0.9
   /// The share of a worker's buffers at which the lowest class begins to be shed.
   ///
-  /// Clients that hold many and take nothing are ended at less, so that they have nobody shed; refusals
+  /// Clients that hold many and take nothing are ended from three quarters on, within seconds; refusals
   /// and the highest class need the rest.
-  static let buffers = 0.875
+  static let buffersBegin = 0.875
   /// Buffers that a request takes: its head, and what came of its body.
   static let buffersOfRequest = 2
   /// How much lower than it began a measure ends.
@@ -236,7 +236,7 @@ public struct EdgePressure: Sendable {
   public var bufferRoom: Int {
     guard buffersRead.most > 0 else { return .max }
     return room { threshold in
-      let used = Self.used(at: threshold, from: Self.buffers)
+      let used = Self.used(at: threshold, from: Self.buffersBegin)
       return (Int(used * Double(buffersRead.most)) + 1 - buffersRead.used) / Self.buffersOfRequest
     }
   }

@@ -102,24 +102,25 @@ extension HealthReport {
     _ indices: Set<Int>
   ) -> (local: ZoneCount, others: ZoneCount) {
     var (local, others) = (ZoneCount(), ZoneCount())
+    var policy = ChoicePolicy()
+    policy.hasChecks = service.checks != nil
+    policy.hasBreaker = service.breaker != nil
+    policy.hasOutlier = service.outlier != nil
+    let knowsUp = policy.hasChecks && service.endpoints.contains { isUp($0) }
     for index in indices {
       let endpoint = service.endpoints[index]
       if health.record(endpoint.lease.place).isDrained { continue }
       let isLocal = service.zone != nil && endpoint.traits.zone == service.zone
-      let isHealthy = isHealthy(endpoint, service)
+      let isHealthy = withUnsafePointer(to: policy) {
+        health.isHealthy(endpoint.lease.place, $0, knowsUp: knowsUp, at: now)
+      }
       if isLocal { local.add(isHealthy: isHealthy) } else { others.add(isHealthy: isHealthy) }
     }
     return (local, others)
   }
 
-  private func isHealthy(_ endpoint: Endpoint, _ service: Service) -> Bool {
-    let record = health.record(endpoint.lease.place)
-    if service.checks != nil, record.checkVerdict == .down { return false }
-    if let breaker = service.breaker {
-      let state = state(health.breaker(endpoint.lease.place), breaker)
-      if state == .open || state == .halfOpen { return false }
-    }
-    return service.outlier == nil || !record.isEjected(at: now)
+  private func isUp(_ endpoint: Endpoint) -> Bool {
+    health.record(endpoint.lease.place).checkVerdict == .up
   }
 
   /// How much of a service's requests stays in the edge's zone; `nil` where zones are of no account.
