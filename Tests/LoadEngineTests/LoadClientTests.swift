@@ -23,6 +23,15 @@ struct LoadClientTests {
       "HTTP/1.1 503 No\r\ncontent-length: 23\r\n\r\n{\"reason\":\"queue-full\"}", .hold,
       "shed queue-full"
     ),
+    (
+      "HTTP/1.1 503 No\r\ntransfer-encoding: chunked\r\n\r\n"
+        + "5\r\n{\"rea\r\n7\r\nson\":\"q\r\nb\r\nueue-full\"}\r\n0\r\n\r\n", .hold,
+      "shed queue-full"
+    ),
+    (
+      "HTTP/1.1 503 No\r\ntransfer-encoding: chunked\r\n\r\n"
+        + "5\r\n{\"rea\r\n7\r\nlity\":1\r\n1\r\n}\r\n0\r\n\r\n", .hold, "shed status-503"
+    ),
     ("HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n", .hold, "failed status-404"),
     ("\u{1}garbage\r\n\r\n", .hold, "error malformed: malformed-version"),
     (

@@ -7,8 +7,6 @@ internal import Units
 extension LoadClient {
   /// Interim answers to one request.
   private static let maximumInterims: UInt8 = 16
-  /// Bytes of a refusal's body in which its reason is looked for.
-  private static let maximumExplanation = 1_024
 
   /// Bytes of a socket.
   func received(_ index: Int32, block: Int32, count: Int) {
@@ -192,19 +190,28 @@ extension LoadClient {
     return Int(head.headLength)
   }
 
-  /// Looks for a reason in the first bytes of a refusal's body.
+  /// Looks for a reason in a piece of a refusal's body.
   private func look(_ index: Int32, _ bytes: UnsafeMutablePointer<UInt8>, count: Int) {
     let connection = connections[index]
     guard connection.pointee.status >= 400, connection.pointee.reason < 0 else { return }
-    connection.pointee.reason = Int16(explain(connection.pointee.status, bytes, count: count))
+    connection.pointee.reason = explain(
+      connection.pointee.call,
+      connection.pointee.status,
+      UnsafeBufferPointer(start: bytes, count: count)
+    )
   }
 
-  /// The place of a refusal or failure by the first bytes of its body, else by its status.
-  func explain(_ status: UInt16, _ bytes: UnsafePointer<UInt8>, count: Int) -> Int {
-    let body = UnsafeBufferPointer(start: bytes, count: min(count, Self.maximumExplanation))
-    let outcome = Self.outcome(of: status)
-    return Explanation.reason(in: body).map { account.place(of: outcome, word: $0) }
-      ?? account.place(of: outcome, status: status)
+  /// The place of the reason that a refusal or failure gives in its body.
+  ///
+  /// - Parameters:
+  ///   - call: Whose answer it is.
+  ///   - status: Its status, 400 or more.
+  ///   - piece: What came of the body now.
+  /// - Returns: A place of the account, or -1 while there is no reason in what came.
+  func explain(_ call: Int32, _ status: UInt16, _ piece: UnsafeBufferPointer<UInt8>) -> Int16 {
+    explanations.find(in: piece, of: call) { word in
+      Int16(account.place(of: Self.outcome(of: status), word: word))
+    } ?? -1
   }
 
   private func pauseIfSlow(_ connection: UnsafeMutablePointer<ClientConnection>, _ count: Int) {
@@ -272,28 +279,5 @@ extension LoadClient {
     }
     let latency = now() - calls[call].pointee.intended
     return (latency <= kinds[kind].deadline ? ReasonTable.good : ReasonTable.late, nil)
-  }
-}
-
-/// What a problem document says (RFC 9457), without reading it as a whole.
-enum Explanation {
-  private static let key = Array("\"reason\":".utf8)
-
-  /// The text of the first member `reason`; nil when there is none, or it is no plain text.
-  static func reason(in body: UnsafeBufferPointer<UInt8>) -> UnsafeBufferPointer<UInt8>? {
-    var start = 0
-    while start + key.count < body.count {
-      guard body[start] == key[0], body[start..<start + key.count].elementsEqual(key) else {
-        start += 1
-        continue
-      }
-      start += key.count
-      if start < body.count, body[start] == UInt8(ascii: " ") { start += 1 }
-      guard start < body.count, body[start] == UInt8(ascii: "\"") else { return nil }
-      let rest = body[(start + 1)...]
-      guard let end = rest.firstIndex(of: UInt8(ascii: "\"")) else { return nil }
-      return UnsafeBufferPointer(rebasing: body[(start + 1)..<end])
-    }
-    return nil
   }
 }

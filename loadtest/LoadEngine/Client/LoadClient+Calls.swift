@@ -126,6 +126,7 @@ extension LoadClient {
   func finishAttempt(_ index: Int32, reason: Int, cause: RetryBehaviour.Cause?) {
     let call = calls[index]
     call.pointee.connection = -1
+    explanations.ended(index)
     endPace(call)
     if call.pointee.isCounted {
       account.attemptEnded(call.pointee.place, reason: reason)

@@ -142,7 +142,7 @@ extension LoadClient {
       guard let section = workspace?.trailers(event) else { return }
       readStatus(call, section.bytes, section.fields, Int(section.section.fieldCount))
     case .data:
-      look(call, bytes + Int(event.start), count: Int(event.count))
+      look(event.token, bytes + Int(event.start), count: Int(event.count))
       if kinds[Int(call.pointee.kind)].pace?.pause ?? .zero > .zero, !event.isLast {
         pauseReading(event.token, Int(event.count))
       } else {
@@ -157,13 +157,11 @@ extension LoadClient {
     if event.isLast || event.kind == .trailers { answered(event.token, on: place, http2) }
   }
 
-  private func look(
-    _ call: UnsafeMutablePointer<Call>,
-    _ bytes: UnsafePointer<UInt8>,
-    count: Int
-  ) {
+  private func look(_ index: Int32, _ bytes: UnsafePointer<UInt8>, count: Int) {
+    let call = calls[index]
     guard call.pointee.status >= 400, call.pointee.reason < 0, count > 0 else { return }
-    call.pointee.reason = Int16(explain(call.pointee.status, bytes, count: count))
+    let piece = UnsafeBufferPointer(start: bytes, count: count)
+    call.pointee.reason = explain(index, call.pointee.status, piece)
   }
 
   private func readStatus(

@@ -96,6 +96,7 @@ public final class LoadClient: @unchecked Sendable {
   var waiting = LinkedEnds()
   let fields: UnsafeMutablePointer<HeadField>
   var account: Account
+  var explanations = Explanations()
   public internal(set) var figures = Figures()
   /// Callers of a closed loop that want to send their next request.
   var readyCallers = 0
