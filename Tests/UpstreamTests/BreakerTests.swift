@@ -2,7 +2,8 @@ import Dispatch
 import Synchronization
 import Testing
 import Units
-import Upstream
+
+@testable import Upstream
 
 /// A breaker on a clock of its own.
 private final class Bench {
@@ -120,6 +121,24 @@ struct BreakerTests {
     }
     #expect(bench(lastAfter: 11).state == .closed)
     #expect(bench(lastAfter: 8).state == .open)
+  }
+
+  @Test func `a part of the window that has counted all it can keeps its share and counts on`() {
+    let bench = Bench()
+    bench.settings.consecutiveFailures = 0
+    bench.settings.window = .seconds(3_600)
+    let slice = bench.settings.counting.slice(at: bench.now)
+    let bits = SharedBreaker.countBits
+    let most: UInt64 = 1 << bits - 1
+    let cell = bench.memory + SharedBreaker.outcomes + Int(slice % UInt64(BreakerCounting.slices))
+    cell.pointee.store(slice << (2 * bits) | most << bits | most / 2, ordering: .relaxed)
+    #expect(bench.state == .closed)
+
+    for _ in 0..<3 { bench.request(.timeout) }
+
+    #expect(bench.state == .open)
+    let value = cell.pointee.load(ordering: .relaxed)
+    #expect(value >> (2 * bits) == slice)
   }
 
   @Test func `slow answers open it where a time is set, and are nothing where none is`() {

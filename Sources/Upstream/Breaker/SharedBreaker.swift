@@ -15,10 +15,10 @@ public struct SharedBreaker: @unchecked Sendable {
   private static let streakCell = 1
   private static let trips = 2
   /// Outcomes and failures, and outcomes and slow ones, by slices of the window.
-  private static let outcomes = 8
+  static let outcomes = 8
   private static let slowness = 18
   private static let slices = BreakerCounting.slices
-  private static let countBits: UInt64 = 20
+  static let countBits: UInt64 = 20
 
   public init(_ base: UnsafeMutablePointer<Atomic<UInt64>>) { self.base = base }
 
@@ -226,11 +226,13 @@ public struct SharedBreaker: @unchecked Sendable {
       if seen >> (2 * Self.countBits) != number || seen == 0 {
         next = number << (2 * Self.countBits)
       }
-      // A full slice keeps its share.
-      if next >> Self.countBits & most < most {
-        next += 1 << Self.countBits
-        if isBad { next += 1 }
+      // A full slice keeps its share, and what comes counts on: half of both goes.
+      if next >> Self.countBits & most == most {
+        let (all, bad) = (next >> Self.countBits & most, next & most)
+        next = number << (2 * Self.countBits) | (all / 2) << Self.countBits | bad / 2
       }
+      next += 1 << Self.countBits
+      if isBad { next += 1 }
       let (isDone, now) = cell.pointee.compareExchange(
         expected: seen,
         desired: next,
