@@ -87,6 +87,7 @@ extension LoadClient {
 
   /// To the front of the queue, for the next connection that takes it.
   func putBack(_ index: Int32) {
+    explanations.ended(index)
     endPace(calls[index])
     calls[index].pointee.connection = -1
     requeue(index)
