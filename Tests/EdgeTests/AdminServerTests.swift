@@ -145,14 +145,20 @@ struct AdminServerTests {
 
   @Test func `the version is told as the seed writes it`() throws {
     readiness.adopt(
-      ConfigurationVersion(number: 42, loadedAt: 1_775_643_330_000_000_000, checksum: "sha256:ab")
+      ConfigurationVersion(
+        number: 42,
+        loadedAt: 1_775_643_330_000_000_000,
+        checksum: "sha256:ab",
+        environment: "test"
+      )
     )
 
     let body = #"{"configVersion":42,"loadedAt":"2026-04-08T10:15:30Z","checksum":"sha256:ab"}"#
     #expect(try get("/admin/config-version").hasSuffix("\r\n\r\n\(body)\n"))
     #expect(try get("/readyz").hasPrefix("HTTP/1.1 200 "))
     let text = try get("/metrics")
-    #expect(text.contains(#"spillway_config_info{version="42",checksum="sha256:ab"} 1"#))
+    let labels = #"version="42",checksum="sha256:ab",environment="test""#
+    #expect(text.contains("spillway_config_info{\(labels)} 1"))
     #expect(text.contains("spillway_config_loaded_timestamp_seconds 1775643330\n"))
   }
 

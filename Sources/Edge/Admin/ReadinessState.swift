@@ -11,12 +11,21 @@ public struct ConfigurationVersion: Sendable, Equatable {
   public var checksum: String
   /// The file was bad and the last good copy serves in its place.
   public var isLastGoodCopy: Bool
+  /// What the configuration calls the place that it is for.
+  public var environment: String
 
-  public init(number: UInt64, loadedAt: Int64, checksum: String, isLastGoodCopy: Bool = false) {
+  public init(
+    number: UInt64,
+    loadedAt: Int64,
+    checksum: String,
+    isLastGoodCopy: Bool = false,
+    environment: String = "default"
+  ) {
     self.number = number
     self.loadedAt = loadedAt
     self.checksum = checksum
     self.isLastGoodCopy = isLastGoodCopy
+    self.environment = environment
   }
 
   /// The object that `/admin/config-version` answers.
@@ -108,7 +117,14 @@ public final class ReadinessState: Sendable {
       .gauge
     ) { [self] in
       configuration.map {
-        [MetricSample(1, ["version": "\($0.number)", "checksum": $0.checksum])]
+        [
+          MetricSample(
+            1,
+            [
+              "version": "\($0.number)", "checksum": $0.checksum, "environment": $0.environment,
+            ]
+          )
+        ]
       } ?? []
     }
     registry.register(

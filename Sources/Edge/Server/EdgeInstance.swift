@@ -201,7 +201,8 @@ public final class EdgeInstance: Sendable {
         number: UInt64(max(0, loaded.version)),
         loadedAt: clinux_wall_now(),
         checksum: loaded.checksum,
-        isLastGoodCopy: loaded.fromLastGood
+        isLastGoodCopy: loaded.fromLastGood,
+        environment: loaded.settings.environment
       )
     )
   }
