@@ -8,8 +8,9 @@ struct HeldReaders {
   struct Reader: BitwiseCopyable {
     let index: Int32
     let generation: UInt32
-    /// Bytes that the client had taken.
+    /// Bytes that the client's kernel had taken.
     let taken: Int64
+    /// Bytes that it had not been sent.
     let queued: Int
   }
 
@@ -34,8 +35,11 @@ struct HeldReaders {
 
   mutating func add(_ reader: Reader) { noted.append(reader) }
 
-  /// Those that hold most come first.
-  mutating func sort() { noted.sort { $0.queued > $1.queued } }
+  /// Leaves those that still hold what they held, the ones first that hold most.
+  mutating func keepStanding(_ isStanding: (Reader) -> Bool) {
+    noted.removeAll { !isStanding($0) }
+    noted.sort { $0.queued > $1.queued }
+  }
 
   mutating func begin(at now: Instant) {
     noted.removeAll(keepingCapacity: true)
@@ -47,56 +51,80 @@ struct HeldReaders {
 ///
 /// A connection may hold what it lets the service be ahead of its client, and a read. The minimum
 /// rate keeps nobody from holding that for long. So while less than a quarter of the blocks is free,
-/// those that hold much are looked at each second, and of those that took next to nothing since the
-/// look before as many are reset as it takes, the one first that holds most.
+/// those for which the service waits are looked at each second. Where those that took less than they
+/// had waiting since the look before hold a sixteenth of all blocks together by their bytes, and more as pieces fill none, so
+/// that the shortage is theirs, too, as many of them are reset as it takes, the one first that holds
+/// most.
 extension Worker {
+  /// The part of all blocks that they hold at least.
+  private static let leastHeldShare = 16
+
   func relieveReaders() {
     guard heldReaders.isDue(at: reactor.now) else { return }
     if heldReaders.isOfUse(at: reactor.now) { endHeldReaders() }
     heldReaders.begin(at: reactor.now)
     for index in 0..<Int32(connections.capacity) where connections.generation(index) & 1 == 1 {
       let queued = queuedForReader(connections[index])
-      guard queued >= Self.heldMuch else { continue }
+      guard queued >= Self.lowWatermark else { continue }
       heldReaders.add(
         HeldReaders.Reader(
           index: index,
           generation: connections.generation(index),
-          taken: connections[index].pointee.bytesOut - Int64(queued),
+          taken: taken(connections[index], queued),
           queued: queued
         )
       )
       if heldReaders.isFull { break }
     }
-    heldReaders.sort()
   }
 
   private func endHeldReaders() {
-    var free = reactor.blocksFree
-    for reader in heldReaders.noted {
-      guard free < reactor.pool.capacity / 4 else { return }
-      guard connections.generation(reader.index) == reader.generation else { continue }
+    var held = 0
+    heldReaders.keepStanding { reader in
+      guard connections.generation(reader.index) == reader.generation else { return false }
       let connection = connections[reader.index]
       let queued = queuedForReader(connection)
-      let taken = connection.pointee.bytesOut - Int64(queued)
-      guard queued >= Self.heldMuch, taken - reader.taken < Self.heldProgress else { continue }
-      free += queued / BlockPool.blockSize
-      meter.timedOut(.slowReader)
-      if connection.pointee.phase == .tunnel {
-        endTunnel(connection.pointee.exchange, reset: true)
-      } else {
-        abandon(reader.index, reset: true)
-      }
+      guard queued >= Self.lowWatermark,
+        taken(connection, queued) - reader.taken < min(Int64(reader.queued), Self.heldProgress)
+      else { return false }
+      held += queued / BlockPool.blockSize
+      return true
+    }
+    guard held >= reactor.pool.capacity / Self.leastHeldShare else { return }
+    var free = reactor.blocksFree
+    for reader in heldReaders.noted {
+      guard free < reactor.pool.capacity / 4 else { break }
+      // Blocks that the kernel reads from come back later; small pieces hold more than their bytes.
+      free += reader.queued / BlockPool.blockSize
+      endReader(reader.index)
+      free = max(free, reactor.blocksFree)
+    }
+    // Sessions are not to pay for the same blocks once more.
+    relievedAt = reactor.now
+  }
+
+  private func endReader(_ index: Int32) {
+    meter.timedOut(.heldBodies)
+    if connections[index].pointee.phase == .tunnel {
+      endTunnel(connections[index].pointee.exchange, reset: true)
+    } else {
+      abandon(index, reset: true)
     }
   }
 
-  /// Bytes that a client has not taken, of a connection that is none of a session's streams.
+  /// Bytes that a client has not been sent, of a connection that is none of a session's streams.
   private func queuedForReader(_ connection: UnsafeMutablePointer<Connection>) -> Int {
     switch connection.pointee.phase {
-    case .exchange, .idle, .closing, .tunnel: break
-    case .prelude, .head, .discard, .lingering, .gone: return 0
+    case .exchange, .idle, .discard, .closing, .tunnel: break
+    case .prelude, .head, .lingering, .gone: return 0
     }
     let isOther =
       connection.pointee.transport.isStream || connection.pointee.flags.contains(.isInternal)
     return isOther ? 0 : queuedBytes(connection.pointee.transport)
+  }
+
+  /// Bytes that the client's kernel has: ours takes and gives back a megabyte at a time.
+  private func taken(_ connection: UnsafeMutablePointer<Connection>, _ queued: Int) -> Int64 {
+    connection.pointee.bytesOut - Int64(queued) - unacknowledged(connection.pointee.transport)
   }
 }

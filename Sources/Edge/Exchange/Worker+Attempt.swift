@@ -214,14 +214,21 @@ extension Worker {
     setAttemptDeadline(exchange, reactor.now + perTry)
   }
 
+  /// Whether one read of the service may bring several blocks.
+  ///
+  /// A session has a hundred streams: with windows that are shut each would hold a whole read.
+  func chooseReads(_ exchange: UnsafeMutablePointer<Exchange>) {
+    let client = connections[exchange.pointee.connection].pointee.transport
+    let upstream = upstreams[exchange.pointee.upstream].pointee.transport
+    readInBulk(upstream, !client.isStream && !isShortOfBlocks)
+  }
+
   /// Sends the head, with what of the body travels in its block.
   private func sendRequest(_ index: Int32) {
     let exchange = exchanges[index]
     let upstream = upstreams[exchange.pointee.upstream]
     startWaiting(exchange)
-    // A session has a hundred streams: with windows that are shut each would hold a whole read.
-    let client = connections[exchange.pointee.connection].pointee.transport
-    readInBulk(upstream.pointee.transport, !client.isStream && !isShortOfBlocks)
+    chooseReads(exchange)
     reactor.pool.retain(exchange.pointee.requestBlock)
     let count = Int(exchange.pointee.requestCount)
     meter.sentUpstream(count)

@@ -101,6 +101,7 @@ extension Worker {
     let exchange = exchanges[connections[index].pointee.exchange]
     guard exchange.pointee.flags.contains(.upstreamPaused) else { return }
     exchange.pointee.flags.remove(.upstreamPaused)
+    chooseReads(exchange)
     resume(upstreams[exchange.pointee.upstream].pointee.transport)
   }
 

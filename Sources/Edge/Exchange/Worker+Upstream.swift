@@ -134,6 +134,7 @@ extension Worker {
     }
     exchange.pointee.flags.remove(.upstreamPaused)
     clientMoved(exchange)
+    chooseReads(exchange)
     resume(upstreams[exchange.pointee.upstream].pointee.transport)
     pumpResponse(index)
   }

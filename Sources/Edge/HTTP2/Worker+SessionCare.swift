@@ -1,4 +1,3 @@
-internal import CLinux
 internal import HTTPCodec
 internal import Reactor
 internal import Units
@@ -86,10 +85,6 @@ extension Worker {
     let transport = session.pointee.transport
     let unsent = queuedBytes(transport)
     return session.pointee.bytesOut - Int64(unsent)
-      - max(0, clinux_unacknowledged(reactor.descriptor(socket(of: transport))))
-  }
-
-  private func socket(of transport: Transport) -> Int32 {
-    transport.isSecure ? secureLinks[transport.index].pointee.socket : transport.index
+      - unacknowledged(transport)
   }
 }

@@ -58,6 +58,12 @@ extension Worker {
       ? queuedSecureBytes(transport.index) : Int(links[Int(transport.index)].outgoing.bytes)
   }
 
+  /// Bytes that the kernel was given and that the peer's has not acknowledged, of what is no stream.
+  func unacknowledged(_ transport: Transport) -> Int64 {
+    let socket = transport.isSecure ? secureLinks[transport.index].pointee.socket : transport.index
+    return max(0, clinux_unacknowledged(reactor.descriptor(socket)))
+  }
+
   /// Whether more should wait until what is queued was taken.
   @inline(__always)
   func isFull(_ transport: Transport) -> Bool {

@@ -81,6 +81,8 @@ public enum TimeoutKind: UInt8, CaseIterable, Sendable {
   case bodyIdle
   case slowBody
   case slowReader
+  /// A reader that held much and took next to nothing while buffers were short.
+  case heldBodies
   case keepAliveIdle
   case connect
   case request
@@ -99,6 +101,7 @@ public enum TimeoutKind: UInt8, CaseIterable, Sendable {
     case .bodyIdle: "body-idle"
     case .slowBody: "slow-body"
     case .slowReader: "slow-reader"
+    case .heldBodies: "held-bodies"
     case .keepAliveIdle: "keep-alive-idle"
     case .connect: "connect"
     case .request: "request"

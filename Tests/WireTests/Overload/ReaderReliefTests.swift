@@ -7,7 +7,7 @@ extension WireTests {
   @Suite(.serialized) struct ReaderReliefTests {
     private static let free = "spillway_buffer_blocks{state=\"free\"}"
     private static let used = "spillway_buffer_blocks{state=\"used\"}"
-    private static let slow = "spillway_timeouts_total{kind=\"slow-reader\"}"
+    private static let ended = "spillway_timeouts_total{kind=\"held-bodies\"}"
     private static let blocks = 256.0
     private static let large = "GET /large HTTP/1.1\r\nHost: edge.test\r\n\r\n"
     private static let tunnel =
@@ -32,7 +32,10 @@ extension WireTests {
       var settings = EdgeSettings().withoutAdmission
       settings.listener = "limits: {bodyIdle: 600s}"
       settings.policies = "timeoutMs: 30000"
-      try Scene.play(backend, upstream(), settings: settings, blocks: Int(blocks), play)
+      try Scene.play(backend, upstream(), settings: settings, blocks: Int(blocks)) { scene in
+        try eventually("blocks are counted") { try scene.metric(free) > 0 }
+        try play(scene)
+      }
     }
 
     private static func asked(_ scene: Scene) -> Int {
@@ -48,7 +51,7 @@ extension WireTests {
       _ request: String = large
     ) throws -> [RawClient] {
       var holders: [RawClient] = []
-      while try scene.metric(free) > 0.2 * blocks, try scene.metric(slow) == 0 {
+      while try scene.metric(free) > 0.2 * blocks, try scene.metric(ended) == 0 {
         let before = Self.asked(scene)
         let holder = try scene.client(receiveBuffer: 4_096)
         try holder.send(request)
@@ -72,45 +75,82 @@ extension WireTests {
 
         try eventually("there are blocks again") {
           #expect(try polite.exchange("GET", "/small").status == 200)
-          return try scene.metric(Self.slow) > 0 && scene.metric(Self.free) >= 0.25 * Self.blocks
+          return try scene.metric(Self.ended) > 0 && scene.metric(Self.free) >= 0.25 * Self.blocks
         }
-        #expect(try Int(scene.metric(Self.slow)) < holders.count, "no more than it takes")
+        #expect(try Int(scene.metric(Self.ended)) < holders.count, "no more than it takes")
         for holder in holders { holder.close() }
         try eventually("nothing is held") { try scene.metric(Self.used) == 0 }
       }
     }
 
+    /// Clients in a thread of their own that take 16 KiB of an endless response in turns.
+    private final class Readers: Sendable {
+      private struct State {
+        var wanted = 0
+        var isOver = false
+        var faults: [String] = []
+      }
+
+      private let state = Locked(State())
+
+      var faults: [String] { state.withLock { $0.faults } }
+      func add() { state.withLock { $0.wanted += 1 } }
+      func end() { state.withLock { $0.isOver = true } }
+
+      func read(from port: UInt16) {
+        var clients: [RawClient] = []
+        do {
+          while true {
+            let state = state.withLock { $0 }
+            if state.isOver { break }
+            while clients.count < state.wanted {
+              let client = try RawClient(port: port)
+              clients.append(client)
+              try client.send(ReaderReliefTests.large)
+            }
+            for client in clients {
+              guard try !client.some(atMost: 16_384).isEmpty else { throw WireFailure("it ended") }
+            }
+            // Far above what is asked of them, and far below what would come.
+            usleep(10_000)
+          }
+        } catch {
+          state.withLock { $0.faults.append("\(error)") }
+        }
+        for client in clients { client.close() }
+      }
+    }
+
     @Test(arguments: Backend.allCases)
-    func `who takes what it asked for keeps it meanwhile`(backend: Backend) throws {
+    func `who takes what it asked for keeps it, though blocks are short`(backend: Backend) throws {
       try Self.play(backend) { scene in
         let polite = try scene.client()
         let port = try scene.edge.port("public")
-        let isOver = Locked(false)
-        let wasCutOff = Locked(false)
-        try concurrently(1) { _ in
-          do {
-            let reader = try RawClient(port: port)
-            defer { reader.close() }
-            try reader.send(Self.large)
-            while !isOver.withLock({ $0 }) {
-              guard try !reader.some().isEmpty else { throw WireFailure("it ended") }
-              // Leaves the machine to the others.
-              usleep(1_000)
-            }
-          } catch {
-            wasCutOff.withLock { $0 = true }
-          }
-        } while: {
-          defer { isOver.withLock { $0 = true } }
-          try eventually("the reader is served") { Self.asked(scene) == 1 }
-          let holders = try Self.holders(scene, polite)
-          try eventually("some of the others are ended") {
-            #expect(try polite.exchange("GET", "/small").status == 200)
-            return try scene.metric(Self.slow) > 0
-          }
-          for holder in holders { holder.close() }
+        var holders: [RawClient] = []
+        for number in 1...8 {
+          let holder = try scene.client(receiveBuffer: 4_096)
+          try holder.send(Self.large)
+          holders.append(holder)
+          try eventually("the service is asked") { Self.asked(scene) == number }
         }
-        #expect(!wasCutOff.withLock { $0 })
+        let readers = Readers()
+        try concurrently(1) { _ in
+          readers.read(from: port)
+        } while: {
+          defer { readers.end() }
+          while try scene.metric(Self.free) > 0.2 * Self.blocks, try scene.metric(Self.ended) == 0 {
+            let before = Self.asked(scene)
+            readers.add()
+            try eventually("the service is asked") { Self.asked(scene) > before }
+            for _ in 0..<4 { #expect(try polite.exchange("GET", "/small").status == 200) }
+          }
+          try eventually("some who take nothing are ended") {
+            #expect(try polite.exchange("GET", "/small").status == 200)
+            return try scene.metric(Self.ended) > 0
+          }
+        }
+        #expect(readers.faults.isEmpty, "\(readers.faults)")
+        for holder in holders { holder.close() }
       }
     }
   }
