@@ -5,64 +5,9 @@ import Units
 
 @testable import Upstream
 
-/// A breaker on a clock of its own.
-private final class Bench {
-  let memory: UnsafeMutablePointer<Atomic<UInt64>>
-  var settings = BreakerSettings()
-  var now = Instant(1_000_000_000)
-  var random = SplitMix64(seed: 11)
-  let scope: BreakerScope
-
-  init(_ scope: BreakerScope = .endpoint) {
-    self.scope = scope
-    memory = .allocate(capacity: SharedBreaker.cells)
-    for cell in 0..<SharedBreaker.cells { (memory + cell).initialize(to: Atomic(0)) }
-  }
-
-  deinit {
-    memory.deinitialize(count: SharedBreaker.cells)
-    memory.deallocate()
-  }
-
-  var breaker: SharedBreaker { SharedBreaker(memory) }
-  var state: BreakerState { breaker.word.visibleState(at: now, settings) }
-
-  func ask() -> BreakerTicket? {
-    guard case .admitted(let ticket) = breaker.admit(at: now, settings, using: &random) else {
-      return nil
-    }
-    return ticket
-  }
-
-  @discardableResult
-  func end(_ ticket: BreakerTicket, _ outcome: AttemptOutcome?, _ latency: Nanoseconds = .zero)
-    -> Bool
-  {
-    breaker.end(ticket, outcome, latency: latency, scope, at: now, settings, using: &random)
-  }
-
-  /// One request; false when it was refused.
-  @discardableResult
-  func request(_ outcome: AttemptOutcome?, _ latency: Nanoseconds = .zero) -> Bool {
-    guard let ticket = ask() else { return false }
-    end(ticket, outcome, latency)
-    return true
-  }
-
-  /// How long it stays open now, in seconds.
-  var openSeconds: Double { (breaker.word.time - now).seconds }
-
-  /// Lets the time of being open, or of a ramp, pass.
-  func wait(_ span: Nanoseconds) { now = now + span }
-
-  func tripAndReopen() {
-    while state != .open { request(.reset) }
-  }
-}
-
 struct BreakerTests {
   @Test func `failures in a row open it, and a success between them begins anew`() {
-    let bench = Bench()
+    let bench = BreakerBench()
     for _ in 0..<4 { bench.request(.gatewayError) }
     bench.request(.success)
     for _ in 0..<4 { bench.request(.gatewayError) }
@@ -77,7 +22,7 @@ struct BreakerTests {
   }
 
   @Test func `a share of failures opens it, once there were enough requests in the window`() {
-    let bench = Bench()
+    let bench = BreakerBench()
     for _ in 0..<10 { bench.request(.success) }
     for _ in 0..<4 {
       bench.request(.timeout)
@@ -98,7 +43,7 @@ struct BreakerTests {
   }
 
   @Test func `no share is judged of few requests`() {
-    let bench = Bench()
+    let bench = BreakerBench()
     bench.settings.consecutiveFailures = 0
     for _ in 0..<19 { bench.request(.timeout) }
     #expect(bench.state == .closed)
@@ -110,8 +55,8 @@ struct BreakerTests {
   func `what lies before the window counts no more, and what lies in it does`(
     window: Nanoseconds
   ) {
-    func bench(lastAfter parts: Int64) -> Bench {
-      let bench = Bench()
+    func bench(lastAfter parts: Int64) -> BreakerBench {
+      let bench = BreakerBench()
       bench.settings.consecutiveFailures = 0
       bench.settings.window = window
       for _ in 0..<19 { bench.request(.timeout) }
@@ -124,7 +69,7 @@ struct BreakerTests {
   }
 
   @Test func `a part of the window that has counted all it can keeps its share and counts on`() {
-    let bench = Bench()
+    let bench = BreakerBench()
     bench.settings.consecutiveFailures = 0
     bench.settings.window = .seconds(3_600)
     let slice = bench.settings.counting.slice(at: bench.now)
@@ -142,7 +87,7 @@ struct BreakerTests {
   }
 
   @Test func `slow answers open it where a time is set, and are nothing where none is`() {
-    let bench = Bench()
+    let bench = BreakerBench()
     for _ in 0..<100 { bench.request(.success, .seconds(9)) }
     #expect(bench.state == .closed)
 
@@ -156,7 +101,7 @@ struct BreakerTests {
   }
 
   @Test func `what is no failure by its settings opens nothing, and no outcome is none`() {
-    let bench = Bench()
+    let bench = BreakerBench()
     for _ in 0..<1_000 {
       bench.request(.serverError)
       bench.request(.tooManyRequests)
@@ -171,7 +116,7 @@ struct BreakerTests {
   @Test func `it stays open for five seconds, doubled up to sixty, with a fifth of jitter`() {
     var seen: [[Double]] = Array(repeating: [], count: 6)
     for seed in 0..<200 {
-      let bench = Bench()
+      let bench = BreakerBench()
       bench.random = SplitMix64(seed: UInt64(seed))
       bench.tripAndReopen()
       for step in 0..<6 {
@@ -188,7 +133,7 @@ struct BreakerTests {
   }
 
   @Test func `who is back by a check is probed at once, and has its share within 2 s`() {
-    let bench = Bench()
+    let bench = BreakerBench()
     bench.tripAndReopen()
     for _ in 0..<4 {
       bench.wait(.seconds(80))
@@ -211,7 +156,7 @@ struct BreakerTests {
   }
 
   @Test func `a check says nothing of a breaker that is closed, or under orders`() {
-    let bench = Bench()
+    let bench = BreakerBench()
     bench.breaker.returned(at: bench.now)
     #expect(bench.state == .closed && !bench.breaker.word.isOutage)
     bench.breaker.order(.open)
@@ -221,7 +166,7 @@ struct BreakerTests {
   }
 
   @Test func `half-open lets three probes through, and no fourth before they are back`() {
-    let bench = Bench()
+    let bench = BreakerBench()
     bench.tripAndReopen()
     bench.wait(.seconds(7))
     let probes = (0..<3).compactMap { _ in bench.ask() }
@@ -236,7 +181,7 @@ struct BreakerTests {
   }
 
   @Test func `a probe that says nothing gives its place back, and one that is lost does in time`() {
-    let bench = Bench()
+    let bench = BreakerBench()
     bench.tripAndReopen()
     bench.wait(.seconds(7))
     let probes = (0..<3).compactMap { _ in bench.ask() }
@@ -253,7 +198,7 @@ struct BreakerTests {
   }
 
   @Test func `the ramp lets a growing share through instead of all at once`() {
-    let bench = Bench()
+    let bench = BreakerBench()
     bench.tripAndReopen()
     bench.wait(.seconds(7))
     for _ in 0..<3 { bench.request(.success) }
@@ -271,7 +216,7 @@ struct BreakerTests {
   }
 
   @Test func `failures in the ramp open it for longer, and a ramp that ends forgets the past`() {
-    let bench = Bench()
+    let bench = BreakerBench()
     bench.tripAndReopen()
     bench.wait(.seconds(7))
     for _ in 0..<3 { bench.request(.success) }
@@ -288,7 +233,7 @@ struct BreakerTests {
   }
 
   @Test func `what was on its way when it opened cannot open it again`() {
-    let bench = Bench()
+    let bench = BreakerBench()
     let late = (0..<20).compactMap { _ in bench.ask() }
     bench.tripAndReopen()
     bench.wait(.seconds(7))
@@ -302,7 +247,7 @@ struct BreakerTests {
   }
 
   @Test func `a whole service that keeps failing is asked once a second and ramps in two`() {
-    let bench = Bench(.service(endpoints: 1))
+    let bench = BreakerBench(.service(endpoints: 1))
     bench.tripAndReopen()
     #expect((4...6).contains(bench.openSeconds))
     bench.wait(.seconds(7))
@@ -324,7 +269,7 @@ struct BreakerTests {
 
   @Test(arguments: [(1, 5), (4, 20), (20, 100), (500, 100)])
   func `failures of a service in a row count for each endpoint`(_ endpoints: Int, _ most: Int) {
-    let bench = Bench(.service(endpoints: endpoints))
+    let bench = BreakerBench(.service(endpoints: endpoints))
     bench.settings.failureRatio = 0
 
     for _ in 1..<most { bench.request(.timeout) }
@@ -335,7 +280,7 @@ struct BreakerTests {
   }
 
   @Test func `a service that answers some probes is no total failure`() {
-    let bench = Bench(.service(endpoints: 1))
+    let bench = BreakerBench(.service(endpoints: 1))
     bench.tripAndReopen()
     bench.wait(.seconds(7))
     bench.request(.success)
@@ -344,7 +289,7 @@ struct BreakerTests {
   }
 
   @Test func `an order holds whatever happens, and its end begins anew`() {
-    let bench = Bench()
+    let bench = BreakerBench()
     bench.breaker.order(.closed)
     for _ in 0..<50 { #expect(bench.request(.reset)) }
     #expect(bench.state == .closed)
@@ -358,7 +303,7 @@ struct BreakerTests {
   }
 
   @Test func `a connect that fails for several counts once, and ends a half-open one`() {
-    let bench = Bench()
+    let bench = BreakerBench()
     func fail() {
       _ = bench.breaker.connectFailed(
         .endpoint,
@@ -378,7 +323,7 @@ struct BreakerTests {
   }
 
   @Test func `workers that share one open it once and lose no probe`() {
-    let bench = Bench()
+    let bench = BreakerBench()
     bench.settings.open = .milliseconds(1)
     let breaker = bench.breaker
     let settings = bench.settings

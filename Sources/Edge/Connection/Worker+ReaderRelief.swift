@@ -3,58 +3,13 @@ internal import Reactor
 internal import Telemetry
 internal import Units
 
-/// Connections that hold much of what their clients asked for, as they were seen some time ago.
-struct HeldReaders {
-  struct Reader: BitwiseCopyable {
-    let index: Int32
-    let generation: UInt32
-    /// Bytes that the client's kernel had taken.
-    let taken: Int64
-    /// Bytes that it had not been sent.
-    let queued: Int
-  }
-
-  /// Readers that one look notes at most: with what each of them holds they are all of the blocks.
-  static let most = 2_048
-
-  private(set) var noted: [Reader] = []
-  private var notedAt = Instant(.min)
-
-  init() { noted.reserveCapacity(Self.most) }
-
-  func isDue(at now: Instant) -> Bool {
-    notedAt == Instant(.min) || now - notedAt >= Worker.heldPatience
-  }
-
-  /// Whether what was seen then tells who stood still: blocks may have been short now and then.
-  func isOfUse(at now: Instant) -> Bool {
-    notedAt != Instant(.min) && now - notedAt <= Nanoseconds(3 * Worker.heldPatience.rawValue)
-  }
-
-  var isFull: Bool { noted.count == Self.most }
-
-  mutating func add(_ reader: Reader) { noted.append(reader) }
-
-  /// Leaves those that still hold what they held, the ones first that hold most.
-  mutating func keepStanding(_ isStanding: (Reader) -> Bool) {
-    noted.removeAll { !isStanding($0) }
-    noted.sort { $0.queued > $1.queued }
-  }
-
-  mutating func begin(at now: Instant) {
-    noted.removeAll(keepingCapacity: true)
-    notedAt = now
-  }
-}
-
 /// What sessions of HTTP/2 pay while blocks run short, connections of HTTP/1.1 and tunnels pay, too.
 ///
 /// A connection may hold what it lets the service be ahead of its client, and a read. The minimum
-/// rate keeps nobody from holding that for long. So while less than a quarter of the blocks is free,
-/// those for which the service waits are looked at each second. Where those that took less than they
-/// had waiting since the look before hold a sixteenth of all blocks together by their bytes, and more as pieces fill none, so
-/// that the shortage is theirs, too, as many of them are reset as it takes, the one first that holds
-/// most.
+/// rate keeps nobody from holding that for long. So while blocks are short, those for which the
+/// service waits are looked at each second. Where those that took less than they had waiting since the
+/// look before hold a sixteenth of all blocks together by their bytes (more, as pieces fill none), the
+/// shortage is theirs, too: as many of them are reset as it takes, the one first that holds most.
 extension Worker {
   /// The part of all blocks that they hold at least.
   private static let leastHeldShare = 16
@@ -93,7 +48,7 @@ extension Worker {
     guard held >= reactor.pool.capacity / Self.leastHeldShare else { return }
     var free = reactor.blocksFree
     for reader in heldReaders.noted {
-      guard free < reactor.pool.capacity / 4 else { break }
+      guard free < fewBlocks else { break }
       // Blocks that the kernel reads from come back later; small pieces hold more than their bytes.
       free += reader.queued / BlockPool.blockSize
       endReader(reader.index)

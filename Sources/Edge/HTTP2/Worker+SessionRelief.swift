@@ -22,8 +22,9 @@ extension Worker {
   /// How often it is looked at: a search takes microseconds, and blocks are not taken faster.
   private static let reliefInterval = Nanoseconds.milliseconds(2)
 
-  /// Whether less than a quarter of the blocks is free.
-  var isShortOfBlocks: Bool { reactor.blocksFree < reactor.pool.capacity / 4 }
+  /// With fewer blocks free than this they are short: a quarter of all.
+  var fewBlocks: Int { reactor.pool.capacity / 4 }
+  var isShortOfBlocks: Bool { reactor.blocksFree < fewBlocks }
 
   /// Body bytes were queued for a session's streams.
   @inline(__always)
@@ -69,7 +70,7 @@ extension Worker {
     relievedAt = reactor.now
     let capacity = reactor.pool.capacity
     var free = reactor.blocksFree
-    while free < capacity / 4 {
+    while free < fewBlocks {
       let index = heaviest(patience: free < capacity / 8 ? Self.leastPatience : Self.heldPatience)
       guard index >= 0 else { return }
       let session = sessions[index]
